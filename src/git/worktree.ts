@@ -1,0 +1,114 @@
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fields, type GitPlace, git, gitAnswer } from './git.ts';
+import type { Repo } from './repo.ts';
+
+export interface RunTree extends GitPlace {
+  readonly branch: string;
+  readonly base: string;
+}
+
+/** Makes the run's worktree and branch at the base commit. Nothing of the user's checkout is touched. */
+export async function addWorktree(repo: Repo, tree: RunTree): Promise<void> {
+  mkdirSync(dirname(tree.dir), { recursive: true, mode: 0o700 });
+  await git(repo, ['worktree', 'add', '--no-track', '-b', tree.branch, tree.dir, tree.base]);
+}
+
+/** Removes the run's worktree; the branch stays unless asked for. A tree that is already gone is no error. */
+export async function removeWorktree(repo: Repo, tree: { dir: string; branch: string }, branchToo: boolean): Promise<void> {
+  if (existsSync(tree.dir)) await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128] });
+  rmSync(tree.dir, { recursive: true, force: true });
+  await git(repo, ['worktree', 'prune']);
+  if (branchToo) await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${tree.branch}`], { answers: [1, 128] });
+}
+
+/** Puts the tree back to the base after a baseline: tracked files restored, new unignored files removed. */
+export async function restoreTree(tree: RunTree): Promise<void> {
+  await git(tree, ['reset', '--hard', '-q', tree.base]);
+  await git(tree, ['clean', '-fdq']);
+}
+
+export interface Change {
+  readonly status: 'A' | 'M' | 'D' | 'T';
+  readonly path: string;
+  readonly added: number;
+  readonly removed: number;
+  readonly binary: boolean;
+}
+
+export interface Collected {
+  readonly commit: string;
+  readonly changes: readonly Change[];
+  /** What the worker did to git itself: said, not believed. */
+  readonly strays: readonly string[];
+}
+
+export interface CollectOptions {
+  readonly message: string;
+  /** A folder of ours for the private index and the excludes. */
+  readonly scratch: string;
+  /** Paths that provisioning put there: never part of a change. */
+  readonly provisioned: readonly string[];
+}
+
+/**
+ * Turns the working tree into one commit on the base, whatever HEAD and the index of the worker say.
+ * Untracked, deleted, binary, executable and symlink changes are in; ignored files are not.
+ */
+export async function collect(tree: RunTree, options: CollectOptions): Promise<Collected> {
+  const strays = await findStrays(tree);
+  const excludes = join(options.scratch, 'excludes');
+  const user = await gitAnswer(tree, ['config', '--get', 'core.excludesFile'], { answers: [1] });
+  writeFileSync(excludes, options.provisioned.map((path) => `/${path}\n`).join(''));
+  const env = { GIT_INDEX_FILE: join(options.scratch, 'index'), ...IDENTITY };
+  rmSync(env.GIT_INDEX_FILE, { force: true });
+  await git(tree, ['read-tree', tree.base], { env });
+  const ours = options.provisioned.map((path) => `:(exclude,literal)${path}`);
+  const config = user.stdout.trim() === '' ? [] : ['-c', `core.excludesFile=${user.stdout.trim()}`];
+  await git(tree, [...config, 'add', '-A', '--', '.', ...ours], { env });
+  const written = await git(tree, ['write-tree'], { env });
+  const commit = await git(tree, ['commit-tree', written, '-p', tree.base, '-m', options.message], { env });
+  await git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit]);
+  await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`]);
+  await git(tree, ['read-tree', '--reset', commit]);
+  return { commit, changes: await changesBetween(tree, tree.base, commit), strays };
+}
+
+const IDENTITY = {
+  GIT_AUTHOR_NAME: 'kimi-dispatch',
+  GIT_AUTHOR_EMAIL: 'kimi-dispatch@localhost',
+  GIT_COMMITTER_NAME: 'kimi-dispatch',
+  GIT_COMMITTER_EMAIL: 'kimi-dispatch@localhost',
+};
+
+async function findStrays(tree: RunTree): Promise<string[]> {
+  const strays: string[] = [];
+  const head = await gitAnswer(tree, ['symbolic-ref', '-q', 'HEAD'], { answers: [1, 128] });
+  if (head.stdout.trim() !== `refs/heads/${tree.branch}`) strays.push(`HEAD was moved to ${head.stdout.trim() || 'a detached commit'}`);
+  const tip = await gitAnswer(tree, ['rev-parse', '-q', '--verify', `refs/heads/${tree.branch}`], { answers: [1, 128] });
+  if (tip.stdout.trim() !== tree.base) strays.push('commits were made on the run branch; only the tree counts');
+  return strays;
+}
+
+/** The files that differ between two commits, with line counts; renames are a deletion and an addition. */
+export async function changesBetween(place: GitPlace, from: string, to: string): Promise<Change[]> {
+  const names = fields(await git(place, ['diff-tree', '-r', '-z', '--no-renames', '--name-status', from, to]));
+  const counts = new Map<string, [string, string]>();
+  for (const row of fields(await git(place, ['diff-tree', '-r', '-z', '--no-renames', '--numstat', from, to]))) {
+    const [added = '', removed = '', ...path] = row.split('\t');
+    counts.set(path.join('\t'), [added, removed]);
+  }
+  const changes: Change[] = [];
+  for (let index = 0; index + 1 < names.length; index += 2) {
+    const path = names[index + 1] as string;
+    const [added = '0', removed = '0'] = counts.get(path) ?? [];
+    const status = names[index] as Change['status'];
+    changes.push({ status, path, added: Number(added) || 0, removed: Number(removed) || 0, binary: added === '-' });
+  }
+  return changes;
+}
+
+/** Writes the whole change, binary files included, as a patch that `git apply` takes. */
+export async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
+  await git(place, ['diff', '--binary', '--full-index', '--no-color', '--no-ext-diff', '--no-textconv', `--output=${change.file}`, change.from, change.to]);
+}
