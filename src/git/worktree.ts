@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
@@ -45,7 +45,7 @@ export interface Collected {
 
 export interface CollectOptions {
   readonly message: string;
-  /** A folder of ours for the private index and the excludes. */
+  /** A folder of ours for the private index. */
   readonly scratch: string;
   /** Paths that provisioning put there: never part of a change. */
   readonly provisioned: readonly string[];
@@ -57,15 +57,11 @@ export interface CollectOptions {
  */
 export async function collect(tree: RunTree, options: CollectOptions): Promise<Collected> {
   const strays = await findStrays(tree);
-  const excludes = join(options.scratch, 'excludes');
-  const user = await gitAnswer(tree, ['config', '--get', 'core.excludesFile'], { answers: [1] });
-  writeFileSync(excludes, options.provisioned.map((path) => `/${path}\n`).join(''));
   const env = { GIT_INDEX_FILE: join(options.scratch, 'index'), ...IDENTITY };
   rmSync(env.GIT_INDEX_FILE, { force: true });
   await git(tree, ['read-tree', tree.base], { env });
   const ours = options.provisioned.map((path) => `:(exclude,literal)${path}`);
-  const config = user.stdout.trim() === '' ? [] : ['-c', `core.excludesFile=${user.stdout.trim()}`];
-  await git(tree, [...config, 'add', '-A', '--', '.', ...ours], { env });
+  await git(tree, ['add', '-A', '--', '.', ...ours], { env });
   const written = await git(tree, ['write-tree'], { env });
   const commit = await git(tree, ['commit-tree', written, '-p', tree.base, '-m', options.message], { env });
   await git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit]);

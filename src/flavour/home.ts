@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse, stringify, type TomlTable } from 'smol-toml';
+import { refuse } from '../errors.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+type Table = Record<string, unknown>;
+
+/** Tools that can make a headless run endless, or that wait for a person (ruling 10). */
+const TOOLS_OFF = ['CreateGoal', 'UpdateGoal', 'GetGoal', 'SetGoalBudget', 'CronCreate', 'CronDelete', 'CronList', 'EnterPlanMode', 'ExitPlanMode', 'AskUserQuestion'];
+/** The parts of the user's config that say which model to call; everything else is left behind. */
+const CARRIED = ['default_model', 'providers', 'models', 'services', 'thinking', 'default_thinking'];
+
+export interface HomePlan {
+  readonly config: string;
+  readonly digest: string;
+  readonly source: string;
+}
+
+/** The user's Kimi home: `$KIMI_CODE_HOME`, else `~/.kimi-code`. */
+export const userHome = (env: Env): string => env.KIMI_CODE_HOME ?? join(env.HOME ?? '/', '.kimi-code');
+
+/**
+ * Computes the config of a run's home from the user's. Keys named by `api_key_env` are written into the private
+ * file, because everything in the environment is visible to the worker's shell.
+ */
+export function planHome(env: Env, limits: { steps: number; attempts: number }): HomePlan {
+  const source = userHome(env);
+  const user = readConfig(join(source, 'config.toml'));
+  const carried: Table = {};
+  for (const name of CARRIED) if (user[name] !== undefined) carried[name] = user[name];
+  addModelFromEnvironment(carried, env);
+  requireLogin(carried, source, env);
+  const config = stringify({
+    ...carried,
+    telemetry: false,
+    default_plan_mode: false,
+    loop_control: { max_steps_per_turn: limits.steps, max_attempts_per_step: limits.attempts },
+    tools: { disabled: TOOLS_OFF },
+    task: { print_background_mode: 'exit' },
+  } as TomlTable);
+  return { config, digest: createHash('sha256').update(config).digest('hex'), source };
+}
+
+function readConfig(file: string): Table {
+  if (!existsSync(file)) return {};
+  try {
+    return parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw refuse('preflight', `Kimi's config is not valid TOML: ${file}: ${String(error).split('\n')[0]}`, `kimi doctor config ${file}`);
+  }
+}
+
+/** `KIMI_MODEL_NAME` and its kin make a provider of their own (kimi-code docs, env-vars). */
+function addModelFromEnvironment(config: Table, env: Env): void {
+  const { KIMI_MODEL_NAME: model, KIMI_MODEL_API_KEY: key } = env;
+  if (model === undefined || key === undefined) return;
+  const type = env.KIMI_MODEL_PROVIDER_TYPE ?? 'kimi';
+  const base = env.KIMI_MODEL_BASE_URL;
+  config.providers = { ...(config.providers as Table | undefined), environment: { type, api_key: key, ...(base === undefined ? {} : { base_url: base }) } };
+  config.models = {
+    ...(config.models as Table | undefined),
+    environment: { provider: 'environment', model, max_context_size: Number(env.KIMI_MODEL_MAX_CONTEXT_SIZE ?? 262144), capabilities: (env.KIMI_MODEL_CAPABILITIES ?? 'tool_use').split(',') },
+  };
+  config.default_model = 'environment';
+}
+
+const LOGIN = 'Start `kimi` and type /login; or set KIMI_MODEL_NAME and KIMI_MODEL_API_KEY.';
+
+function requireLogin(config: Table, source: string, env: Env): void {
+  const models = (config.models ?? {}) as Record<string, Table>;
+  const providers = (config.providers ?? {}) as Record<string, Table>;
+  const name = String(config.default_model ?? '');
+  const model = models[name];
+  if (model === undefined) throw refuse('preflight', `Kimi has no model configured (${join(source, 'config.toml')}).`, LOGIN);
+  for (const provider of Object.values(providers)) {
+    const variable = provider.api_key_env;
+    if (typeof variable !== 'string' || env[variable] === undefined) continue;
+    delete provider.api_key_env;
+    provider.api_key = env[variable];
+  }
+  const provider = providers[String(model.provider)];
+  if (provider === undefined) throw refuse('preflight', `Kimi's model ${name} names an unknown provider.`, LOGIN);
+  const slot = (provider.oauth as Table | undefined)?.key;
+  const stored = typeof slot === 'string' && existsSync(join(source, 'credentials', `${slot}.json`));
+  if (typeof provider.api_key === 'string' || provider.env !== undefined || stored) return;
+  throw refuse('preflight', `Kimi is not logged in (provider ${String(model.provider)} has no credential).`, LOGIN);
+}
+
+/**
+ * Makes the run's home, mode 0700. `credentials/` and `oauth/` are links to the user's folders: refresh tokens
+ * rotate, and copies (also of single files) blank one another (facts: kimi-code 2.1.0).
+ */
+export function makeHome(home: string, plan: HomePlan): void {
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  writeFileSync(join(home, 'config.toml'), plan.config, { mode: 0o600 });
+  for (const folder of ['credentials', 'oauth'])
+    if (existsSync(join(plan.source, folder)) && !existsSync(join(home, folder))) symlinkSync(join(plan.source, folder), join(home, folder), 'dir');
+  const device = join(plan.source, 'device_id');
+  if (existsSync(device)) copyFileSync(device, join(home, 'device_id'));
+}

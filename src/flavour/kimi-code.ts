@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import type { AgentEvent, Failure, FailureKind, Flavour, Invocation, InvocationInput } from './flavour.ts';
+
+const call = z.looseObject({ function: z.looseObject({ name: z.string(), arguments: z.string().optional() }) });
+const record = z.union([
+  z.looseObject({ role: z.literal('assistant'), content: z.string().optional(), tool_calls: z.array(call).optional() }),
+  z.looseObject({ role: z.literal('tool'), tool_call_id: z.string() }),
+  z.looseObject({ role: z.literal('meta'), type: z.string() }),
+  z.looseObject({ type: z.string() }),
+]);
+const retry = z.looseObject({ failed_attempt: z.number(), delay_ms: z.number(), error_message: z.string().optional() });
+
+/** kimi-code 2.x: `kimi -p TEXT --output-format stream-json`, limits by environment, one home per run. */
+export const kimiCode: Flavour = { name: 'kimi-code', build, readLine, failure };
+
+function build(input: InvocationInput): Invocation {
+  const args = ['-p', input.prompt, '--output-format', 'stream-json'];
+  if (input.model !== undefined) args.push('-m', input.model);
+  if (input.session !== undefined) args.push('-S', input.session);
+  const env = {
+    KIMI_CODE_HOME: input.home,
+    KIMI_LOOP_MAX_STEPS_PER_TURN: String(input.steps),
+    KIMI_LOOP_MAX_ATTEMPTS_PER_STEP: String(input.attempts),
+    KIMI_DISABLE_TELEMETRY: '1',
+    KIMI_DISABLE_CRON: '1',
+    KIMI_CODE_NO_AUTO_UPDATE: '1',
+    KIMI_CODE_BACKGROUND_PRINT_BACKGROUND_MODE: 'exit',
+  };
+  return { args, env };
+}
+
+/** Reads one line of the stream; a line that is no record is an event, never an exception. */
+function readLine(line: string): AgentEvent[] {
+  const unreadable: AgentEvent[] = [{ kind: 'unreadable', bytes: Buffer.byteLength(line) }];
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch {
+    return unreadable;
+  }
+  const parsed = record.safeParse(json);
+  if (!parsed.success) return unreadable;
+  const data = parsed.data as Record<string, unknown>;
+  if (data.role === 'assistant') return assistant(data as { content?: string; tool_calls?: z.infer<typeof call>[] });
+  if (data.role === 'tool') return [{ kind: 'tool-result' }];
+  if (data.type === 'system.version') return [{ kind: 'version', version: String(data.version) }];
+  if (data.type === 'session.resume_hint') return [{ kind: 'session', id: String(data.session_id) }];
+  const again = data.type === 'turn.step.retrying' ? retry.safeParse(data) : undefined;
+  if (again?.success !== true) return [];
+  const { failed_attempt: attempt, delay_ms: delayMs, error_message: reason = '' } = again.data;
+  return [{ kind: 'retry', attempt, delayMs, reason }];
+}
+
+function assistant(data: { content?: string; tool_calls?: z.infer<typeof call>[] }): AgentEvent[] {
+  const calls = data.tool_calls ?? [];
+  const text = data.content ?? '';
+  const events: AgentEvent[] = calls.map((item) => ({
+    kind: 'tool-call',
+    tool: item.function.name,
+    detail: (item.function.arguments ?? '').slice(0, 200),
+  }));
+  return text === '' ? events : [{ kind: 'text', text }, ...events];
+}
+
+const FAILURES: readonly [RegExp, FailureKind][] = [
+  [/loop\.max_steps_exceeded/, 'step-limit'],
+  [/usage limit|exceeded_current_quota|account balance|access_terminated|: 402 /i, 'quota'],
+  [/provider\.auth_error|no credential configured|No model configured|login_required|refresh token/i, 'auth'],
+  [/provider\.rate_limit|: 429 /, 'rate-limit'],
+  [/safety policy/i, 'refused'],
+  [/provider\.connection_error|ECONNREFUSED|ENOTFOUND|fetch failed/i, 'network'],
+  [/provider\.api_error: 5\d\d|provider\.api_error/, 'server'],
+];
+
+/** Kimi exits 1 for everything: the last `error:` line of stderr says which (facts: kimi-code 2.1.0). */
+function failure(_stdoutTail: string, stderrTail: string): Failure {
+  const lines = stderrTail.split('\n').filter((line) => line.startsWith('error:') || line.includes('error: failed'));
+  const text = (lines.at(-1) ?? stderrTail.trim().split('\n').at(-1) ?? '').trim();
+  const kind = FAILURES.find(([pattern]) => pattern.test(text))?.[1] ?? 'crashed';
+  return { kind, text: text.slice(0, 500) };
+}
