@@ -90,11 +90,12 @@ class Parser {
   }
 
   private collect(): void {
+    const lines = this.straightened();
     const texts = new Map<string, string>();
     for (const [index, { key, from }] of this.ranges.entries()) {
       const to = (this.ranges[index + 1]?.from ?? this.document.lines.length + 1) - 1;
       const kept: string[] = [];
-      for (let line = from; line <= to; line++) if (!this.claimed.has(line)) kept.push(this.document.lines[line - 1] ?? '');
+      for (let line = from; line <= to; line++) if (!this.claimed.has(line)) kept.push(lines[line - 1] ?? '');
       const text = trimBlankLines(kept);
       const before = texts.get(key) ?? '';
       texts.set(key, before === '' || text === '' ? before + text : `${before}\n\n${text}`);
@@ -111,6 +112,19 @@ class Parser {
     });
     for (const [index, task] of this.spec.tasks.entries()) task.notes = text(`task ${index}`);
     for (const [index, extra] of this.spec.extra.entries()) extra.text = text(`extra ${index}`);
+  }
+
+  /** Code blocks lose their indentation: beside a list it would make them part of the list. */
+  private straightened(): string[] {
+    const lines = [...this.document.lines];
+    for (const block of this.document.blocks) {
+      if (block.kind !== 'code' || block.nested || block.column === 1) continue;
+      for (let at = block.line - 1; at < block.end; at++) {
+        const line = lines[at] ?? '';
+        lines[at] = line.slice(Math.min(block.column - 1, line.search(/\S|$/)));
+      }
+    }
+    return lines;
   }
 
   private claim(from: number, to = from): void {

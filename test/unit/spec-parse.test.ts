@@ -103,7 +103,7 @@ describe('properties', () => {
         const { first, second } = again(source);
         expect(second).toEqual(first);
       }),
-      { numRuns: 3000 },
+      { numRuns: Number(process.env.FUZZ ?? 3000) },
     );
   });
 

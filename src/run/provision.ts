@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, symlinkSync } from 'node:fs';
+import { dirname, join, sep } from 'node:path';
+import { refuse } from '../errors.ts';
+import { fields, gitAnswer } from '../git/git.ts';
+import { fileAt, type Repo } from '../git/repo.ts';
+import { runProcess } from '../process/run.ts';
+
+/** What will be put into a worktree that git does not put there. */
+export interface Provision {
+  /** Ignored files named by `.worktreeinclude`, copied. */
+  readonly copies: readonly string[];
+  readonly dependencies: { readonly how: 'none' } | { readonly how: 'link'; readonly folder: string } | { readonly how: 'install'; readonly argv: readonly string[] };
+  readonly setup: string | undefined;
+}
+
+const LOCKS: readonly [string, readonly string[]][] = [
+  ['package-lock.json', ['npm', 'ci', '--no-audit', '--no-fund']],
+  ['npm-shrinkwrap.json', ['npm', 'ci', '--no-audit', '--no-fund']],
+  ['pnpm-lock.yaml', ['pnpm', 'install', '--frozen-lockfile']],
+  ['yarn.lock', ['yarn', 'install', '--immutable']],
+  ['bun.lock', ['bun', 'install', '--frozen-lockfile']],
+];
+/** Folders in node_modules that tools write to: never shared. */
+const CACHES = new Set(['.cache', '.vite', '.vitest', '.vite-temp']);
+
+/** Computes the provision of a worktree at `base`; refuses when dependencies can be provided in no safe way. */
+export async function planProvision(repo: Repo, base: string, setup: string | undefined): Promise<Provision> {
+  return { copies: await includedFiles(repo), dependencies: await planDependencies(repo, base), setup };
+}
+
+/** `.worktreeinclude` has .gitignore syntax; a file is copied when it matches and git ignores it. */
+async function includedFiles(repo: Repo): Promise<string[]> {
+  const list = join(repo.root, '.worktreeinclude');
+  if (!existsSync(list)) return [];
+  const found = fields((await gitAnswer(repo, ['ls-files', '-z', '--others', '--ignored', `--exclude-from=${list}`])).stdout);
+  const ignored = fields((await gitAnswer(repo, ['ls-files', '-z', '--others', '--ignored', '--exclude-standard'])).stdout);
+  const both = new Set(ignored);
+  return found.filter((path) => both.has(path) && !path.startsWith('node_modules/'));
+}
+
+const digest = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex');
+
+async function planDependencies(repo: Repo, base: string): Promise<Provision['dependencies']> {
+  const manifest = await fileAt(repo, base, 'package.json');
+  if (manifest === undefined || !needsModules(manifest)) return { how: 'none' };
+  const folder = join(repo.root, 'node_modules');
+  const reason = cannotLink(repo, folder);
+  for (const [name, argv] of LOCKS) {
+    const locked = await fileAt(repo, base, name);
+    if (locked === undefined) continue;
+    const mine = join(repo.root, name);
+    const same = existsSync(mine) && digest(readFileSync(mine)) === digest(locked);
+    return same && reason === undefined ? { how: 'link', folder } : { how: 'install', argv };
+  }
+  if (!existsSync(folder)) return { how: 'none' };
+  throw refuse('preflight', `The dependencies cannot be given to the worktree: there is no lock file at ${base.slice(0, 12)}.`, 'Commit a lock file (npm install --package-lock-only), or name a `setup` command in the profile.');
+}
+
+function needsModules(manifest: string): boolean {
+  try {
+    const json = JSON.parse(manifest) as Record<string, object | undefined>;
+    return [json.dependencies, json.devDependencies, json.optionalDependencies].some((part) => Object.keys(part ?? {}).length > 0) || json.workspaces !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** Something in node_modules that leads back into the checkout would make the tests read the user's code. */
+function cannotLink(repo: Repo, folder: string): string | undefined {
+  if (!existsSync(folder)) return 'node_modules is missing';
+  if (lstatSync(folder).isSymbolicLink()) return 'node_modules is itself a link';
+  const real = realpathSync(folder) + sep;
+  for (const entry of entriesOf(folder)) {
+    const path = join(folder, entry);
+    if (!lstatSync(path).isSymbolicLink()) continue;
+    const target = safeReal(path);
+    if (target !== undefined && !target.startsWith(real) && target.startsWith(realpathSync(repo.root) + sep)) return `${entry} leads to ${readlinkSync(path)}`;
+  }
+  return undefined;
+}
+
+function safeReal(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The entries of node_modules, scoped packages one by one. */
+function entriesOf(folder: string): string[] {
+  return readdirSync(folder).flatMap((name) => (name.startsWith('@') ? readdirSync(join(folder, name)).map((inner) => `${name}/${inner}`) : [name]));
+}
+
+export interface ProvisionPlace {
+  readonly dir: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly marker: string;
+  readonly log: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Carries the provision out. Returns the paths (from the worktree's top) that must not be collected. */
+export async function provision(repo: Repo, plan: Provision, place: ProvisionPlace): Promise<string[]> {
+  for (const path of plan.copies) {
+    mkdirSync(dirname(join(place.dir, path)), { recursive: true });
+    cpSync(join(repo.root, path), join(place.dir, path), { verbatimSymlinks: true, preserveTimestamps: true });
+  }
+  const { dependencies } = plan;
+  if (dependencies.how === 'link') linkModules(dependencies.folder, join(place.dir, 'node_modules'));
+  if (dependencies.how === 'install') await mustRun(dependencies.argv, place);
+  if (plan.setup !== undefined) await mustRun(['/bin/sh', '-c', plan.setup], place);
+  return dependencies.how === 'none' ? [...plan.copies] : [...plan.copies, 'node_modules'];
+}
+
+/** A real folder with one link per package: what a tool writes there stays in the worktree. */
+function linkModules(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  for (const entry of entriesOf(from)) {
+    if (CACHES.has(entry)) continue;
+    mkdirSync(dirname(join(to, entry)), { recursive: true });
+    symlinkSync(join(from, entry), join(to, entry));
+  }
+}
+
+async function mustRun(argv: readonly string[], place: ProvisionPlace): Promise<void> {
+  const end = await runProcess({
+    file: argv[0] ?? '',
+    args: argv.slice(1),
+    cwd: place.dir,
+    env: place.env,
+    marker: `${place.marker}/provision`,
+    wallMs: 900_000,
+    stdoutFile: place.log,
+    stderrFile: place.log,
+    ...(place.signal === undefined ? {} : { signal: place.signal }),
+  });
+  if (end.ending.kind === 'exited' && end.ending.code === 0) return;
+  throw refuse('preflight', `\`${argv.join(' ')}\` did not succeed in the worktree: ${(end.stderrTail || end.stdoutTail).trim().split('\n').at(-1) ?? ''}`, `Read ${place.log}`);
+}

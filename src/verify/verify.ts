@@ -1,0 +1,59 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { runProcess } from '../process/run.ts';
+import type { Command } from '../spec/model.ts';
+import type { Check } from './compare.ts';
+import { summarise } from './summary.ts';
+import { splitCommand } from './words.ts';
+
+export interface VerifyPlace {
+  readonly dir: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly marker: string;
+  /** Where the logs go, and what their names begin with. */
+  readonly logs: string;
+  readonly label: string;
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_SECONDS = 600;
+const LOG_CAP = 32 * 1024 * 1024;
+const READ_CAP = 4 * 1024 * 1024;
+
+/** Runs the commands one after another; each has its own time limit and log. `manual` ones are not run. */
+export async function verify(commands: readonly Command[], place: VerifyPlace, each?: (check: Check) => void): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const [index, command] of commands.filter((item) => item.kind === 'command').entries()) {
+    if (place.signal?.aborted === true) break;
+    const check = await runOne(command, place, join(place.logs, `${place.label}-${index + 1}.log`));
+    checks.push(check);
+    each?.(check);
+  }
+  return checks;
+}
+
+async function runOne(command: Command, place: VerifyPlace, log: string): Promise<Check> {
+  const words = command.shell ? { env: {}, argv: ['/bin/sh', '-c', command.text] } : splitCommand(command.text);
+  const facts = { command: command.text, expect: command.expect, baselineFails: command.baselineFails, log };
+  if ('needsShell' in words) return { ...facts, code: 126, timedOut: false, durationMs: 0 };
+  const end = await runProcess({
+    file: words.argv[0] ?? '',
+    args: words.argv.slice(1),
+    cwd: place.dir,
+    env: { ...place.env, ...words.env },
+    marker: `${place.marker}/${place.label}`,
+    wallMs: (command.timeoutSeconds ?? DEFAULT_SECONDS) * 1000,
+    stdoutFile: log,
+    stderrFile: log,
+    fileCap: LOG_CAP,
+    ...(place.signal === undefined ? {} : { signal: place.signal }),
+  });
+  // A program that is not there has no exit code of its own; the shell's 127 says the same thing.
+  const code = end.ending.kind === 'exited' ? end.ending.code : end.ending.kind === 'not-started' ? 127 : null;
+  return { ...facts, code, timedOut: end.cause === 'deadline', durationMs: end.durationMs, summary: summarise(readEnd(log)) };
+}
+
+function readEnd(log: string): string {
+  const text = statSync(log, { throwIfNoEntry: false }) === undefined ? Buffer.alloc(0) : readFileSync(log);
+  return text.subarray(-READ_CAP).toString('utf8');
+}
