@@ -189,7 +189,7 @@ export function rawItem(lines: readonly string[], block: Block): string {
   const marker = new RegExp(`^(?:\\s*(?:[-*+]|\\d{1,9}[.)])(?:\\s|$)){${block.nested ? 1 : Math.max(1, block.depth)}}`).exec(first)?.[0] ?? '';
   const width = marker.length;
   const body = [first.slice(width).trim(), ...rest.map((line) => dedent(line, width))];
-  return body.join('\n').replace(/^(?:\[[ xX]\][ \t]+)+/, '').trimEnd();
+  return body.join('\n').trim().replace(/^(?:\[[ xX]\][ \t]+)+/, '').trimStart();
 }
 
 const expandTabs = (line: string): string =>

@@ -10,7 +10,7 @@ export interface Check {
   readonly timedOut: boolean;
   readonly durationMs: number;
   readonly summary?: Summary | undefined;
-  readonly log?: string;
+  readonly log?: string | undefined;
 }
 
 export const VERDICTS = ['passing', 'newly-passing', 'already-failing', 'newly-failing'] as const;

@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { exitOfError, refusalOf } from './errors.ts';
+import type { World } from './world.ts';
+
+/** The one place that reads the environment and sets the exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const abort = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => abort.abort());
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
+  const { env } = process;
+  const world: World = {
+    cwd: process.cwd(),
+    env,
+    root: programRoot(dirname(fileURLToPath(import.meta.url))),
+    now: () => new Date(),
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    lively: process.stderr.isTTY === true && env.CI === undefined && env.NO_COLOR === undefined && env.TERM !== 'dumb',
+    signal: abort.signal,
+  };
+  try {
+    const { runCli } = await import('./cli/cli.ts');
+    process.exitCode = await runCli(argv, world);
+  } catch (error) {
+    process.exitCode = explain(error, world);
+  }
+}
+
+function explain(error: unknown, world: World): number {
+  const refusal = refusalOf(error);
+  if (refusal === undefined) {
+    world.err(`kimi-dispatch: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n  This is a defect of kimi-dispatch. Nothing of your checkout was changed by it.\n`);
+    return exitOfError('internal');
+  }
+  world.err(`kimi-dispatch: ${refusal.message}\n${refusal.fix === undefined ? '' : `  To mend it: ${refusal.fix}\n`}`);
+  return exitOfError(refusal.code);
+}
+
+/** The folder that holds templates/, whether we run from dist/ or from src/. */
+function programRoot(from: string): string {
+  return existsSync(join(from, 'templates')) || dirname(from) === from ? from : programRoot(dirname(from));
+}

@@ -1,0 +1,132 @@
+import { clean } from '../run/report.ts';
+import type { Check } from '../verify/compare.ts';
+import { ok } from '../verify/compare.ts';
+import type { Result } from './result.ts';
+
+export const MAX_LINES = 40;
+/** 1,200 tokens at four characters each. */
+export const MAX_CHARACTERS = 4800;
+
+/** One line of somebody else's text: no control characters, no line ends, capped. */
+export const quote = (text: string, width: number): string => {
+  const flat = clean(text).replace(/\s+/g, ' ').trim();
+  return flat.length > width ? `${flat.slice(0, width - 1)}…` : flat;
+};
+
+const MARK: Record<Result['verification'][number]['verdict'], string> = {
+  passing: 'pass',
+  'newly-passing': 'FIXED',
+  'already-failing': 'was red',
+  'newly-failing': 'NEW RED',
+};
+
+/** The result as Claude reads it: at most 40 lines and 1,200 tokens; the diff only when it fits in what is left. */
+export function presentResult(result: Result, diff = ''): string {
+  const lines = [
+    `${result.outcome.toUpperCase()} ${result.run} · ${quote(result.title, 60)}`,
+    ...(result.reason === undefined ? [] : [`Reason: ${quote(result.reason, 200)}`]),
+    kimiLine(result),
+    ...verificationLines(result),
+    ...changeLines(result),
+    ...reportLines(result),
+    ...result.notes.slice(0, 4).map((note) => `Note: ${quote(note, 160)}`),
+    `Patch: ${result.files.patch}`,
+    ...result.next.map((command, index) => `${index === 0 ? 'Next: ' : '      '}${command}`),
+  ];
+  return withDiff(fit(lines), diff);
+}
+
+function fit(lines: readonly string[]): string[] {
+  const kept = lines.slice(0, MAX_LINES);
+  while (kept.join('\n').length > MAX_CHARACTERS && kept.length > 8) kept.splice(-6, 1);
+  return kept;
+}
+
+function withDiff(lines: readonly string[], diff: string): string {
+  const text = lines.join('\n');
+  const extra = diff.trimEnd();
+  if (extra === '') return text;
+  const fits = extra.split('\n').length + lines.length + 1 <= MAX_LINES && text.length + extra.length + 7 <= MAX_CHARACTERS;
+  return fits ? `${text}\nDiff:\n${clean(extra)}` : text;
+}
+
+function kimiLine(result: Result): string {
+  const kimi = result.kimi;
+  const time = kimi === undefined ? '' : `Kimi ${kimi.version}: ${kimi.steps} of ${kimi.stepLimit} steps, ${seconds(kimi.durationMs)}; `;
+  return `${time}base ${result.base.slice(0, 10)}, branch ${result.branch}, sandbox ${result.sandbox}`;
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+
+function verificationLines(result: Result): string[] {
+  if (result.verification.length === 0) return ['Verification: not run'];
+  const rows = result.verification.slice(0, 8).map((row) => {
+    const before = row.before === undefined ? '-' : describe(row.before);
+    const red = row.newlyFailing.length === 0 ? '' : ` (${quote(row.newlyFailing.slice(0, 3).join(', '), 100)})`;
+    return `  ${MARK[row.verdict].padEnd(7)} ${quote(row.command, 60)}: ${before} → ${describe(row.after)}${red}`;
+  });
+  const more = result.verification.length - rows.length;
+  return ['Verification (before → after, run by kimi-dispatch):', ...rows, ...(more > 0 ? [`  and ${more} more`] : [])];
+}
+
+function describe(check: Check): string {
+  const { summary } = check;
+  if (check.timedOut) return 'timed out';
+  if (summary === undefined) return check.code === null ? 'no exit code' : `exit ${check.code}${ok(check) ? '' : ' (red)'}`;
+  const skipped = summary.skipped > 0 ? `, ${summary.skipped} skipped` : '';
+  return `${summary.passed} passed, ${summary.failed} failed${skipped}`;
+}
+
+function changeLines(result: Result): string[] {
+  if (result.changes.length === 0) return ['Changes: none'];
+  const added = result.changes.reduce((sum, change) => sum + change.added, 0);
+  const removed = result.changes.reduce((sum, change) => sum + change.removed, 0);
+  const wrong = new Map(result.scope.violations.map((violation) => [violation.path, violation.why]));
+  const rows = [...result.changes].sort((left, right) => risk(right, wrong) - risk(left, wrong)).slice(0, 12);
+  const lines = rows.map((change) => {
+    const size = change.binary ? 'binary' : `+${change.added} -${change.removed}`;
+    const why = wrong.get(change.path);
+    return `  ${change.status} ${quote(change.path, 90)} ${size}${why === undefined ? '' : `  OUT OF SCOPE: ${why}`}`;
+  });
+  const more = result.changes.length - rows.length;
+  const untouched = result.scope.untouched;
+  return [
+    `Changes: ${result.changes.length} files, +${added} -${removed} (riskiest first)`,
+    ...lines,
+    ...(more > 0 ? [`  and ${more} more`] : []),
+    ...(untouched.length > 0 ? [`Declared but not changed: ${quote(untouched.slice(0, 6).join(', '), 150)}`] : []),
+  ];
+}
+
+/** What a reviewer should look at first: outside the spec, deletions, configuration, tests, then size. */
+function risk(change: Result['changes'][number], wrong: ReadonlyMap<string, string>): number {
+  const { path } = change;
+  return (
+    (wrong.has(path) ? 1e6 : 0) +
+    (change.binary || change.status === 'D' || change.status === 'T' ? 1e5 : 0) +
+    (/(^|\/)(package\.json|.*lock.*|Dockerfile|Makefile|\..*|.*\.config\.\w+)$/.test(path) ? 1e5 : 0) +
+    (/(^|[/._-])(test|tests|spec)([/._-]|$)/.test(path) ? 5e3 : 0) +
+    change.added +
+    change.removed
+  );
+}
+
+function reportLines(result: Result): string[] {
+  const { report } = result;
+  const check = result.contradictions.slice(0, 3).map((line) => `  but it ${quote(line, 150)}`);
+  if (report === undefined) return result.kimi === undefined ? [] : ['Worker report: none was given'];
+  const question = report.question ?? '';
+  return [
+    `Worker says (${report.status}, not verified): "${quote(report.result.summary, 200)}"`,
+    ...check,
+    ...(report.status === 'blocked' && question !== '' ? [`Question: "${quote(question, 300)}"`] : []),
+    ...(result.manual.length > 0 ? [`For the reviewer: ${quote(result.manual.slice(0, 4).join(' · '), 240)}`] : []),
+  ];
+}
+
+/** `report.md`: the same and everything that was cut. */
+export function fullReport(result: Result): string {
+  const rows = result.verification.map((row) => `- ${MARK[row.verdict]}: \`${row.command}\` ${row.after.log ?? ''}`);
+  const words = result.report === undefined ? 'No report was given.' : `\`\`\`json\n${JSON.stringify(result.report, null, 2)}\n\`\`\``;
+  return [`# ${result.outcome}: ${result.title}`, presentResult(result), '## Verification', ...rows, '## The worker says (not verified)', words, ''].join('\n\n');
+}

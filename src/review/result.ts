@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import { OUTCOMES } from '../errors.ts';
+import { reportSchema } from '../run/report.ts';
+import { VERDICTS } from '../verify/compare.ts';
+
+const summary = z.object({ runner: z.string(), passed: z.number(), failed: z.number(), skipped: z.number(), failures: z.array(z.string()) });
+const check = z.object({
+  command: z.string(),
+  expect: z.number(),
+  baselineFails: z.boolean(),
+  code: z.number().nullable(),
+  timedOut: z.boolean(),
+  durationMs: z.number(),
+  summary: summary.optional(),
+  log: z.string().optional(),
+});
+
+/** `result.json`: what an ended run hands over. Durations in milliseconds, times in UTC. */
+export const resultSchema = z.object({
+  version: z.literal(1),
+  run: z.string(),
+  title: z.string(),
+  spec: z.object({ digest: z.string(), path: z.string() }),
+  outcome: z.enum(OUTCOMES),
+  reason: z.string().optional(),
+  base: z.string(),
+  branch: z.string(),
+  commit: z.string().optional(),
+  worktree: z.string(),
+  startedAt: z.string(),
+  endedAt: z.string(),
+  kimi: z.object({ version: z.string(), steps: z.number(), stepLimit: z.number(), durationMs: z.number(), session: z.string().optional(), unreadableLines: z.number(), survivors: z.number() }).optional(),
+  sandbox: z.string(),
+  changes: z.array(z.object({ status: z.enum(['A', 'M', 'D', 'T']), path: z.string(), added: z.number(), removed: z.number(), binary: z.boolean() })),
+  scope: z.object({ violations: z.array(z.object({ path: z.string(), why: z.string() })), untouched: z.array(z.string()) }),
+  verification: z.array(
+    z.object({ command: z.string(), verdict: z.enum(VERDICTS), before: check.optional(), after: check, newlyFailing: z.array(z.string()) }),
+  ),
+  manual: z.array(z.string()),
+  report: reportSchema.optional(),
+  contradictions: z.array(z.string()),
+  notes: z.array(z.string()),
+  next: z.array(z.string()),
+  files: z.object({ folder: z.string(), patch: z.string(), report: z.string() }),
+});
+export type Result = z.infer<typeof resultSchema>;

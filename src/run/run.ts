@@ -1,0 +1,151 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { refuse } from '../errors.ts';
+import { findKimi, type KimiProgram } from '../flavour/find.ts';
+import { type HomePlan, planHome } from '../flavour/home.ts';
+import { type Repo, resolveBase, uncommitted } from '../git/repo.ts';
+import { allowed } from '../process/environment.ts';
+import { loadProfile, type Profile } from '../profile/profile.ts';
+import type { Spec } from '../spec/model.ts';
+import { planProvision, type Provision } from './provision.ts';
+import { planRun, type RunPlan } from './plan.ts';
+
+export interface RunRequest {
+  readonly repo: Repo;
+  readonly spec: Spec;
+  readonly specText: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The program's own folder: templates lie in it. */
+  readonly root: string;
+  readonly now: () => Date;
+  readonly options: RunOptions;
+}
+
+export interface RunOptions {
+  readonly profile?: string;
+  readonly model?: string;
+  readonly maxSteps?: number;
+  readonly timeoutSeconds?: number;
+  readonly base?: string;
+  readonly sandbox: 'auto' | 'required' | 'off';
+  readonly baseline: boolean;
+}
+
+/** A run that passed every check that needs no model: ready to be printed or carried out. */
+export interface Prepared {
+  readonly request: RunRequest;
+  readonly plan: RunPlan;
+  readonly profile: Profile;
+  readonly kimi: KimiProgram;
+  readonly home: HomePlan;
+  readonly provision: Provision;
+  readonly places: Places;
+}
+
+export interface Places {
+  readonly config: string;
+  readonly state: string;
+  readonly cache: string;
+}
+
+export function placesOf(env: RunRequest['env'], repo: Repo): Places {
+  const home = env.HOME ?? '/tmp';
+  return {
+    config: env.XDG_CONFIG_HOME ?? join(home, '.config'),
+    state: join(env.XDG_STATE_HOME ?? join(home, '.local', 'state'), 'kimi-dispatch', repo.id),
+    cache: join(env.XDG_CACHE_HOME ?? join(home, '.cache'), 'kimi-dispatch'),
+  };
+}
+
+export const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** Preflight: everything that can be refused is refused here, before anything exists. Writes no file. */
+export async function prepare(request: RunRequest): Promise<Prepared> {
+  const { repo, spec, env, options } = request;
+  if (options.sandbox === 'required') throw refuse('preflight', 'This version has no sandbox yet, and --sandbox required asks for one.', 'Run without it in a container you trust, or use --sandbox off.');
+  const places = placesOf(env, repo);
+  const base = await resolveBase(repo, options.base ?? (spec.base === '' ? 'HEAD' : spec.base));
+  const named = loadProfile(options.profile ?? (spec.profile === '' ? 'default' : spec.profile), places.config);
+  const profile: Profile = { ...named, ...(options.model === undefined ? {} : { model: options.model }) };
+  const limits = {
+    steps: options.maxSteps ?? spec.limits.steps ?? profile.steps,
+    wallSeconds: options.timeoutSeconds ?? spec.limits.wallSeconds ?? profile.wallSeconds,
+    attempts: profile.attempts,
+  };
+  const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
+  const home = planHome(env, limits);
+  const provision = await planProvision(repo, base, profile.setup);
+  const id = newId(request.now());
+  const plan = planRun({
+    run: id,
+    title: spec.title,
+    digest: digestOf(request.specText),
+    base,
+    branch: `kimi/${id}-${slug(spec.title)}`,
+    dir: join(places.state, 'worktrees', id),
+    home: join(places.state, 'homes', id),
+    kimi: { file: kimi.file, version: kimi.version },
+    limits,
+    sandbox: 'off',
+    uncommitted: await uncommitted(repo),
+    spec,
+    profile,
+    baseline: options.baseline,
+    provision: describeProvision(provision),
+  });
+  return { request, plan, profile, kimi, home, provision, places };
+}
+
+function describeProvision(plan: Provision): string[] {
+  const { dependencies } = plan;
+  return [
+    ...plan.copies.map((path) => `copy ${path}`),
+    ...(dependencies.how === 'link' ? ['link the packages of node_modules'] : []),
+    ...(dependencies.how === 'install' ? [dependencies.argv.join(' ')] : []),
+    ...(plan.setup === undefined ? [] : [plan.setup]),
+  ];
+}
+
+/** `260115-0930-x7f2`: sorts by time, short enough to type, unique enough for one repository. */
+function newId(now: Date): string {
+  const stamp = now.toISOString().replace(/[-:T]/g, '');
+  return `${stamp.slice(2, 8)}-${stamp.slice(8, 12)}-${randomBytes(3).toString('hex').slice(0, 5)}`;
+}
+
+export function slug(title: string): string {
+  const text = title.normalize('NFKD').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 40).replace(/-+$/, '');
+  return text === '' ? 'run' : text;
+}
+
+/** The environment of everything that a run starts. */
+export const runEnvironment = (env: RunRequest['env']): Record<string, string> => allowed(env);
+
+interface Baseline {
+  readonly key: string;
+  readonly checks: unknown;
+}
+
+/** Checks of a base that were run before, by a key of everything that could change them. */
+export class BaselineCache {
+  readonly #file: string;
+
+  constructor(folder: string, key: string) {
+    this.#file = join(folder, `${digestOf(key).slice(0, 32)}.json`);
+  }
+
+  read<T>(key: string): T | undefined {
+    if (!existsSync(this.#file)) return undefined;
+    try {
+      const found = JSON.parse(readFileSync(this.#file, 'utf8')) as Baseline;
+      return found.key === key ? (found.checks as T) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  write(key: string, checks: unknown): void {
+    mkdirSync(join(this.#file, '..'), { recursive: true });
+    writeFileSync(this.#file, JSON.stringify({ key, checks }));
+  }
+}

@@ -1,0 +1,21 @@
+/** What a command may know of the world outside. Read once, in main.ts. */
+export interface World {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The folder of the installed program. */
+  readonly root: string;
+  readonly now: () => Date;
+  /** Data: text for a reader of stdout. */
+  readonly out: (text: string) => void;
+  /** People: progress and notes. */
+  readonly err: (text: string) => void;
+  /** True when stderr is a terminal and nothing asks for plain text. */
+  readonly lively: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** The environment for git: the user's, without variables that would point it elsewhere. */
+export function gitEnvironment(env: World['env']): Record<string, string> {
+  const kept = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && !/^GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|COMMON_DIR|NAMESPACE|PREFIX|CEILING_DIRECTORIES)$/.test(entry[0]));
+  return Object.fromEntries(kept);
+}
