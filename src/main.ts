@@ -32,7 +32,9 @@ export async function main(argv: readonly string[]): Promise<void> {
 function explain(error: unknown, world: World): number {
   const refusal = refusalOf(error);
   if (refusal === undefined) {
-    world.err(`kimi-dispatch: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n  This is a defect of kimi-dispatch. Nothing of your checkout was changed by it.\n`);
+    world.err(
+      `kimi-dispatch: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n  This is a defect of kimi-dispatch. Nothing of your checkout was changed by it.\n`,
+    );
     return exitOfError('internal');
   }
   world.err(`kimi-dispatch: ${refusal.message}\n${refusal.fix === undefined ? '' : `  To mend it: ${refusal.fix}\n`}`);

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, type CommanderError } from 'commander';
 import { refuse } from '../errors.ts';
 import type { World } from '../world.ts';
 
@@ -24,29 +24,40 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
 
 type Bind = (load: () => Promise<Handler>) => (...values: unknown[]) => Promise<void>;
 
-const number = (name: string) => (text: string): number => {
-  const value = Number(text);
-  if (Number.isFinite(value) && value > 0) return value;
-  throw refuse('usage', `${name} takes a number greater than 0, not "${text}".`);
-};
+const number =
+  (name: string) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (Number.isFinite(value) && value > 0) return value;
+    throw refuse('usage', `${name} takes a number greater than 0, not "${text}".`);
+  };
 
-const whole = (name: string) => (text: string): number => {
-  const value = number(name)(text);
-  if (Number.isInteger(value)) return value;
-  throw refuse('usage', `${name} takes a whole number, not "${text}".`);
-};
+const whole =
+  (name: string) =>
+  (text: string): number => {
+    const value = number(name)(text);
+    if (Number.isInteger(value)) return value;
+    throw refuse('usage', `${name} takes a whole number, not "${text}".`);
+  };
 
-const choice = (name: string, ...words: string[]) => (text: string): string => {
-  if (words.includes(text)) return text;
-  throw refuse('usage', `${name} is one of ${words.join(', ')}, not "${text}".`);
-};
+const choice =
+  (name: string, ...words: string[]) =>
+  (text: string): string => {
+    if (words.includes(text)) return text;
+    throw refuse('usage', `${name} is one of ${words.join(', ')}, not "${text}".`);
+  };
 
 function declare(bind: Bind): Command {
   const program = new Command('kimi-dispatch').description('Claude Code designs and reviews, Kimi types.');
-  program.exitOverride().showHelpAfterError('(kimi-dispatch --help lists the commands)').helpOption('-h, --help').helpCommand(false);
+  program
+    .exitOverride()
+    .showHelpAfterError('(kimi-dispatch --help lists the commands)')
+    .helpOption('-h, --help')
+    .helpCommand(false);
   program.option('-V, --version', 'print the version');
   program.addHelpText('after', '\nA RUN is an id, a unique prefix of one, or @last.');
-  const add = (name: string, group: string, text: string): Command => program.command(name).helpGroup(group).description(text).exitOverride();
+  const add = (name: string, group: string, text: string): Command =>
+    program.command(name).helpGroup(group).description(text).exitOverride();
   const everyday = 'Everyday:';
   add('run <file>', everyday, 'run a spec or a plan: worktree, baseline, Kimi, verification, result')
     .option('--profile <name>', 'limits and model by name')
@@ -60,19 +71,34 @@ function declare(bind: Bind): Command {
     .option('--json', 'print result.json')
     .option('--ndjson', 'print the events as they happen')
     .action(bind(async () => (await import('./run.ts')).runCommand));
-  add('status', everyday, 'the runs of this repository').option('--json', 'as data').action(bind(async () => (await import('./look.ts')).statusCommand));
-  add('show <run>', everyday, 'the result of a run').option('--json', 'result.json').option('--full', 'the whole report').action(bind(async () => (await import('./look.ts')).showCommand));
-  add('diff <run> [path]', everyday, 'the change of a run').action(bind(async () => (await import('./look.ts')).diffCommand));
+  add('status', everyday, 'the runs of this repository')
+    .option('--json', 'as data')
+    .action(bind(async () => (await import('./look.ts')).statusCommand));
+  add('show <run>', everyday, 'the result of a run')
+    .option('--json', 'result.json')
+    .option('--full', 'the whole report')
+    .action(bind(async () => (await import('./look.ts')).showCommand));
+  add('diff <run> [path]', everyday, 'the change of a run').action(
+    bind(async () => (await import('./look.ts')).diffCommand),
+  );
   add('merge <run>', everyday, 'bring the change onto your branch')
     .option('--squash', 'one commit (default)')
     .option('--no-ff', 'a merge commit')
     .option('--force', 'also when the verification failed')
     .option('--json', 'as data')
     .action(bind(async () => (await import('./end.ts')).mergeCommand));
-  add('discard <run>', everyday, 'throw the worktree and branch away; the patch stays').action(bind(async () => (await import('./end.ts')).discardCommand));
+  add('discard <run>', everyday, 'throw the worktree and branch away; the patch stays').action(
+    bind(async () => (await import('./end.ts')).discardCommand),
+  );
   const write = 'Specs:';
-  add('spec <plan>', write, 'turn a plan into a spec, without a model').option('-o, --output <file>', 'write it there').option('--json', 'findings as data').action(bind(async () => (await import('./spec.ts')).specCommand));
-  add('check <spec>', write, 'check a spec').option('--json', 'findings as data').option('--strict', 'warnings are errors').action(bind(async () => (await import('./spec.ts')).checkCommand));
+  add('spec <plan>', write, 'turn a plan into a spec, without a model')
+    .option('-o, --output <file>', 'write it there')
+    .option('--json', 'findings as data')
+    .action(bind(async () => (await import('./spec.ts')).specCommand));
+  add('check <spec>', write, 'check a spec')
+    .option('--json', 'findings as data')
+    .option('--strict', 'warnings are errors')
+    .action(bind(async () => (await import('./spec.ts')).checkCommand));
   const more = 'More:';
   add('undo <run>', more, 'take a merge back').action(bind(async () => (await import('./end.ts')).undoCommand));
   return program;

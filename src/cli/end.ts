@@ -4,7 +4,11 @@ import type { World } from '../world.ts';
 import { repoOf } from './look.ts';
 
 /** `merge`: review said yes. */
-export async function mergeCommand(world: World, args: readonly string[], options: Record<string, unknown>): Promise<number> {
+export async function mergeCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
   const repo = await repoOf(world);
   const run = findRun(repo.commonDir, args[0] ?? '');
   const style = options.ff === false ? 'no-ff' : 'squash';
@@ -14,7 +18,9 @@ export async function mergeCommand(world: World, args: readonly string[], option
     return 0;
   }
   const again = done.reverified ? ' The branch had moved; the merged tree was verified again.' : '';
-  world.out(`Merged ${run.id} into ${done.target}: ${done.files} files, ${done.to.slice(0, 10)}.${again}\nUndo: ${done.undo}\n`);
+  world.out(
+    `Merged ${run.id} into ${done.target}: ${done.files} files, ${done.to.slice(0, 10)}.${again}\nUndo: ${done.undo}\n`,
+  );
   return 0;
 }
 
@@ -23,7 +29,9 @@ export async function undoCommand(world: World, args: readonly string[]): Promis
   const repo = await repoOf(world);
   const run = findRun(repo.commonDir, args[0] ?? '');
   const { target, to } = await undo(repo, run, world.now());
-  world.out(`${target} is back at ${to.slice(0, 10)}. The run is waiting for review again: kimi-dispatch merge ${run.id}\n`);
+  world.out(
+    `${target} is back at ${to.slice(0, 10)}. The run is waiting for review again: kimi-dispatch merge ${run.id}\n`,
+  );
   return 0;
 }
 

@@ -1,15 +1,19 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { refuse } from '../errors.ts';
 import { git } from '../git/git.ts';
 import { openRepo, type Repo } from '../git/repo.ts';
-import { refuse } from '../errors.ts';
 import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
 import { gitEnvironment, type World } from '../world.ts';
 
 export const repoOf = (world: World): Promise<Repo> => openRepo(world.cwd, gitEnvironment(world.env));
 
 /** `status`: one line for each run, newest last. */
-export async function statusCommand(world: World, _args: readonly string[], options: Record<string, unknown>): Promise<number> {
+export async function statusCommand(
+  world: World,
+  _args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
   const repo = await repoOf(world);
   const runs = listRuns(repo.commonDir).filter((run) => run.review !== 'discarded');
   if (options.json === true) {
@@ -18,7 +22,14 @@ export async function statusCommand(world: World, _args: readonly string[], opti
   }
   if (runs.length === 0) world.out('No runs. Start one: kimi-dispatch run plan.md\n');
   for (const run of runs) {
-    const state = run.outcome === undefined ? (isAlive(run.pid) ? `running: ${run.step ?? 'starting'}` : 'lost') : run.review === 'merged' ? 'merged' : run.outcome;
+    const state =
+      run.outcome === undefined
+        ? isAlive(run.pid)
+          ? `running: ${run.step ?? 'starting'}`
+          : 'lost'
+        : run.review === 'merged'
+          ? 'merged'
+          : run.outcome;
     world.out(`${run.id}  ${state.padEnd(20)}  ${run.title}\n`);
   }
   return 0;
@@ -34,7 +45,11 @@ function isAlive(pid: number): boolean {
 }
 
 /** `show`: the result as Claude reads it. */
-export async function showCommand(world: World, args: readonly string[], options: Record<string, unknown>): Promise<number> {
+export async function showCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
   const repo = await repoOf(world);
   const run = findRun(repo.commonDir, args[0] ?? '');
   const folder = join(runsFolder(repo.commonDir), run.id);
@@ -53,8 +68,11 @@ export const readPatch = (file: string): string => (existsSync(file) ? readFileS
 export async function diffCommand(world: World, args: readonly string[]): Promise<number> {
   const repo = await repoOf(world);
   const run = findRun(repo.commonDir, args[0] ?? '');
-  if (run.commit === undefined) throw refuse('wrong-state', `Run ${run.id} has no change.`, `kimi-dispatch show ${run.id}`);
+  if (run.commit === undefined)
+    throw refuse('wrong-state', `Run ${run.id} has no change.`, `kimi-dispatch show ${run.id}`);
   const path = args[1] === undefined ? [] : ['--', `:(top,literal)${args[1]}`];
-  world.out(`${await git(repo, ['diff', '--no-color', '--no-ext-diff', '--no-textconv', run.base, run.commit, ...path])}\n`);
+  world.out(
+    `${await git(repo, ['diff', '--no-color', '--no-ext-diff', '--no-textconv', run.base, run.commit, ...path])}\n`,
+  );
   return 0;
 }

@@ -18,7 +18,10 @@ const INSTALL = 'npm install -g @moonshot-ai/kimi-code, then start `kimi` and ty
 /** Where the Kimi program is: `$KIMI_BIN`, else `kimi` on PATH. */
 export function locateKimi(env: Env): string {
   const wanted = env.KIMI_BIN ?? 'kimi';
-  const candidates = isAbsolute(wanted) || wanted.includes('/') ? [wanted] : (env.PATH ?? '').split(delimiter).map((folder) => join(folder, wanted));
+  const candidates =
+    isAbsolute(wanted) || wanted.includes('/')
+      ? [wanted]
+      : (env.PATH ?? '').split(delimiter).map((folder) => join(folder, wanted));
   const found = candidates.find((file) => {
     try {
       accessSync(file, constants.X_OK);
@@ -28,7 +31,13 @@ export function locateKimi(env: Env): string {
     }
   });
   if (found !== undefined) return realpathSync(found);
-  throw refuse('preflight', env.KIMI_BIN === undefined ? 'Kimi is not installed: no `kimi` on PATH.' : `KIMI_BIN does not name a program: ${env.KIMI_BIN}`, INSTALL);
+  throw refuse(
+    'preflight',
+    env.KIMI_BIN === undefined
+      ? 'Kimi is not installed: no `kimi` on PATH.'
+      : `KIMI_BIN does not name a program: ${env.KIMI_BIN}`,
+    INSTALL,
+  );
 }
 
 /** Finds Kimi and what it is. Asking costs a second, so the answer is kept by real path, size and time. */
@@ -39,22 +48,52 @@ export async function findKimi(env: Env, cacheFile: string): Promise<KimiProgram
   const cache = readCache(cacheFile);
   const known = cache[key];
   if (known !== undefined) return { file, version: known, flavour: 'kimi-code' };
-  const said = await execa(file, ['--version'], { reject: false, timeout: 20_000, stdin: 'ignore', extendEnv: false, env: { PATH: env.PATH ?? '', HOME: env.HOME ?? '/' } });
+  const said = await execa(file, ['--version'], {
+    reject: false,
+    timeout: 20_000,
+    stdin: 'ignore',
+    extendEnv: false,
+    env: { PATH: env.PATH ?? '', HOME: env.HOME ?? '/' },
+  });
   const found = flavourOf(said.stdout);
   if (found?.flavour === 'kimi-cli')
-    throw refuse('preflight', `${file} is the older kimi-cli ${found.version}, which this version does not drive yet.`, INSTALL);
-  if (found === undefined) throw refuse('preflight', `${file} does not answer --version as a Kimi client does.`, `Set KIMI_BIN to the right program, or ${INSTALL}`);
+    throw refuse(
+      'preflight',
+      `${file} is the older kimi-cli ${found.version}, which this version does not drive yet.`,
+      INSTALL,
+    );
+  if (found === undefined)
+    throw refuse(
+      'preflight',
+      `${file} does not answer --version as a Kimi client does.`,
+      `Set KIMI_BIN to the right program, or ${INSTALL}`,
+    );
   writeWhole(cacheFile, JSON.stringify({ ...cache, [key]: found.version }));
   return { file, version: found.version, flavour: 'kimi-code' };
 }
 
 /** Asks Kimi once per program and config whether it takes every section: one bad key drops a whole one. */
-export async function checkConfig(kimi: KimiProgram, config: { file: string; digest: string; cacheFile: string }, env: Readonly<Record<string, string>>): Promise<void> {
+export async function checkConfig(
+  kimi: KimiProgram,
+  config: { file: string; digest: string; cacheFile: string },
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
   const key = `config ${kimi.file} ${kimi.version} ${config.digest}`;
   const cache = readCache(config.cacheFile);
   if (cache[key] !== undefined) return;
-  const said = await execa(kimi.file, ['doctor', 'config', config.file], { reject: false, timeout: 30_000, stdin: 'ignore', extendEnv: false, env });
-  if (said.exitCode !== 0) throw refuse('preflight', `Kimi refuses the config made from yours: ${said.stdout.slice(-400)}${said.stderr.slice(-400)}`, 'kimi doctor config');
+  const said = await execa(kimi.file, ['doctor', 'config', config.file], {
+    reject: false,
+    timeout: 30_000,
+    stdin: 'ignore',
+    extendEnv: false,
+    env,
+  });
+  if (said.exitCode !== 0)
+    throw refuse(
+      'preflight',
+      `Kimi refuses the config made from yours: ${said.stdout.slice(-400)}${said.stderr.slice(-400)}`,
+      'kimi doctor config',
+    );
   writeWhole(config.cacheFile, JSON.stringify({ ...cache, [key]: 'ok' }));
 }
 

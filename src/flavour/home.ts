@@ -8,7 +8,18 @@ type Env = Readonly<Record<string, string | undefined>>;
 type Table = Record<string, unknown>;
 
 /** Tools that can make a headless run endless, or that wait for a person (ruling 10). */
-const TOOLS_OFF = ['CreateGoal', 'UpdateGoal', 'GetGoal', 'SetGoalBudget', 'CronCreate', 'CronDelete', 'CronList', 'EnterPlanMode', 'ExitPlanMode', 'AskUserQuestion'];
+const TOOLS_OFF = [
+  'CreateGoal',
+  'UpdateGoal',
+  'GetGoal',
+  'SetGoalBudget',
+  'CronCreate',
+  'CronDelete',
+  'CronList',
+  'EnterPlanMode',
+  'ExitPlanMode',
+  'AskUserQuestion',
+];
 /** The parts of the user's config that say which model to call; everything else is left behind. */
 const CARRIED = ['default_model', 'providers', 'models', 'services', 'thinking', 'default_thinking'];
 
@@ -48,7 +59,11 @@ function readConfig(file: string): Table {
   try {
     return parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw refuse('preflight', `Kimi's config is not valid TOML: ${file}: ${String(error).split('\n')[0]}`, `kimi doctor config ${file}`);
+    throw refuse(
+      'preflight',
+      `Kimi's config is not valid TOML: ${file}: ${String(error).split('\n')[0]}`,
+      `kimi doctor config ${file}`,
+    );
   }
 }
 
@@ -58,10 +73,18 @@ function addModelFromEnvironment(config: Table, env: Env): void {
   if (model === undefined || key === undefined) return;
   const type = env.KIMI_MODEL_PROVIDER_TYPE ?? 'kimi';
   const base = env.KIMI_MODEL_BASE_URL;
-  config.providers = { ...(config.providers as Table | undefined), environment: { type, api_key: key, ...(base === undefined ? {} : { base_url: base }) } };
+  config.providers = {
+    ...(config.providers as Table | undefined),
+    environment: { type, api_key: key, ...(base === undefined ? {} : { base_url: base }) },
+  };
   config.models = {
     ...(config.models as Table | undefined),
-    environment: { provider: 'environment', model, max_context_size: Number(env.KIMI_MODEL_MAX_CONTEXT_SIZE ?? 262144), capabilities: (env.KIMI_MODEL_CAPABILITIES ?? 'tool_use').split(',') },
+    environment: {
+      provider: 'environment',
+      model,
+      max_context_size: Number(env.KIMI_MODEL_MAX_CONTEXT_SIZE ?? 262144),
+      capabilities: (env.KIMI_MODEL_CAPABILITIES ?? 'tool_use').split(','),
+    },
   };
   config.default_model = 'environment';
 }
@@ -73,7 +96,8 @@ function requireLogin(config: Table, source: string, env: Env): void {
   const providers = (config.providers ?? {}) as Record<string, Table>;
   const name = String(config.default_model ?? '');
   const model = models[name];
-  if (model === undefined) throw refuse('preflight', `Kimi has no model configured (${join(source, 'config.toml')}).`, LOGIN);
+  if (model === undefined)
+    throw refuse('preflight', `Kimi has no model configured (${join(source, 'config.toml')}).`, LOGIN);
   for (const provider of Object.values(providers)) {
     const variable = provider.api_key_env;
     if (typeof variable !== 'string' || env[variable] === undefined) continue;
@@ -96,7 +120,8 @@ export function makeHome(home: string, plan: HomePlan): void {
   mkdirSync(home, { recursive: true, mode: 0o700 });
   writeFileSync(join(home, 'config.toml'), plan.config, { mode: 0o600 });
   for (const folder of ['credentials', 'oauth'])
-    if (existsSync(join(plan.source, folder)) && !existsSync(join(home, folder))) symlinkSync(join(plan.source, folder), join(home, folder), 'dir');
+    if (existsSync(join(plan.source, folder)) && !existsSync(join(home, folder)))
+      symlinkSync(join(plan.source, folder), join(home, folder), 'dir');
   const device = join(plan.source, 'device_id');
   if (existsSync(device)) copyFileSync(device, join(home, 'device_id'));
 }

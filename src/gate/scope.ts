@@ -11,7 +11,9 @@ export interface Scope {
 /** Compares what changed with what was declared. Pure; a spec that declares no path allows every path. */
 export function checkScope(spec: Spec, changed: readonly string[]): Scope {
   const declared = new Set(spec.tasks.flatMap((task) => task.files.map((file) => file.path)));
-  const allowed = new Set(spec.tasks.flatMap((task) => task.files.filter((file) => file.allowProtected).map((file) => file.path)));
+  const allowed = new Set(
+    spec.tasks.flatMap((task) => task.files.filter((file) => file.allowProtected).map((file) => file.path)),
+  );
   const matcher = (lines: Spec['protected']) => {
     const patterns = lines.map((line) => line.text.replace(/^`+|`+$/g, ''));
     return patterns.length === 0 ? () => false : picomatch(patterns, { dot: true });

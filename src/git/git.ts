@@ -38,6 +38,7 @@ const NEUTRAL = [
 
 // The arguments are ours, never a worker's: simple-git's guards are for callers who pass strangers' words.
 const UNSAFE = {
+  allowAbbreviatedOptions: true,
   allowUnsafeHooksPath: true,
   allowUnsafeFsMonitor: true,
   allowUnsafeFilter: true,
@@ -62,23 +63,30 @@ const UNSAFE = {
  * Runs git once. Any exit code that is not 0 and not in `answers` rejects with a GitFailure.
  * (simple-git alone resolves when a failing git wrote nothing to stderr.)
  */
-export async function gitAnswer(place: GitPlace, args: readonly string[], options: GitOptions = {}): Promise<GitAnswer> {
+export async function gitAnswer(
+  place: GitPlace,
+  args: readonly string[],
+  options: GitOptions = {},
+): Promise<GitAnswer> {
   let seen = { exitCode: 0, stdOut: [] as Buffer[], stdErr: [] as Buffer[] };
+  const env = { ...place.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C', ...options.env };
   const git = simpleGit({
     baseDir: place.dir,
     config: options.honour === true ? [] : NEUTRAL,
     unsafe: UNSAFE,
+    allowEnvironment: Object.keys(env),
     errors: (_error, result) => {
       seen = result;
       return undefined;
     },
   });
-  const env = { ...place.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C', ...options.env };
   const stdout = await git.env(env).raw([...args]);
   const stderr = Buffer.concat(seen.stdErr).toString('utf8');
   const answer = { code: seen.exitCode, stdout, stderr };
   if (answer.code === 0 || options.answers?.includes(answer.code) === true) return answer;
-  throw Object.assign(new Error(`git ${args[0]}: ${stderr.trim() || stdout.trim() || `exit ${answer.code}`}`), { git: answer });
+  throw Object.assign(new Error(`git ${args[0]}: ${stderr.trim() || stdout.trim() || `exit ${answer.code}`}`), {
+    git: answer,
+  });
 }
 
 /** The standard output of one git call, without the last line end. */

@@ -1,6 +1,6 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { createHash } from 'node:crypto';
 import { refuse } from '../errors.ts';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 
@@ -21,19 +21,37 @@ const OLDEST = [2, 38] as const;
 export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo> {
   const place = { dir, env };
   await requireGit(place);
-  const found = await gitAnswer(place, ['rev-parse', '--is-bare-repository', '--git-common-dir', '--git-dir'], { answers: [128] });
+  const found = await gitAnswer(place, ['rev-parse', '--is-bare-repository', '--git-common-dir', '--git-dir'], {
+    answers: [128],
+  });
   if (found.code !== 0) {
     if (/dubious ownership/.test(found.stderr))
-      throw refuse('preflight', `git does not trust this folder: ${dir}`, `git config --global --add safe.directory ${dir}`);
+      throw refuse(
+        'preflight',
+        `git does not trust this folder: ${dir}`,
+        `git config --global --add safe.directory ${dir}`,
+      );
     throw refuse('preflight', `Not a git repository: ${dir}`, 'git init && git add -A && git commit -m "First commit"');
   }
   const [bare, common = '', gitDir = ''] = found.stdout.trimEnd().split('\n');
   if (bare === 'true')
-    throw refuse('preflight', `A bare repository has no checkout to start from: ${dir}`, 'git worktree add ../checkout, then run there');
+    throw refuse(
+      'preflight',
+      `A bare repository has no checkout to start from: ${dir}`,
+      'git worktree add ../checkout, then run there',
+    );
   const root = await git(place, ['rev-parse', '--show-toplevel']);
   const commonDir = realpathSync(join(common.startsWith('/') ? '' : dir, common));
   const id = createHash('sha256').update(commonDir).digest('hex').slice(0, 12);
-  return { dir: root, env, root, commonDir, gitDir: realpathSync(join(gitDir.startsWith('/') ? '' : dir, gitDir)), id, name: basename(root) };
+  return {
+    dir: root,
+    env,
+    root,
+    commonDir,
+    gitDir: realpathSync(join(gitDir.startsWith('/') ? '' : dir, gitDir)),
+    id,
+    name: basename(root),
+  };
 }
 
 async function requireGit(place: GitPlace): Promise<void> {
@@ -42,7 +60,11 @@ async function requireGit(place: GitPlace): Promise<void> {
   });
   const [major = 0, minor = 0] = (/(\d+)\.(\d+)/.exec(text)?.slice(1) ?? []).map(Number);
   if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return;
-  throw refuse('preflight', `git ${major}.${minor} is too old: merging needs \`git merge-tree --write-tree\`.`, 'Install git 2.38 or newer.');
+  throw refuse(
+    'preflight',
+    `git ${major}.${minor} is too old: merging needs \`git merge-tree --write-tree\`.`,
+    'Install git 2.38 or newer.',
+  );
 }
 
 /** The commit of a base, or a refusal when it is unknown or in the middle of a merge or rebase. */
@@ -51,7 +73,9 @@ export async function resolveBase(repo: Repo, ref: string): Promise<string> {
   if (head.code !== 0 && ref === 'HEAD')
     throw refuse('preflight', 'This repository has no commits yet.', 'git add -A && git commit -m "First commit"');
   if (ref === 'HEAD') refuseUnfinished(repo);
-  const found = await gitAnswer(repo, ['rev-parse', '--verify', '-q', '--end-of-options', `${ref}^{commit}`], { answers: [1, 128] });
+  const found = await gitAnswer(repo, ['rev-parse', '--verify', '-q', '--end-of-options', `${ref}^{commit}`], {
+    answers: [1, 128],
+  });
   if (found.code === 0) return found.stdout.trim();
   throw refuse('preflight', `Unknown base: ${ref}`, 'Name a branch, tag or commit: --base main');
 }
@@ -66,7 +90,11 @@ function refuseUnfinished(repo: Repo): void {
     ['REVERT_HEAD', 'revert'],
   ].find(([file]) => here.has(file as string));
   if (unfinished === undefined) return;
-  throw refuse('preflight', `A ${unfinished[1]} is not finished in this checkout.`, `git ${unfinished[1]} --continue, or git ${unfinished[1]} --abort`);
+  throw refuse(
+    'preflight',
+    `A ${unfinished[1]} is not finished in this checkout.`,
+    `git ${unfinished[1]} --continue, or git ${unfinished[1]} --abort`,
+  );
 }
 
 /** Paths of the checkout that differ from HEAD or are untracked; they are not in a run's worktree. */

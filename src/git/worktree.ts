@@ -15,8 +15,13 @@ export async function addWorktree(repo: Repo, tree: RunTree): Promise<void> {
 }
 
 /** Removes the run's worktree; the branch stays unless asked for. A tree that is already gone is no error. */
-export async function removeWorktree(repo: Repo, tree: { dir: string; branch: string }, branchToo: boolean): Promise<void> {
-  if (existsSync(tree.dir)) await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128] });
+export async function removeWorktree(
+  repo: Repo,
+  tree: { dir: string; branch: string },
+  branchToo: boolean,
+): Promise<void> {
+  if (existsSync(tree.dir))
+    await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128] });
   rmSync(tree.dir, { recursive: true, force: true });
   await git(repo, ['worktree', 'prune']);
   if (branchToo) await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${tree.branch}`], { answers: [1, 128] });
@@ -80,8 +85,11 @@ const IDENTITY = {
 async function findStrays(tree: RunTree): Promise<string[]> {
   const strays: string[] = [];
   const head = await gitAnswer(tree, ['symbolic-ref', '-q', 'HEAD'], { answers: [1, 128] });
-  if (head.stdout.trim() !== `refs/heads/${tree.branch}`) strays.push(`HEAD was moved to ${head.stdout.trim() || 'a detached commit'}`);
-  const tip = await gitAnswer(tree, ['rev-parse', '-q', '--verify', `refs/heads/${tree.branch}`], { answers: [1, 128] });
+  if (head.stdout.trim() !== `refs/heads/${tree.branch}`)
+    strays.push(`HEAD was moved to ${head.stdout.trim() || 'a detached commit'}`);
+  const tip = await gitAnswer(tree, ['rev-parse', '-q', '--verify', `refs/heads/${tree.branch}`], {
+    answers: [1, 128],
+  });
   if (tip.stdout.trim() !== tree.base) strays.push('commits were made on the run branch; only the tree counts');
   return strays;
 }
@@ -106,5 +114,15 @@ export async function changesBetween(place: GitPlace, from: string, to: string):
 
 /** Writes the whole change, binary files included, as a patch that `git apply` takes. */
 export async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
-  await git(place, ['diff', '--binary', '--full-index', '--no-color', '--no-ext-diff', '--no-textconv', `--output=${change.file}`, change.from, change.to]);
+  await git(place, [
+    'diff',
+    '--binary',
+    '--full-index',
+    '--no-color',
+    '--no-ext-diff',
+    '--no-textconv',
+    `--output=${change.file}`,
+    change.from,
+    change.to,
+  ]);
 }

@@ -6,7 +6,13 @@ export type RunEvent = { readonly t: string } & (
   | { readonly type: 'step-started'; readonly step: string; readonly title: string }
   | { readonly type: 'step-ended'; readonly step: string; readonly ms: number; readonly note?: string }
   | { readonly type: 'agent'; readonly attempt: number; readonly event: Readonly<Record<string, unknown>> }
-  | { readonly type: 'check'; readonly phase: 'baseline' | 'verify'; readonly command: string; readonly code: number | null; readonly ms: number }
+  | {
+      readonly type: 'check';
+      readonly phase: 'baseline' | 'verify';
+      readonly command: string;
+      readonly code: number | null;
+      readonly ms: number;
+    }
   | { readonly type: 'run-ended'; readonly outcome: Outcome; readonly commit?: string }
   | { readonly type: 'merged'; readonly target: string; readonly from: string; readonly to: string }
   | { readonly type: 'undone'; readonly target: string }
@@ -55,7 +61,12 @@ function next(state: RunState, event: RunEvent): RunState {
     case 'step-started':
       return { ...state, step: event.title };
     case 'run-ended':
-      return { ...state, outcome: event.outcome, endedAt: event.t, ...(event.commit === undefined ? {} : { commit: event.commit }) };
+      return {
+        ...state,
+        outcome: event.outcome,
+        endedAt: event.t,
+        ...(event.commit === undefined ? {} : { commit: event.commit }),
+      };
     case 'merged':
       return { ...state, review: 'merged', merge: { target: event.target, from: event.from, to: event.to } };
     case 'undone': {

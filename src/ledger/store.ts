@@ -49,9 +49,15 @@ export function listRuns(commonDir: string): RunState[] {
 export function findRun(commonDir: string, name: string): RunState {
   const runs = listRuns(commonDir);
   const exact = runs.find((run) => run.id === name);
-  const found = exact !== undefined ? [exact] : name === '@last' ? runs.slice(-1) : runs.filter((run) => run.id.startsWith(name));
+  const found =
+    exact !== undefined ? [exact] : name === '@last' ? runs.slice(-1) : runs.filter((run) => run.id.startsWith(name));
   if (found[0] !== undefined && found.length === 1 && name !== '') return found[0];
   const some = (found.length > 0 ? found : runs).slice(-5).map((run) => run.id);
-  const hint = some.length === 0 ? 'There are no runs here yet: kimi-dispatch run plan.md' : `Choose one of: ${some.join(', ')}`;
-  throw refuse('not-found', found.length > 1 ? `"${name}" names ${found.length} runs.` : `No run is called "${name}".`, hint);
+  const hint =
+    some.length === 0 ? 'There are no runs here yet: kimi-dispatch run plan.md' : `Choose one of: ${some.join(', ')}`;
+  throw refuse(
+    'not-found',
+    found.length > 1 ? `"${name}" names ${found.length} runs.` : `No run is called "${name}".`,
+    hint,
+  );
 }

@@ -93,7 +93,12 @@ function endingOf(result: { exitCode?: number; signal?: string; cause?: unknown 
 }
 
 /** Reads a stream to its end into a file, with back pressure; resolves to its tail. */
-async function drain(stream: Readable, path: string, cap = Number.POSITIVE_INFINITY, each?: (chunk: Buffer) => void): Promise<string> {
+async function drain(
+  stream: Readable,
+  path: string,
+  cap = Number.POSITIVE_INFINITY,
+  each?: (chunk: Buffer) => void,
+): Promise<string> {
   const file = createWriteStream(path, { flags: 'a' });
   const failed = new Promise<void>((done) => file.once('error', () => done()));
   const tail = new Tail(TAIL);
@@ -108,7 +113,8 @@ async function drain(stream: Readable, path: string, cap = Number.POSITIVE_INFIN
       each?.(chunk);
       if (written >= cap || broken) continue;
       written += chunk.length;
-      if (!file.write(chunk)) await Promise.race([new Promise<void>((done) => file.once('drain', () => done())), failed]);
+      if (!file.write(chunk))
+        await Promise.race([new Promise<void>((done) => file.once('drain', () => done())), failed]);
     }
   } catch {
     // The pipe broke because the program ended: what was read counts.

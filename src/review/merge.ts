@@ -6,12 +6,12 @@ import { type Repo, uncommitted } from '../git/repo.ts';
 import { addWorktree, changesBetween, removeWorktree } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
+import { readResult } from '../run/execute.ts';
+import { commandsOf } from '../run/plan.ts';
+import { runEnvironment } from '../run/run.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { compare, ok, verified } from '../verify/compare.ts';
 import { verify } from '../verify/verify.ts';
-import { runEnvironment } from '../run/run.ts';
-import { commandsOf } from '../run/plan.ts';
-import { readResult } from '../run/execute.ts';
 import type { Result } from './result.ts';
 
 export interface MergeRequest {
@@ -52,38 +52,74 @@ export async function merge(request: MergeRequest): Promise<Merged> {
   const moved = tip !== run.base;
   const kept = await keepCommit(request, { result, tip, tree, commit, verifyAgain: moved });
   const now = await git(repo, ['rev-parse', 'HEAD']);
-  if (now !== tip) throw refuse('conflict', 'The branch moved while the merge was prepared.', `kimi-dispatch merge ${run.id}`);
+  if (now !== tip)
+    throw refuse('conflict', 'The branch moved while the merge was prepared.', `kimi-dispatch merge ${run.id}`);
   await git(repo, ['update-ref', `${BACKUP}/${run.id}`, tip]);
   await git(repo, ['merge', '--ff-only', '-q', kept], { honour: true }).catch((error: unknown) => {
-    throw refuse('conflict', `The branch could not be moved: ${String(error instanceof Error ? error.message : error)}`, 'git status');
+    throw refuse(
+      'conflict',
+      `The branch could not be moved: ${String(error instanceof Error ? error.message : error)}`,
+      'git status',
+    );
   });
   append(folder, { type: 'merged', target, from: tip, to: kept }, request.now());
   const files = (await changesBetween(repo, tip, kept)).length;
-  return { target: target.replace('refs/heads/', ''), from: tip, to: kept, files, reverified: moved, undo: `kimi-dispatch undo ${run.id}` };
+  return {
+    target: target.replace('refs/heads/', ''),
+    from: tip,
+    to: kept,
+    files,
+    reverified: moved,
+    undo: `kimi-dispatch undo ${run.id}`,
+  };
 }
 
 function requireMergeable(request: MergeRequest, result: Result): void {
   const { run, force } = request;
-  if (run.review === 'merged') throw refuse('wrong-state', `Run ${run.id} is merged already.`, `kimi-dispatch undo ${run.id}`);
-  if (run.review === 'discarded') throw refuse('wrong-state', `Run ${run.id} was discarded.`, `git apply ${result.files.patch}`);
-  if (run.commit === undefined || result.changes.length === 0) throw refuse('wrong-state', `Run ${run.id} changed nothing.`, `kimi-dispatch show ${run.id}`);
+  if (run.review === 'merged')
+    throw refuse('wrong-state', `Run ${run.id} is merged already.`, `kimi-dispatch undo ${run.id}`);
+  if (run.review === 'discarded')
+    throw refuse('wrong-state', `Run ${run.id} was discarded.`, `git apply ${result.files.patch}`);
+  if (run.commit === undefined || result.changes.length === 0)
+    throw refuse('wrong-state', `Run ${run.id} changed nothing.`, `kimi-dispatch show ${run.id}`);
   if (result.outcome === 'succeeded' || force) return;
-  const code = result.outcome === 'verification-failed' ? 'verification-failed' : result.outcome === 'out-of-scope' ? 'gate' : 'wrong-state';
-  throw refuse(code, `Run ${run.id} ended with ${result.outcome}.`, `kimi-dispatch show ${run.id}, then merge with --force if you are sure`);
+  const code =
+    result.outcome === 'verification-failed'
+      ? 'verification-failed'
+      : result.outcome === 'out-of-scope'
+        ? 'gate'
+        : 'wrong-state';
+  throw refuse(
+    code,
+    `Run ${run.id} ended with ${result.outcome}.`,
+    `kimi-dispatch show ${run.id}, then merge with --force if you are sure`,
+  );
 }
 
 async function mergedTree(repo: Repo, tip: string, run: RunState, commit: string): Promise<string> {
-  const answer = await gitAnswer(repo, ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', tip, commit], { answers: [1] });
+  const answer = await gitAnswer(
+    repo,
+    ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', tip, commit],
+    { answers: [1] },
+  );
   const [tree = '', ...conflicts] = answer.stdout.split('\0').filter((part) => part !== '');
   if (answer.code === 0) return tree;
-  throw refuse('conflict', `Run ${run.id} conflicts with what is on the branch now: ${conflicts.join(', ')}`, `kimi-dispatch discard ${run.id}, then run the spec again; or git merge ${run.branch}`);
+  throw refuse(
+    'conflict',
+    `Run ${run.id} conflicts with what is on the branch now: ${conflicts.join(', ')}`,
+    `kimi-dispatch discard ${run.id}, then run the spec again; or git merge ${run.branch}`,
+  );
 }
 
 async function refuseDirtyOverlap(repo: Repo, tip: string, tree: string): Promise<void> {
   const touched = new Set((await changesBetween(repo, tip, tree)).map((change) => change.path));
   const overlap = (await uncommitted(repo)).filter((path) => touched.has(path));
   if (overlap.length === 0) return;
-  throw refuse('conflict', `You have uncommitted changes in files that the run changed: ${overlap.slice(0, 10).join(', ')}`, 'git stash, or commit them, then merge again');
+  throw refuse(
+    'conflict',
+    `You have uncommitted changes in files that the run changed: ${overlap.slice(0, 10).join(', ')}`,
+    'git stash, or commit them, then merge again',
+  );
 }
 
 interface Keep {
@@ -105,14 +141,29 @@ async function keepCommit(request: MergeRequest, keep: Keep): Promise<string> {
     if (keep.verifyAgain && !request.force) await reverify(request, keep.result);
     const hooks = await hooksFolder(repo);
     const message = await git(repo, ['log', '-1', '--format=%B', keep.commit]);
-    await git(place, ['-c', `core.hooksPath=${hooks}`, 'commit', '-q', '--allow-empty', '-m', message], { honour: true }).catch((error: unknown) => {
-      throw refuse('wrong-state', `The commit was refused (hooks and signing of this repository apply): ${error instanceof Error ? error.message : ''}`, 'Correct what the hook names, then merge again.');
+    await git(place, ['-c', `core.hooksPath=${hooks}`, 'commit', '-q', '--allow-empty', '-m', message], {
+      honour: true,
+    }).catch((error: unknown) => {
+      throw refuse(
+        'wrong-state',
+        `The commit was refused (hooks and signing of this repository apply): ${error instanceof Error ? error.message : ''}`,
+        'Correct what the hook names, then merge again.',
+      );
     });
     const squashed = await git(place, ['rev-parse', 'HEAD']);
     if (request.style === 'squash') return squashed;
     const tree = await git(place, ['rev-parse', 'HEAD^{tree}']);
-    const identity = ['-c', `user.name=${await git(place, ['log', '-1', '--format=%cn'])}`, '-c', `user.email=${await git(place, ['log', '-1', '--format=%ce'])}`];
-    return await git(repo, [...identity, 'commit-tree', tree, '-p', keep.tip, '-p', keep.commit, '-m', `Merge ${run.branch}\n\n${message}`], { honour: true });
+    const identity = [
+      '-c',
+      `user.name=${await git(place, ['log', '-1', '--format=%cn'])}`,
+      '-c',
+      `user.email=${await git(place, ['log', '-1', '--format=%ce'])}`,
+    ];
+    return await git(
+      repo,
+      [...identity, 'commit-tree', tree, '-p', keep.tip, '-p', keep.commit, '-m', `Merge ${run.branch}\n\n${message}`],
+      { honour: true },
+    );
   } finally {
     await git(place, ['checkout', '-q', '--force', run.branch]);
   }
@@ -120,12 +171,16 @@ async function keepCommit(request: MergeRequest, keep: Keep): Promise<string> {
 
 async function recreate(repo: Repo, run: RunState, commit: string): Promise<void> {
   await git(repo, ['worktree', 'prune']);
-  await git(repo, ['worktree', 'add', '-q', run.dir, run.branch]).catch(() => addWorktree(repo, { dir: run.dir, env: repo.env, branch: run.branch, base: commit }));
+  await git(repo, ['worktree', 'add', '-q', run.dir, run.branch]).catch(() =>
+    addWorktree(repo, { dir: run.dir, env: repo.env, branch: run.branch, base: commit }),
+  );
 }
 
 /** `core.hooksPath` is relative to the checkout, not to the run's worktree. */
 async function hooksFolder(repo: Repo): Promise<string> {
-  const set = (await gitAnswer(repo, ['config', '--get', '--path', 'core.hooksPath'], { answers: [1] , honour: true })).stdout.trim();
+  const set = (
+    await gitAnswer(repo, ['config', '--get', '--path', 'core.hooksPath'], { answers: [1], honour: true })
+  ).stdout.trim();
   if (set === '') return join(repo.commonDir, 'hooks');
   return isAbsolute(set) ? set : join(repo.root, set);
 }
@@ -140,7 +195,11 @@ async function reverify(request: MergeRequest, result: Result): Promise<void> {
   const rows = compare(before.length === after.length ? before : undefined, after);
   if (verified(rows)) return;
   const red = rows.filter((row) => !ok(row.after)).map((row) => row.command);
-  throw refuse('verification-failed', `The branch moved since the run, and merged with it these fail: ${red.join('; ')}`, `kimi-dispatch show ${run.id}, or merge with --force`);
+  throw refuse(
+    'verification-failed',
+    `The branch moved since the run, and merged with it these fail: ${red.join('; ')}`,
+    `kimi-dispatch show ${run.id}, or merge with --force`,
+  );
 }
 
 /** Takes a merge back while the branch still stands on it. */
@@ -148,11 +207,20 @@ export async function undo(repo: Repo, run: RunState, now: Date): Promise<{ targ
   if (run.merge === undefined) throw refuse('wrong-state', `Run ${run.id} is not merged.`, `kimi-dispatch status`);
   const { target, from, to } = run.merge;
   const head = (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
-  if (head !== target) throw refuse('wrong-state', `The merge went to ${target.replace('refs/heads/', '')}, and another branch is checked out here.`, `git switch ${target.replace('refs/heads/', '')}`);
+  if (head !== target)
+    throw refuse(
+      'wrong-state',
+      `The merge went to ${target.replace('refs/heads/', '')}, and another branch is checked out here.`,
+      `git switch ${target.replace('refs/heads/', '')}`,
+    );
   const tip = await git(repo, ['rev-parse', 'HEAD']);
   if (tip !== to) throw refuse('conflict', 'Other commits stand on this merge now.', `git revert ${to}`);
   await git(repo, ['reset', '--keep', '-q', from]).catch((error: unknown) => {
-    throw refuse('conflict', `Your uncommitted changes are in the way: ${error instanceof Error ? error.message : ''}`, 'git stash, then undo again');
+    throw refuse(
+      'conflict',
+      `Your uncommitted changes are in the way: ${error instanceof Error ? error.message : ''}`,
+      'git stash, then undo again',
+    );
   });
   await gitAnswer(repo, ['update-ref', '-d', `${BACKUP}/${run.id}`], { answers: [1] });
   append(join(runsFolder(repo.commonDir), run.id), { type: 'undone', target }, now);
@@ -161,7 +229,8 @@ export async function undo(repo: Repo, run: RunState, now: Date): Promise<{ targ
 
 /** Throws a run's worktree, branch and home away; the patch and the record stay. */
 export async function discard(repo: Repo, run: RunState, now: Date): Promise<void> {
-  if (run.review === 'discarded') throw refuse('wrong-state', `Run ${run.id} was discarded already.`, 'kimi-dispatch status');
+  if (run.review === 'discarded')
+    throw refuse('wrong-state', `Run ${run.id} was discarded already.`, 'kimi-dispatch status');
   await removeWorktree(repo, run, true);
   append(join(runsFolder(repo.commonDir), run.id), { type: 'discarded' }, now);
 }

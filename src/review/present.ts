@@ -46,13 +46,17 @@ function withDiff(lines: readonly string[], diff: string): string {
   const text = lines.join('\n');
   const extra = diff.trimEnd();
   if (extra === '') return text;
-  const fits = extra.split('\n').length + lines.length + 1 <= MAX_LINES && text.length + extra.length + 7 <= MAX_CHARACTERS;
+  const fits =
+    extra.split('\n').length + lines.length + 1 <= MAX_LINES && text.length + extra.length + 7 <= MAX_CHARACTERS;
   return fits ? `${text}\nDiff:\n${clean(extra)}` : text;
 }
 
 function kimiLine(result: Result): string {
   const kimi = result.kimi;
-  const time = kimi === undefined ? '' : `Kimi ${kimi.version}: ${kimi.steps} of ${kimi.stepLimit} steps, ${seconds(kimi.durationMs)}; `;
+  const time =
+    kimi === undefined
+      ? ''
+      : `Kimi ${kimi.version}: ${kimi.steps} of ${kimi.stepLimit} steps, ${seconds(kimi.durationMs)}; `;
   return `${time}base ${result.base.slice(0, 10)}, branch ${result.branch}, sandbox ${result.sandbox}`;
 }
 
@@ -72,7 +76,8 @@ function verificationLines(result: Result): string[] {
 function describe(check: Check): string {
   const { summary } = check;
   if (check.timedOut) return 'timed out';
-  if (summary === undefined) return check.code === null ? 'no exit code' : `exit ${check.code}${ok(check) ? '' : ' (red)'}`;
+  if (summary === undefined)
+    return check.code === null ? 'no exit code' : `exit ${check.code}${ok(check) ? '' : ' (red)'}`;
   const skipped = summary.skipped > 0 ? `, ${summary.skipped} skipped` : '';
   return `${summary.passed} passed, ${summary.failed} failed${skipped}`;
 }
@@ -127,6 +132,17 @@ function reportLines(result: Result): string[] {
 /** `report.md`: the same and everything that was cut. */
 export function fullReport(result: Result): string {
   const rows = result.verification.map((row) => `- ${MARK[row.verdict]}: \`${row.command}\` ${row.after.log ?? ''}`);
-  const words = result.report === undefined ? 'No report was given.' : `\`\`\`json\n${JSON.stringify(result.report, null, 2)}\n\`\`\``;
-  return [`# ${result.outcome}: ${result.title}`, presentResult(result), '## Verification', ...rows, '## The worker says (not verified)', words, ''].join('\n\n');
+  const words =
+    result.report === undefined
+      ? 'No report was given.'
+      : `\`\`\`json\n${JSON.stringify(result.report, null, 2)}\n\`\`\``;
+  return [
+    `# ${result.outcome}: ${result.title}`,
+    presentResult(result),
+    '## Verification',
+    ...rows,
+    '## The worker says (not verified)',
+    words,
+    '',
+  ].join('\n\n');
 }

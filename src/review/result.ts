@@ -3,7 +3,13 @@ import { OUTCOMES } from '../errors.ts';
 import { reportSchema } from '../run/report.ts';
 import { VERDICTS } from '../verify/compare.ts';
 
-const summary = z.object({ runner: z.string(), passed: z.number(), failed: z.number(), skipped: z.number(), failures: z.array(z.string()) });
+const summary = z.object({
+  runner: z.string(),
+  passed: z.number(),
+  failed: z.number(),
+  skipped: z.number(),
+  failures: z.array(z.string()),
+});
 const check = z.object({
   command: z.string(),
   expect: z.number(),
@@ -29,12 +35,39 @@ export const resultSchema = z.object({
   worktree: z.string(),
   startedAt: z.string(),
   endedAt: z.string(),
-  kimi: z.object({ version: z.string(), steps: z.number(), stepLimit: z.number(), durationMs: z.number(), session: z.string().optional(), unreadableLines: z.number(), survivors: z.number() }).optional(),
+  kimi: z
+    .object({
+      version: z.string(),
+      steps: z.number(),
+      stepLimit: z.number(),
+      durationMs: z.number(),
+      session: z.string().optional(),
+      unreadableLines: z.number(),
+      survivors: z.number(),
+    })
+    .optional(),
   sandbox: z.string(),
-  changes: z.array(z.object({ status: z.enum(['A', 'M', 'D', 'T']), path: z.string(), added: z.number(), removed: z.number(), binary: z.boolean() })),
-  scope: z.object({ violations: z.array(z.object({ path: z.string(), why: z.string() })), untouched: z.array(z.string()) }),
+  changes: z.array(
+    z.object({
+      status: z.enum(['A', 'M', 'D', 'T']),
+      path: z.string(),
+      added: z.number(),
+      removed: z.number(),
+      binary: z.boolean(),
+    }),
+  ),
+  scope: z.object({
+    violations: z.array(z.object({ path: z.string(), why: z.string() })),
+    untouched: z.array(z.string()),
+  }),
   verification: z.array(
-    z.object({ command: z.string(), verdict: z.enum(VERDICTS), before: check.optional(), after: check, newlyFailing: z.array(z.string()) }),
+    z.object({
+      command: z.string(),
+      verdict: z.enum(VERDICTS),
+      before: check.optional(),
+      after: check,
+      newlyFailing: z.array(z.string()),
+    }),
   ),
   manual: z.array(z.string()),
   report: reportSchema.optional(),

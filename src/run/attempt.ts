@@ -35,7 +35,13 @@ const STREAM_CAP = 2 * 1024 * 1024 * 1024;
 
 /** Starts Kimi once, reads its stream, and says how it ended. */
 export async function runAttempt(call: AttemptCall): Promise<Attempt> {
-  const seen = { steps: 0, session: undefined as string | undefined, version: undefined as string | undefined, words: '', unreadable: 0 };
+  const seen = {
+    steps: 0,
+    session: undefined as string | undefined,
+    version: undefined as string | undefined,
+    words: '',
+    unreadable: 0,
+  };
   const take = (event: AgentEvent): void => {
     if (event.kind === 'session') seen.session = event.id;
     else if (event.kind === 'version') seen.version = event.version;
@@ -44,7 +50,8 @@ export async function runAttempt(call: AttemptCall): Promise<Attempt> {
     call.onEvent?.(event, seen.steps);
   };
   const lines = new LineSplitter((line) => {
-    const events = line === undefined ? [{ kind: 'unreadable', bytes: 0 } as const] : call.flavour.readLine(line.toString('utf8'));
+    const events =
+      line === undefined ? [{ kind: 'unreadable', bytes: 0 } as const] : call.flavour.readLine(line.toString('utf8'));
     if (events.some((event) => event.kind === 'tool-call' || event.kind === 'text')) seen.steps += 1;
     for (const event of events) take(event);
   });
@@ -69,8 +76,10 @@ function judge(flavour: Flavour, end: ProcessEnd): Pick<Attempt, 'outcome' | 'fa
   if (end.cause === 'deadline') return { outcome: 'deadline', failure: undefined };
   if (end.cause === 'cancelled') return { outcome: 'cancelled', failure: undefined };
   if (end.ending.kind === 'exited' && end.ending.code === 0) return { outcome: undefined, failure: undefined };
-  if (end.ending.kind === 'not-started') return { outcome: 'agent-failed', failure: { kind: 'crashed', text: end.ending.reason } };
-  if (end.ending.kind === 'signalled') return { outcome: 'agent-failed', failure: { kind: 'crashed', text: `ended by ${end.ending.signal}` } };
+  if (end.ending.kind === 'not-started')
+    return { outcome: 'agent-failed', failure: { kind: 'crashed', text: end.ending.reason } };
+  if (end.ending.kind === 'signalled')
+    return { outcome: 'agent-failed', failure: { kind: 'crashed', text: `ended by ${end.ending.signal}` } };
   const failure = flavour.failure(end.stdoutTail, end.stderrTail);
   return { outcome: failure.kind === 'step-limit' ? 'step-limit' : 'agent-failed', failure };
 }

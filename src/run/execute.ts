@@ -6,7 +6,15 @@ import type { AgentEvent } from '../flavour/flavour.ts';
 import { makeHome } from '../flavour/home.ts';
 import { kimiCode } from '../flavour/kimi-code.ts';
 import { checkScope } from '../gate/scope.ts';
-import { addWorktree, type Collected, collect, removeWorktree, restoreTree, type RunTree, writePatch } from '../git/worktree.ts';
+import {
+  addWorktree,
+  type Collected,
+  collect,
+  type RunTree,
+  removeWorktree,
+  restoreTree,
+  writePatch,
+} from '../git/worktree.ts';
 import type { NewEvent, RunEvent } from '../ledger/events.ts';
 import { append, runsFolder, writeWhole } from '../ledger/store.ts';
 import { fullReport } from '../review/present.ts';
@@ -66,7 +74,18 @@ class Execution {
     const { plan, request } = this.#prepared;
     mkdirSync(this.#attemptFolder, { recursive: true, mode: 0o700 });
     writeWhole(join(this.#folder, 'spec.md'), request.specText);
-    this.#say({ type: 'run-started', v: 1, id: plan.run, title: plan.title, digest: plan.digest, base: plan.base, branch: plan.branch, dir: plan.dir, home: plan.home, pid: process.pid });
+    this.#say({
+      type: 'run-started',
+      v: 1,
+      id: plan.run,
+      title: plan.title,
+      digest: plan.digest,
+      base: plan.base,
+      branch: plan.branch,
+      dir: plan.dir,
+      home: plan.home,
+      pid: process.pid,
+    });
     let outcome: Outcome;
     let reason: string | undefined;
     try {
@@ -103,7 +122,13 @@ class Execution {
 
   async #provision(): Promise<void> {
     const { request, provision: plan } = this.#prepared;
-    const place = { dir: this.#tree.dir, env: this.#env, marker: this.#prepared.plan.run, log: join(this.#folder, 'provision.log'), ...this.#abort() };
+    const place = {
+      dir: this.#tree.dir,
+      env: this.#env,
+      marker: this.#prepared.plan.run,
+      log: join(this.#folder, 'provision.log'),
+      ...this.#abort(),
+    };
     this.#state.provisioned = await provision(request.repo, plan, place);
   }
 
@@ -114,19 +139,38 @@ class Execution {
   async #baseline(): Promise<void> {
     const { plan, request, provision: provided } = this.#prepared;
     const commands = commandsOf(request.spec);
-    const key = JSON.stringify([plan.base, commands.map((item) => [item.text, item.expect, item.shell]), provided, process.version, plan.sandbox]);
+    const key = JSON.stringify([
+      plan.base,
+      commands.map((item) => [item.text, item.expect, item.shell]),
+      provided,
+      process.version,
+      plan.sandbox,
+    ]);
     const cache = new BaselineCache(join(request.repo.commonDir, 'kimi-dispatch', 'baseline'), key);
     this.#state.before = cache.read<Check[]>(key) ?? (await this.#check('baseline'));
-    const cachable = this.#state.before.every((check) => !check.timedOut && check.code !== null && check.code !== 126 && check.code !== 127);
+    const cachable = this.#state.before.every(
+      (check) => !check.timedOut && check.code !== null && check.code !== 126 && check.code !== 127,
+    );
     if (cachable && this.#signal?.aborted !== true) cache.write(key, this.#state.before);
     const missing = this.#state.before.filter((check) => check.code === 126 || check.code === 127);
     if (missing.length === 0 || missing.length < this.#state.before.length) return;
-    throw refuse('preflight', `No verification command can be started on the base: ${missing.map((check) => check.command).join('; ')}`, 'Correct the commands in the spec, or provide what they need (profile `setup`, .worktreeinclude).');
+    throw refuse(
+      'preflight',
+      `No verification command can be started on the base: ${missing.map((check) => check.command).join('; ')}`,
+      'Correct the commands in the spec, or provide what they need (profile `setup`, .worktreeinclude).',
+    );
   }
 
   async #check(phase: 'baseline' | 'verify'): Promise<Check[]> {
     const { plan, request } = this.#prepared;
-    const place = { dir: this.#tree.dir, env: this.#env, marker: plan.run, logs: this.#attemptFolder, label: phase, ...this.#abort() };
+    const place = {
+      dir: this.#tree.dir,
+      env: this.#env,
+      marker: plan.run,
+      logs: this.#attemptFolder,
+      label: phase,
+      ...this.#abort(),
+    };
     const checks = await verify(commandsOf(request.spec), place, (check) =>
       this.#say({ type: 'check', phase, command: check.command, code: check.code, ms: check.durationMs }),
     );
@@ -137,15 +181,31 @@ class Execution {
   async #kimi(): Promise<void> {
     const { plan, request, profile, kimi, home, places } = this.#prepared;
     makeHome(plan.home, home);
-    const config = { file: join(plan.home, 'config.toml'), digest: home.digest, cacheFile: join(places.cache, 'kimi.json') };
+    const config = {
+      file: join(plan.home, 'config.toml'),
+      digest: home.digest,
+      cacheFile: join(places.cache, 'kimi.json'),
+    };
     await checkConfig(kimi, config, { ...this.#env, KIMI_CODE_HOME: plan.home });
     const brief = join(plan.home, 'brief.md');
     const generated = request.spec.generated.map((line) => line.text).join(', ');
-    const text = fill(request.root, 'brief.hbs', { dir: plan.dir, generated, task: request.spec.number, run: plan.run, spec: request.specText });
+    const text = fill(request.root, 'brief.hbs', {
+      dir: plan.dir,
+      generated,
+      task: request.spec.number,
+      run: plan.run,
+      spec: request.specText,
+    });
     writeFileSync(brief, text, { mode: 0o600 });
     writeFileSync(join(this.#attemptFolder, 'prompt.md'), text, { mode: 0o600 });
     const prompt = `Read the file ${brief} completely (in parts if it is long) and do what it says.`;
-    const invocation = kimiCode.build({ prompt, home: plan.home, steps: plan.limits.steps, attempts: plan.limits.attempts, ...(profile.model === undefined ? {} : { model: profile.model }) });
+    const invocation = kimiCode.build({
+      prompt,
+      home: plan.home,
+      steps: plan.limits.steps,
+      attempts: plan.limits.attempts,
+      ...(profile.model === undefined ? {} : { model: profile.model }),
+    });
     this.#state.attempt = await runAttempt({
       file: kimi.file,
       flavour: kimiCode,
@@ -177,7 +237,11 @@ class Execution {
     mkdirSync(scratch, { recursive: true });
     this.#state.collected = await collect(this.#tree, { message, scratch, provisioned: this.#state.provisioned });
     rmSync(scratch, { recursive: true, force: true });
-    await writePatch(request.repo, { from: plan.base, to: this.#state.collected.commit, file: join(this.#folder, 'changes.patch') });
+    await writePatch(request.repo, {
+      from: plan.base,
+      to: this.#state.collected.commit,
+      file: join(this.#folder, 'changes.patch'),
+    });
     this.#state.notes.push(...this.#state.collected.strays);
   }
 
@@ -213,7 +277,9 @@ class Execution {
   /** After a failure of ours the work is still saved where that is possible. */
   async #salvage(): Promise<void> {
     if (this.#state.attempt === undefined || this.#state.collected !== undefined) return;
-    await this.#collect().catch((error: unknown) => this.#state.notes.push(`the change could not be collected: ${String(error)}`));
+    await this.#collect().catch((error: unknown) =>
+      this.#state.notes.push(`the change could not be collected: ${String(error)}`),
+    );
   }
 
   #finish(outcome: Outcome, reason: string | undefined): Result {
@@ -251,17 +317,36 @@ class Execution {
       changes: [...changes],
       scope: toMutable(checkScope(request.spec, changed)),
       verification: rows.map((row) => ({ ...row, newlyFailing: [...row.newlyFailing] })) as Result['verification'],
-      manual: [...request.spec.tasks.flatMap((task) => task.verification), ...request.spec.verification].filter((item) => item.kind === 'manual').map((item) => item.text),
+      manual: [...request.spec.tasks.flatMap((task) => task.verification), ...request.spec.verification]
+        .filter((item) => item.kind === 'manual')
+        .map((item) => item.text),
       ...(report === undefined ? {} : { report }),
       contradictions: report === undefined ? [] : contradictions(report, changed),
-      notes: [...(plan.uncommitted.length === 0 ? [] : [`${plan.uncommitted.length} uncommitted paths of your checkout are not in this run: ${plan.uncommitted.slice(0, 3).join(', ')}`]), ...(attempt !== undefined && attempt.end.survivors > 0 ? [`${attempt.end.survivors} processes outlived Kimi and were ended`] : []), ...notes],
+      notes: [
+        ...(plan.uncommitted.length === 0
+          ? []
+          : [
+              `${plan.uncommitted.length} uncommitted paths of your checkout are not in this run: ${plan.uncommitted.slice(0, 3).join(', ')}`,
+            ]),
+        ...(attempt !== undefined && attempt.end.survivors > 0
+          ? [`${attempt.end.survivors} processes outlived Kimi and were ended`]
+          : []),
+        ...notes,
+      ],
       next: nextCommands(outcome, plan.run, changes.length > 0, failed?.kind),
-      files: { folder: this.#folder, patch: join(this.#folder, 'changes.patch'), report: join(this.#folder, 'report.md') },
+      files: {
+        folder: this.#folder,
+        patch: join(this.#folder, 'changes.patch'),
+        report: join(this.#folder, 'report.md'),
+      },
     };
   }
 }
 
-const toMutable = (scope: ReturnType<typeof checkScope>): Result['scope'] => ({ violations: [...scope.violations], untouched: [...scope.untouched] });
+const toMutable = (scope: ReturnType<typeof checkScope>): Result['scope'] => ({
+  violations: [...scope.violations],
+  untouched: [...scope.untouched],
+});
 
 const usage = (attempt: Attempt, stepLimit: number, version: string): NonNullable<Result['kimi']> => ({
   version: attempt.version ?? version,
@@ -284,7 +369,8 @@ const REMEDY: Record<string, string> = {
 };
 
 function explain(outcome: Outcome, attempt: Attempt | undefined, wallSeconds: number): string | undefined {
-  if (outcome === 'deadline') return `Kimi did not end within ${wallSeconds} s. More time: --timeout ${Math.round(wallSeconds * 2)}`;
+  if (outcome === 'deadline')
+    return `Kimi did not end within ${wallSeconds} s. More time: --timeout ${Math.round(wallSeconds * 2)}`;
   if (outcome === 'step-limit') return 'Kimi reached its step limit. More steps: --max-steps N';
   const failure = attempt?.failure;
   return failure === undefined ? undefined : `${failure.kind}: ${failure.text} (${REMEDY[failure.kind] ?? ''})`;
@@ -308,5 +394,9 @@ export function readResult(folder: string): Result {
   }
   const parsed = resultSchema.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw refuse('wrong-state', 'This result was written by another version of kimi-dispatch.', 'Use the version that wrote it, or discard the run.');
+  throw refuse(
+    'wrong-state',
+    'This result was written by another version of kimi-dispatch.',
+    'Use the version that wrote it, or discard the run.',
+  );
 }

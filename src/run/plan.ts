@@ -47,9 +47,24 @@ export function planRun(input: PlanInput): RunPlan {
     ...facts,
     steps: [
       step('worktree', 'Make the worktree', true, `${facts.branch} at ${facts.base.slice(0, 12)} in ${facts.dir}`),
-      step('provision', 'Provide files and dependencies', provision.length > 0, provision.join('; ') || 'nothing to provide'),
-      step('baseline', 'Run the verification on the base', baseline && commands.length > 0, baseline ? list : 'switched off by --no-baseline'),
-      step('kimi', 'Kimi implements the spec', true, `${facts.limits.steps} steps, ${facts.limits.wallSeconds} s${profile.model === undefined ? '' : `, model ${profile.model}`}`),
+      step(
+        'provision',
+        'Provide files and dependencies',
+        provision.length > 0,
+        provision.join('; ') || 'nothing to provide',
+      ),
+      step(
+        'baseline',
+        'Run the verification on the base',
+        baseline && commands.length > 0,
+        baseline ? list : 'switched off by --no-baseline',
+      ),
+      step(
+        'kimi',
+        'Kimi implements the spec',
+        true,
+        `${facts.limits.steps} steps, ${facts.limits.wallSeconds} s${profile.model === undefined ? '' : `, model ${profile.model}`}`,
+      ),
       step('collect', 'Collect the change', true, `one commit on ${facts.branch}`),
       step('verify', 'Run the verification', commands.length > 0, list || 'the spec names no command'),
       step('result', 'Write the result', true, 'result.json, report.md, changes.patch'),

@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  symlinkSync,
+} from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { refuse } from '../errors.ts';
 import { fields, gitAnswer } from '../git/git.ts';
@@ -10,7 +20,10 @@ import { runProcess } from '../process/run.ts';
 export interface Provision {
   /** Ignored files named by `.worktreeinclude`, copied. */
   readonly copies: readonly string[];
-  readonly dependencies: { readonly how: 'none' } | { readonly how: 'link'; readonly folder: string } | { readonly how: 'install'; readonly argv: readonly string[] };
+  readonly dependencies:
+    | { readonly how: 'none' }
+    | { readonly how: 'link'; readonly folder: string }
+    | { readonly how: 'install'; readonly argv: readonly string[] };
   readonly setup: string | undefined;
 }
 
@@ -33,8 +46,12 @@ export async function planProvision(repo: Repo, base: string, setup: string | un
 async function includedFiles(repo: Repo): Promise<string[]> {
   const list = join(repo.root, '.worktreeinclude');
   if (!existsSync(list)) return [];
-  const found = fields((await gitAnswer(repo, ['ls-files', '-z', '--others', '--ignored', `--exclude-from=${list}`])).stdout);
-  const ignored = fields((await gitAnswer(repo, ['ls-files', '-z', '--others', '--ignored', '--exclude-standard'])).stdout);
+  const found = fields(
+    (await gitAnswer(repo, ['ls-files', '-z', '--others', '--ignored', `--exclude-from=${list}`])).stdout,
+  );
+  const ignored = fields(
+    (await gitAnswer(repo, ['ls-files', '-z', '--others', '--ignored', '--exclude-standard'])).stdout,
+  );
   const both = new Set(ignored);
   return found.filter((path) => both.has(path) && !path.startsWith('node_modules/'));
 }
@@ -54,13 +71,21 @@ async function planDependencies(repo: Repo, base: string): Promise<Provision['de
     return same && reason === undefined ? { how: 'link', folder } : { how: 'install', argv };
   }
   if (!existsSync(folder)) return { how: 'none' };
-  throw refuse('preflight', `The dependencies cannot be given to the worktree: there is no lock file at ${base.slice(0, 12)}.`, 'Commit a lock file (npm install --package-lock-only), or name a `setup` command in the profile.');
+  throw refuse(
+    'preflight',
+    `The dependencies cannot be given to the worktree: there is no lock file at ${base.slice(0, 12)}.`,
+    'Commit a lock file (npm install --package-lock-only), or name a `setup` command in the profile.',
+  );
 }
 
 function needsModules(manifest: string): boolean {
   try {
     const json = JSON.parse(manifest) as Record<string, object | undefined>;
-    return [json.dependencies, json.devDependencies, json.optionalDependencies].some((part) => Object.keys(part ?? {}).length > 0) || json.workspaces !== undefined;
+    return (
+      [json.dependencies, json.devDependencies, json.optionalDependencies].some(
+        (part) => Object.keys(part ?? {}).length > 0,
+      ) || json.workspaces !== undefined
+    );
   } catch {
     return false;
   }
@@ -75,7 +100,8 @@ function cannotLink(repo: Repo, folder: string): string | undefined {
     const path = join(folder, entry);
     if (!lstatSync(path).isSymbolicLink()) continue;
     const target = safeReal(path);
-    if (target !== undefined && !target.startsWith(real) && target.startsWith(realpathSync(repo.root) + sep)) return `${entry} leads to ${readlinkSync(path)}`;
+    if (target !== undefined && !target.startsWith(real) && target.startsWith(realpathSync(repo.root) + sep))
+      return `${entry} leads to ${readlinkSync(path)}`;
   }
   return undefined;
 }
@@ -90,7 +116,9 @@ function safeReal(path: string): string | undefined {
 
 /** The entries of node_modules, scoped packages one by one. */
 function entriesOf(folder: string): string[] {
-  return readdirSync(folder).flatMap((name) => (name.startsWith('@') ? readdirSync(join(folder, name)).map((inner) => `${name}/${inner}`) : [name]));
+  return readdirSync(folder).flatMap((name) =>
+    name.startsWith('@') ? readdirSync(join(folder, name)).map((inner) => `${name}/${inner}`) : [name],
+  );
 }
 
 export interface ProvisionPlace {
@@ -137,5 +165,9 @@ async function mustRun(argv: readonly string[], place: ProvisionPlace): Promise<
     ...(place.signal === undefined ? {} : { signal: place.signal }),
   });
   if (end.ending.kind === 'exited' && end.ending.code === 0) return;
-  throw refuse('preflight', `\`${argv.join(' ')}\` did not succeed in the worktree: ${(end.stderrTail || end.stdoutTail).trim().split('\n').at(-1) ?? ''}`, `Read ${place.log}`);
+  throw refuse(
+    'preflight',
+    `\`${argv.join(' ')}\` did not succeed in the worktree: ${(end.stderrTail || end.stdoutTail).trim().split('\n').at(-1) ?? ''}`,
+    `Read ${place.log}`,
+  );
 }

@@ -2,7 +2,10 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 
 const text = z.coerce.string().transform((value) => clean(value).slice(0, 2000));
-const list = z.preprocess((value) => (value === null || value === undefined ? [] : Array.isArray(value) ? value : [value]), z.array(text).max(500));
+const list = z.preprocess(
+  (value) => (value === null || value === undefined ? [] : Array.isArray(value) ? value : [value]),
+  z.array(text).max(500),
+);
 
 /** What the worker says it did (mission row C7). Never evidence. */
 export const reportSchema = z.object({
@@ -20,14 +23,21 @@ export type Report = z.infer<typeof reportSchema>;
 
 /** Control characters and escape sequences out: worker text is data. */
 export const clean = (value: string): string =>
-  value.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, '').replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/g, '');
+  value
+    .replace(/\u001b\[[0-9;?]*[A-Za-z]/g, '')
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/g, '');
 
 /** Finds the report in the worker's last words: fenced or bare, JSON or YAML; the last one counts. */
 export function readReport(words: string): Report | undefined {
   const tail = words.slice(-200_000);
-  const fenced = [...tail.matchAll(/^ *(`{3,}|~{3,})[a-zA-Z]*\s*\n([\s\S]*?)\n *\1\s*$/gm)].map((match) => match[2] ?? '');
+  const fenced = [...tail.matchAll(/^ *(`{3,}|~{3,})[a-zA-Z]*\s*\n([\s\S]*?)\n *\1\s*$/gm)].map(
+    (match) => match[2] ?? '',
+  );
   const brace = tail.lastIndexOf('\n{');
-  const bare = [tail.slice(brace < 0 ? Math.max(0, tail.indexOf('{')) : brace), tail.slice(Math.max(0, tail.search(/^(worker_id|status):/m)))];
+  const bare = [
+    tail.slice(brace < 0 ? Math.max(0, tail.indexOf('{')) : brace),
+    tail.slice(Math.max(0, tail.search(/^(worker_id|status):/m))),
+  ];
   for (const candidate of [...fenced.reverse(), ...bare]) {
     const value = readValue(candidate);
     const parsed = reportSchema.safeParse(normalise(value));
@@ -43,7 +53,15 @@ function normalise(value: unknown): unknown {
   if (data.report !== undefined) return normalise(data.report);
   const status = typeof data.status === 'string' ? data.status.toLowerCase() : data.status;
   if (typeof data.result === 'object' && data.result !== null) return { ...data, status };
-  return { ...data, status, result: { summary: data.summary ?? data.result, files_modified: data.files_modified ?? data.files, notes: data.notes } };
+  return {
+    ...data,
+    status,
+    result: {
+      summary: data.summary ?? data.result,
+      files_modified: data.files_modified ?? data.files,
+      notes: data.notes,
+    },
+  };
 }
 
 function readValue(source: string): unknown {
@@ -65,7 +83,8 @@ export function contradictions(report: Report, changed: readonly string[]): stri
   const lines: string[] = [];
   const missing = [...claimed].filter((path) => !real.has(path));
   const unsaid = changed.filter((path) => !claimed.has(path));
-  if (missing.length > 0) lines.push(`claims ${missing.slice(0, 5).join(', ')} but did not change ${missing.length > 1 ? 'them' : 'it'}`);
+  if (missing.length > 0)
+    lines.push(`claims ${missing.slice(0, 5).join(', ')} but did not change ${missing.length > 1 ? 'them' : 'it'}`);
   if (unsaid.length > 0 && claimed.size > 0) lines.push(`does not mention ${unsaid.slice(0, 5).join(', ')}`);
   if (report.status === 'done' && changed.length === 0) lines.push('says done, but nothing changed');
   return lines;

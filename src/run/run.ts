@@ -8,8 +8,8 @@ import { type Repo, resolveBase, uncommitted } from '../git/repo.ts';
 import { allowed } from '../process/environment.ts';
 import { loadProfile, type Profile } from '../profile/profile.ts';
 import type { Spec } from '../spec/model.ts';
-import { planProvision, type Provision } from './provision.ts';
 import { planRun, type RunPlan } from './plan.ts';
+import { type Provision, planProvision } from './provision.ts';
 
 export interface RunRequest {
   readonly repo: Repo;
@@ -63,7 +63,12 @@ export const digestOf = (text: string): string => createHash('sha256').update(te
 /** Preflight: everything that can be refused is refused here, before anything exists. Writes no file. */
 export async function prepare(request: RunRequest): Promise<Prepared> {
   const { repo, spec, env, options } = request;
-  if (options.sandbox === 'required') throw refuse('preflight', 'This version has no sandbox yet, and --sandbox required asks for one.', 'Run without it in a container you trust, or use --sandbox off.');
+  if (options.sandbox === 'required')
+    throw refuse(
+      'preflight',
+      'This version has no sandbox yet, and --sandbox required asks for one.',
+      'Run without it in a container you trust, or use --sandbox off.',
+    );
   const places = placesOf(env, repo);
   const base = await resolveBase(repo, options.base ?? (spec.base === '' ? 'HEAD' : spec.base));
   const named = loadProfile(options.profile ?? (spec.profile === '' ? 'default' : spec.profile), places.config);
@@ -114,7 +119,13 @@ function newId(now: Date): string {
 }
 
 export function slug(title: string): string {
-  const text = title.normalize('NFKD').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 40).replace(/-+$/, '');
+  const text = title
+    .normalize('NFKD')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 40)
+    .replace(/-+$/, '');
   return text === '' ? 'run' : text;
 }
 

@@ -186,10 +186,17 @@ export function placeOf(lines: readonly string[], line: number, needle: string):
 export function rawItem(lines: readonly string[], block: Block): string {
   const [first = '', ...rest] = lines.slice(block.line - 1, block.end).map(expandTabs);
   // Items may share a line ("- - x"): the marker is found by the item's depth.
-  const marker = new RegExp(`^(?:\\s*(?:[-*+]|\\d{1,9}[.)])(?:\\s|$)){${block.nested ? 1 : Math.max(1, block.depth)}}`).exec(first)?.[0] ?? '';
+  const marker =
+    new RegExp(`^(?:\\s*(?:[-*+]|\\d{1,9}[.)])(?:\\s|$)){${block.nested ? 1 : Math.max(1, block.depth)}}`).exec(
+      first,
+    )?.[0] ?? '';
   const width = marker.length;
   const body = [first.slice(width).trim(), ...rest.map((line) => dedent(line, width))];
-  return body.join('\n').trim().replace(/^(?:\[[ xX]\][ \t]+)+/, '').trimStart();
+  return body
+    .join('\n')
+    .trim()
+    .replace(/^(?:\[[ xX]\][ \t]+)+/, '')
+    .trimStart();
 }
 
 const expandTabs = (line: string): string =>

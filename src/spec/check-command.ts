@@ -9,29 +9,89 @@ interface Around {
   readonly scripts: { readonly names: Readonly<Record<string, string>>; readonly changes: boolean } | undefined;
 }
 
-const DESTRUCTIVE = /\brm\s+-\w*[rf]\w*\b|\bgit\s+(push|reset|checkout|clean|rebase|stash|commit|merge|switch|restore)\b|\b(mkfs|dd|shutdown|reboot|sudo)\b|>\s*\/dev\/sd/;
-const INSTALL = /\b(npm|pnpm|yarn|bun)\s+(i|install|add|ci)\b|\bpip3?\s+install\b|\bapt(-get)?\s+install\b|\bbrew\s+install\b|\bcargo\s+install\b|\bgo\s+(install|get)\b|\b(curl|wget)\b.*\|\s*(ba)?sh\b/;
+const DESTRUCTIVE =
+  /\brm\s+-\w*[rf]\w*\b|\bgit\s+(push|reset|checkout|clean|rebase|stash|commit|merge|switch|restore)\b|\b(mkfs|dd|shutdown|reboot|sudo)\b|>\s*\/dev\/sd/;
+const INSTALL =
+  /\b(npm|pnpm|yarn|bun)\s+(i|install|add|ci)\b|\bpip3?\s+install\b|\bapt(-get)?\s+install\b|\bbrew\s+install\b|\bcargo\s+install\b|\bgo\s+(install|get)\b|\b(curl|wget)\b.*\|\s*(ba)?sh\b/;
 
 /** Checks one verification command: it must be able to fail, and able to start. */
 export function checkCommand(command: Command, argv: readonly string[], around: Around, say: Say): void {
   const { text, at } = command;
   const first = argv[0] ?? text.trim().split(/\s+/)[0] ?? '';
-  if (/^(true|:|echo|printf|exit)$/.test(first) && !/[|&;]/.test(text)) say('spec/no-op', 'error', at, `\`${text}\` cannot fail, so it shows nothing.`, 'Name a command that fails when the work is not done.');
-  if (/(\|\||;)\s*(true|:|exit 0|echo\b.*)\s*$/.test(text)) say('spec/forced', 'error', at, 'This command succeeds whatever happens.', 'Remove what stands after the last || or ;.');
-  if (DESTRUCTIVE.test(text)) say('spec/destructive', 'error', at, 'A verification must not destroy or move anything.', 'Name a command that only looks.');
-  if (INSTALL.test(text)) say('spec/install', 'warning', at, 'This installs from the network; a run provides dependencies itself.', 'Remove it, or name it as `setup` in your profile.');
+  if (/^(true|:|echo|printf|exit)$/.test(first) && !/[|&;]/.test(text))
+    say(
+      'spec/no-op',
+      'error',
+      at,
+      `\`${text}\` cannot fail, so it shows nothing.`,
+      'Name a command that fails when the work is not done.',
+    );
+  if (/(\|\||;)\s*(true|:|exit 0|echo\b.*)\s*$/.test(text))
+    say(
+      'spec/forced',
+      'error',
+      at,
+      'This command succeeds whatever happens.',
+      'Remove what stands after the last || or ;.',
+    );
+  if (DESTRUCTIVE.test(text))
+    say(
+      'spec/destructive',
+      'error',
+      at,
+      'A verification must not destroy or move anything.',
+      'Name a command that only looks.',
+    );
+  if (INSTALL.test(text))
+    say(
+      'spec/install',
+      'warning',
+      at,
+      'This installs from the network; a run provides dependencies itself.',
+      'Remove it, or name it as `setup` in your profile.',
+    );
   resolvable(command, argv, around, say);
 }
 
 function resolvable(command: Command, argv: readonly string[], { facts, created, scripts }: Around, say: Say): void {
   const [first = '', second = '', third = ''] = argv;
   if (facts === undefined || scripts === undefined) return;
-  const script = /^(npm|pnpm|yarn|bun)$/.test(first) ? (second === 'run' || second === 'run-script' ? third : second === 'test' || second === 't' ? 'test' : undefined) : undefined;
-  if (script !== undefined && script !== '' && !(script in scripts.names) && !(first === 'bun' && script === 'test') && facts.files.has('package.json')) {
+  const script = /^(npm|pnpm|yarn|bun)$/.test(first)
+    ? second === 'run' || second === 'run-script'
+      ? third
+      : second === 'test' || second === 't'
+        ? 'test'
+        : undefined
+    : undefined;
+  if (
+    script !== undefined &&
+    script !== '' &&
+    !(script in scripts.names) &&
+    !(first === 'bun' && script === 'test') &&
+    facts.files.has('package.json')
+  ) {
     const names = Object.keys(scripts.names);
-    say('spec/script', 'warning', command.at, `package.json has no script "${script}"${scripts.changes ? ' yet' : ''}.`, names.length === 0 ? 'Add the script in a task.' : `It has: ${names.slice(0, 8).join(', ')}`);
+    say(
+      'spec/script',
+      'warning',
+      command.at,
+      `package.json has no script "${script}"${scripts.changes ? ' yet' : ''}.`,
+      names.length === 0 ? 'Add the script in a task.' : `It has: ${names.slice(0, 8).join(', ')}`,
+    );
   }
   const path = first.replace(/^\.\//, '');
-  if (first.includes('/') && !first.startsWith('/') && !facts.files.has(path) && !created.has(path) && !path.startsWith('node_modules/'))
-    say('spec/program', 'warning', command.at, `${first} does not exist at the base, and no task creates it.`, 'Correct the path.');
+  if (
+    first.includes('/') &&
+    !first.startsWith('/') &&
+    !facts.files.has(path) &&
+    !created.has(path) &&
+    !path.startsWith('node_modules/')
+  )
+    say(
+      'spec/program',
+      'warning',
+      command.at,
+      `${first} does not exist at the base, and no task creates it.`,
+      'Correct the path.',
+    );
 }

@@ -1,7 +1,9 @@
 import { type Finding, finding } from './model.ts';
 
-const PLACEHOLDER = /\b(TBD|TODO|FIXME|XXX)\b|\b(as needed|if needed|as appropriate|and so on|similar to task \d+)\b|\betc\.|^\s*(?:[-*]\s*)?(\.\.\.|…)\s*$/i;
-const SECRET = /\b(sk-[A-Za-z0-9_-]{20,}|ghp_[A-Za-z0-9]{36}|github_pat_\w{40,}|AKIA[0-9A-Z]{16}|xox[baprs]-[A-Za-z0-9-]{20,}|AIza[0-9A-Za-z_-]{35}|glpat-[\w-]{20,})|-----BEGIN [A-Z ]*PRIVATE KEY-----/;
+const PLACEHOLDER =
+  /\b(TBD|TODO|FIXME|XXX)\b|\b(as needed|if needed|as appropriate|and so on|similar to task \d+)\b|\betc\.|^\s*(?:[-*]\s*)?(\.\.\.|…)\s*$/i;
+const SECRET =
+  /\b(sk-[A-Za-z0-9_-]{20,}|ghp_[A-Za-z0-9]{36}|github_pat_\w{40,}|AKIA[0-9A-Z]{16}|xox[baprs]-[A-Za-z0-9-]{20,}|AIza[0-9A-Za-z_-]{35}|glpat-[\w-]{20,})|-----BEGIN [A-Z ]*PRIVATE KEY-----/;
 const HIDDEN = /[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\u{e0000}-\u{e007f}]/u;
 const LONG = 2000;
 
@@ -14,14 +16,53 @@ export function checkText(lines: readonly string[]): Finding[] {
     const at = (match: RegExpExecArray) => ({ line: index + 1, column: match.index + 1 });
     const mark = /^\s*(`{3,}|~{3,})/.exec(line)?.[1] ?? '';
     if (mark !== '') fence = fence === '' ? mark : mark.startsWith(fence) ? '' : fence;
-    const placeholder = fence === '' && mark === '' ? PLACEHOLDER.exec(line.replace(/`[^`]*`/g, (span) => ' '.repeat(span.length))) : null;
-    if (placeholder !== null) found.push(finding('spec/placeholder', 'error', at(placeholder), `"${placeholder[0].trim()}" leaves open what to do.`, 'Say what is to be done.'));
+    const placeholder =
+      fence === '' && mark === ''
+        ? PLACEHOLDER.exec(line.replace(/`[^`]*`/g, (span) => ' '.repeat(span.length)))
+        : null;
+    if (placeholder !== null)
+      found.push(
+        finding(
+          'spec/placeholder',
+          'error',
+          at(placeholder),
+          `"${placeholder[0].trim()}" leaves open what to do.`,
+          'Say what is to be done.',
+        ),
+      );
     const secret = SECRET.exec(line);
-    if (secret !== null) found.push(finding('spec/secret', 'error', at(secret), 'This looks like a secret key.', 'Take it out, and replace the key: it may be known now.'));
+    if (secret !== null)
+      found.push(
+        finding(
+          'spec/secret',
+          'error',
+          at(secret),
+          'This looks like a secret key.',
+          'Take it out, and replace the key: it may be known now.',
+        ),
+      );
     const hidden = HIDDEN.exec(line);
-    if (hidden !== null) found.push(finding('spec/hidden', 'error', at(hidden), 'There is an invisible character here (zero width or text direction).', 'Delete it.'));
+    if (hidden !== null)
+      found.push(
+        finding(
+          'spec/hidden',
+          'error',
+          at(hidden),
+          'There is an invisible character here (zero width or text direction).',
+          'Delete it.',
+        ),
+      );
     const comment = /<!--/.exec(line);
-    if (comment !== null && fence === '') found.push(finding('spec/comment', 'warning', at(comment), 'A reader of the rendered page does not see this comment, and Kimi does.', 'Write it as text, or remove it.'));
+    if (comment !== null && fence === '')
+      found.push(
+        finding(
+          'spec/comment',
+          'warning',
+          at(comment),
+          'A reader of the rendered page does not see this comment, and Kimi does.',
+          'Write it as text, or remove it.',
+        ),
+      );
   }
   return found;
 }

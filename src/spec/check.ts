@@ -10,14 +10,20 @@ const MAX_SPEC = 512 * 1024;
 const MANY_FILES = 12;
 
 /** Checks a spec like source code. Without facts (no repository) the checks against the base are left out. Pure. */
-export function checkSpec(input: { spec: Spec; source: string; lines: readonly string[]; facts?: RepoFacts | undefined }): Finding[] {
+export function checkSpec(input: {
+  spec: Spec;
+  source: string;
+  lines: readonly string[];
+  facts?: RepoFacts | undefined;
+}): Finding[] {
   const found: Finding[] = [];
   const say = (code: string, severity: Severity, at: Place, message: string, fix: string): void => {
     found.push(finding(code, severity, at, message, fix));
   };
   checkHeader(input.spec, input.source, say);
   checkTasks(input.spec, say);
-  for (const task of input.spec.tasks) for (const file of task.files) checkFile(input.spec, task, file, input.facts, say);
+  for (const task of input.spec.tasks)
+    for (const file of task.files) checkFile(input.spec, task, file, input.facts, say);
   checkOverlaps(input.spec, say);
   checkDependencies(input.spec.tasks, say);
   checkVerification(input.spec, input.facts, say);
@@ -29,30 +35,76 @@ export function checkSpec(input: { spec: Spec; source: string; lines: readonly s
 export type Say = (code: string, severity: Severity, at: Place, message: string, fix: string) => void;
 
 function checkHeader(spec: Spec, source: string, say: Say): void {
-  if (spec.title === '') say('spec/title', 'error', START, 'The spec has no title.', 'Begin with: # Spec: 001 -- Short title');
-  if (spec.format !== '' && spec.format !== '1') say('spec/format', 'error', START, `Format ${spec.format} is not known.`, 'Write: Format: 1');
-  if (spec.tasks.length === 0) say('spec/tasks', 'error', START, 'The spec has no task.', 'Add: ## Tasks, then ### Task 1: Title');
-  if (Buffer.byteLength(source) > MAX_SPEC) say('spec/size', 'error', START, 'The spec is larger than 512 KB.', 'Split it, and link to files in place of pasting them.');
+  if (spec.title === '')
+    say('spec/title', 'error', START, 'The spec has no title.', 'Begin with: # Spec: 001 -- Short title');
+  if (spec.format !== '' && spec.format !== '1')
+    say('spec/format', 'error', START, `Format ${spec.format} is not known.`, 'Write: Format: 1');
+  if (spec.tasks.length === 0)
+    say('spec/tasks', 'error', START, 'The spec has no task.', 'Add: ## Tasks, then ### Task 1: Title');
+  if (Buffer.byteLength(source) > MAX_SPEC)
+    say(
+      'spec/size',
+      'error',
+      START,
+      'The spec is larger than 512 KB.',
+      'Split it, and link to files in place of pasting them.',
+    );
   if (spec.base.startsWith('-')) say('spec/base', 'error', START, `${spec.base} is not a base.`, 'Write: Base: HEAD');
 }
 
 function checkTasks(spec: Spec, say: Say): void {
   const seen = new Set<number>();
   for (const [index, task] of spec.tasks.entries()) {
-    if (seen.has(task.number)) say('spec/task-number', 'error', task.at, `There are two tasks ${task.number}.`, `Number this one ${index + 1}.`);
-    else if (task.number !== index + 1) say('spec/task-number', 'error', task.at, `Task ${task.number} stands at place ${index + 1}.`, `Number the tasks 1 to ${spec.tasks.length}, in order.`);
+    if (seen.has(task.number))
+      say('spec/task-number', 'error', task.at, `There are two tasks ${task.number}.`, `Number this one ${index + 1}.`);
+    else if (task.number !== index + 1)
+      say(
+        'spec/task-number',
+        'error',
+        task.at,
+        `Task ${task.number} stands at place ${index + 1}.`,
+        `Number the tasks 1 to ${spec.tasks.length}, in order.`,
+      );
     seen.add(task.number);
-    if (task.title === '') say('spec/task-title', 'error', task.at, `Task ${task.number} has no title.`, `Write: ### Task ${task.number}: What it does`);
-    if (task.files.length === 0) say('spec/no-files', 'warning', task.at, `Task ${task.number} names no file.`, 'Add: Files: and a line such as - MODIFY src/file.ts');
-    if (task.files.length > MANY_FILES) say('spec/large-task', 'warning', task.at, `Task ${task.number} names ${task.files.length} files.`, 'Split it: a worker does better with fewer.');
+    if (task.title === '')
+      say(
+        'spec/task-title',
+        'error',
+        task.at,
+        `Task ${task.number} has no title.`,
+        `Write: ### Task ${task.number}: What it does`,
+      );
+    if (task.files.length === 0)
+      say(
+        'spec/no-files',
+        'warning',
+        task.at,
+        `Task ${task.number} names no file.`,
+        'Add: Files: and a line such as - MODIFY src/file.ts',
+      );
+    if (task.files.length > MANY_FILES)
+      say(
+        'spec/large-task',
+        'warning',
+        task.at,
+        `Task ${task.number} names ${task.files.length} files.`,
+        'Split it: a worker does better with fewer.',
+      );
   }
   const files = spec.tasks.flatMap((task) => task.files);
   if (files.length > 0 && files.length <= 2 && spec.tasks.length === 1)
-    say('spec/small', 'info', START, 'One or two files: Claude alone is probably cheaper.', 'Delegate when 3 or more files change, or many lines.');
+    say(
+      'spec/small',
+      'info',
+      START,
+      'One or two files: Claude alone is probably cheaper.',
+      'Delegate when 3 or more files change, or many lines.',
+    );
 }
 
 function checkFile(spec: Spec, task: Task, file: SpecFile, facts: RepoFacts | undefined, say: Say): void {
-  if (file.verb === undefined) say('spec/verb', 'error', file.at, `"${file.path}" has no verb.`, 'Begin the line with CREATE, MODIFY or DELETE.');
+  if (file.verb === undefined)
+    say('spec/verb', 'error', file.at, `"${file.path}" has no verb.`, 'Begin the line with CREATE, MODIFY or DELETE.');
   const problem = pathProblem(file.path);
   if (problem !== undefined) return say('spec/path', 'error', file.at, problem.message, problem.fix);
   const before = spec.tasks.filter((other) => other.number < task.number || task.dependsOn.includes(other.number));
@@ -61,8 +113,10 @@ function checkFile(spec: Spec, task: Task, file: SpecFile, facts: RepoFacts | un
   if (facts === undefined) return;
   const tracked = facts.files.has(file.path);
   const folder = parentProblem(file.path, facts);
-  if (folder !== undefined) return say('spec/path', 'error', file.at, folder, 'Name a path that is a plain file of this repository.');
-  if (file.verb === 'CREATE' && tracked) say('spec/create-exists', 'error', file.at, `${file.path} exists at the base.`, `Write: - MODIFY ${file.path}`);
+  if (folder !== undefined)
+    return say('spec/path', 'error', file.at, folder, 'Name a path that is a plain file of this repository.');
+  if (file.verb === 'CREATE' && tracked)
+    say('spec/create-exists', 'error', file.at, `${file.path} exists at the base.`, `Write: - MODIFY ${file.path}`);
   else if (file.verb === 'CREATE') checkCase(file, facts, say);
   else if (!tracked && !created) sayMissing(file, facts, say);
 }
@@ -71,14 +125,31 @@ function sayMissing(file: SpecFile, facts: RepoFacts, say: Say): void {
   const untracked = facts.untracked.has(file.path);
   const name = file.path.split('/').at(-1) ?? '';
   const near = [...facts.files.keys()].filter((path) => path.endsWith(`/${name}`) || path === name).slice(0, 3);
-  const hint = untracked ? `git add ${file.path} && git commit` : near.length > 0 ? `Did you mean ${near.join(' or ')}?` : `Write: - CREATE ${file.path}`;
-  say('spec/missing', 'error', file.at, `${file.path} does not exist at the base${untracked ? ': it is not committed' : ''}.`, hint);
+  const hint = untracked
+    ? `git add ${file.path} && git commit`
+    : near.length > 0
+      ? `Did you mean ${near.join(' or ')}?`
+      : `Write: - CREATE ${file.path}`;
+  say(
+    'spec/missing',
+    'error',
+    file.at,
+    `${file.path} does not exist at the base${untracked ? ': it is not committed' : ''}.`,
+    hint,
+  );
 }
 
 function checkCase(file: SpecFile, facts: RepoFacts, say: Say): void {
   const lower = file.path.toLowerCase();
   for (const path of facts.files.keys()) {
-    if (path.toLowerCase() === lower) return say('spec/case', 'error', file.at, `${file.path} differs from ${path} only in case.`, 'Choose another name: some file systems see one file.');
+    if (path.toLowerCase() === lower)
+      return say(
+        'spec/case',
+        'error',
+        file.at,
+        `${file.path} differs from ${path} only in case.`,
+        'Choose another name: some file systems see one file.',
+      );
   }
 }
 
@@ -99,15 +170,27 @@ function parentProblem(path: string, facts: RepoFacts): string | undefined {
 
 const PROTECTED_CLASS: readonly [RegExp, string][] = [
   [/^\.(github|gitlab|circleci)\/|^\.gitlab-ci\.yml$|^Jenkinsfile$|^azure-pipelines\.yml$/, 'CI definition'],
-  [/(^|\/)(package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|yarn\.lock|bun\.lockb?|Cargo\.lock|poetry\.lock|uv\.lock|go\.sum|Gemfile\.lock|composer\.lock)$/, 'lock file'],
+  [
+    /(^|\/)(package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|yarn\.lock|bun\.lockb?|Cargo\.lock|poetry\.lock|uv\.lock|go\.sum|Gemfile\.lock|composer\.lock)$/,
+    'lock file',
+  ],
   [/(^|\/)(CLAUDE\.md|AGENTS\.md|\.mcp\.json)$|^\.(claude|kimi-code|agents|cursor)\//, 'agent configuration'],
-  [/^\.(husky|githooks)\/|(^|\/)(\.gitattributes|\.gitmodules|lefthook\.yml|\.pre-commit-config\.yaml)$/, 'git configuration or hook'],
+  [
+    /^\.(husky|githooks)\/|(^|\/)(\.gitattributes|\.gitmodules|lefthook\.yml|\.pre-commit-config\.yaml)$/,
+    'git configuration or hook',
+  ],
 ];
 
 function checkProtectedClass(file: SpecFile, say: Say): void {
   const found = PROTECTED_CLASS.find(([pattern]) => pattern.test(file.path));
   if (found === undefined || file.allowProtected) return;
-  say('spec/protected', 'error', file.at, `${file.path} is protected (${found[1]}).`, `If you mean it, write: - ${file.verb ?? 'MODIFY'} ${file.path} (ALLOW PROTECTED)`);
+  say(
+    'spec/protected',
+    'error',
+    file.at,
+    `${file.path} is protected (${found[1]}).`,
+    `If you mean it, write: - ${file.verb ?? 'MODIFY'} ${file.path} (ALLOW PROTECTED)`,
+  );
 }
 
 function checkOverlaps(spec: Spec, say: Say): void {
@@ -131,26 +214,68 @@ interface Overlap {
 }
 
 function overlap({ task, file, other, ordered }: Overlap, say: Say): void {
-  if (other.task === task) return say('spec/path-twice', 'warning', file.at, `${file.path} stands twice in task ${task.number}.`, 'Remove one line.');
+  if (other.task === task)
+    return say(
+      'spec/path-twice',
+      'warning',
+      file.at,
+      `${file.path} stands twice in task ${task.number}.`,
+      'Remove one line.',
+    );
   if (file.verb === 'CREATE' && other.file.verb === 'CREATE')
-    return say('spec/race', 'error', file.at, `Tasks ${other.task.number} and ${task.number} both create ${file.path}.`, `Write MODIFY here, and: Depends on: ${other.task.number}`);
+    return say(
+      'spec/race',
+      'error',
+      file.at,
+      `Tasks ${other.task.number} and ${task.number} both create ${file.path}.`,
+      `Write MODIFY here, and: Depends on: ${other.task.number}`,
+    );
   if (task.independent || other.task.independent)
-    return say('spec/not-independent', 'error', file.at, `Tasks ${other.task.number} and ${task.number} both write ${file.path}, so neither is [INDEPENDENT].`, `Remove the tags, and write in task ${task.number}: Depends on: ${other.task.number}`);
-  if (!ordered) say('spec/race', 'error', file.at, `Tasks ${other.task.number} and ${task.number} both write ${file.path} in no order.`, `Write in task ${task.number}: Depends on: ${other.task.number}`);
+    return say(
+      'spec/not-independent',
+      'error',
+      file.at,
+      `Tasks ${other.task.number} and ${task.number} both write ${file.path}, so neither is [INDEPENDENT].`,
+      `Remove the tags, and write in task ${task.number}: Depends on: ${other.task.number}`,
+    );
+  if (!ordered)
+    say(
+      'spec/race',
+      'error',
+      file.at,
+      `Tasks ${other.task.number} and ${task.number} both write ${file.path} in no order.`,
+      `Write in task ${task.number}: Depends on: ${other.task.number}`,
+    );
 }
 
 function independent(task: Task, tasks: readonly Task[], say: Say): void {
   if (!task.independent) return;
-  if (task.dependsOn.length > 0) say('spec/not-independent', 'error', task.at, `Task ${task.number} is [INDEPENDENT] and depends on ${task.dependsOn.join(', ')}.`, 'Remove the tag or the dependency.');
+  if (task.dependsOn.length > 0)
+    say(
+      'spec/not-independent',
+      'error',
+      task.at,
+      `Task ${task.number} is [INDEPENDENT] and depends on ${task.dependsOn.join(', ')}.`,
+      'Remove the tag or the dependency.',
+    );
   const shared = tasks.find((other) => other !== task && other.uses.some((name) => task.uses.includes(name)));
-  if (shared !== undefined) say('spec/not-independent', 'error', task.at, `Tasks ${task.number} and ${shared.number} use the same resource.`, 'Remove the tag, or give them resources of their own.');
+  if (shared !== undefined)
+    say(
+      'spec/not-independent',
+      'error',
+      task.at,
+      `Tasks ${task.number} and ${shared.number} use the same resource.`,
+      'Remove the tag, or give them resources of their own.',
+    );
 }
 
 /** Whether one task comes after another by its dependencies. */
 function reachable(tasks: readonly Task[]): (from: number, to: number) => boolean {
   const edges = new Map(tasks.map((task) => [task.number, task.dependsOn]));
   const visit = (from: number, to: number, seen: Set<number>): boolean =>
-    (edges.get(from) ?? []).some((next) => next === to || (!seen.has(next) && seen.add(next) !== undefined && visit(next, to, seen)));
+    (edges.get(from) ?? []).some(
+      (next) => next === to || (!seen.has(next) && seen.add(next) !== undefined && visit(next, to, seen)),
+    );
   return (from, to) => visit(from, to, new Set()) || visit(to, from, new Set());
 }
 
@@ -158,13 +283,27 @@ function checkDependencies(tasks: readonly Task[], say: Say): void {
   const known = new Set(tasks.map((task) => task.number));
   const edges = new Map(tasks.map((task) => [task.number, task.dependsOn]));
   for (const task of tasks) {
-    for (const number of task.dependsOn) if (!known.has(number)) say('spec/depends', 'error', task.at, `Task ${task.number} depends on task ${number}, which is not there.`, `Name one of: ${[...known].join(', ')}`);
+    for (const number of task.dependsOn)
+      if (!known.has(number))
+        say(
+          'spec/depends',
+          'error',
+          task.at,
+          `Task ${task.number} depends on task ${number}, which is not there.`,
+          `Name one of: ${[...known].join(', ')}`,
+        );
     const seen = new Set<number>();
     const stack = [...task.dependsOn];
     while (stack.length > 0) {
       const next = stack.pop() as number;
       if (next === task.number) {
-        say('spec/cycle', 'error', task.at, `Task ${task.number} depends on itself, by way of ${[...seen, next].join(' and ')}.`, 'Remove one of these dependencies.');
+        say(
+          'spec/cycle',
+          'error',
+          task.at,
+          `Task ${task.number} depends on itself, by way of ${[...seen, next].join(' and ')}.`,
+          'Remove one of these dependencies.',
+        );
         break;
       }
       if (seen.has(next)) continue;
@@ -178,28 +317,71 @@ function checkVerification(spec: Spec, facts: RepoFacts | undefined, say: Say): 
   const whole = spec.verification.some((command) => command.kind === 'command');
   for (const task of spec.tasks) {
     if (whole || task.verification.some((command) => command.kind === 'command')) continue;
-    say('spec/verification-none', 'error', task.at, `Nothing shows that task ${task.number} works: there is no verification command.`, 'Add a ## Verification section with a command, for example: - `npm test`');
+    say(
+      'spec/verification-none',
+      'error',
+      task.at,
+      `Nothing shows that task ${task.number} works: there is no verification command.`,
+      'Add a ## Verification section with a command, for example: - `npm test`',
+    );
   }
-  const created = new Set(spec.tasks.flatMap((task) => task.files.filter((file) => file.verb === 'CREATE').map((file) => file.path)));
-  const scripts = facts === undefined ? undefined : { names: scriptsOf(facts), changes: spec.tasks.some((task) => task.files.some((file) => file.path === 'package.json')) };
+  const created = new Set(
+    spec.tasks.flatMap((task) => task.files.filter((file) => file.verb === 'CREATE').map((file) => file.path)),
+  );
+  const scripts =
+    facts === undefined
+      ? undefined
+      : {
+          names: scriptsOf(facts),
+          changes: spec.tasks.some((task) => task.files.some((file) => file.path === 'package.json')),
+        };
   for (const command of [...spec.tasks.flatMap((task) => task.verification), ...spec.verification]) {
     if (command.kind === 'manual') continue;
     const words = splitCommand(command.text);
-    if (!command.shell && 'needsShell' in words) say('spec/shell', 'error', command.at, `This needs a shell (${words.needsShell}): ${command.text}`, 'Add the marker: (shell)');
+    if (!command.shell && 'needsShell' in words)
+      say(
+        'spec/shell',
+        'error',
+        command.at,
+        `This needs a shell (${words.needsShell}): ${command.text}`,
+        'Add the marker: (shell)',
+      );
     checkCommand(command, 'needsShell' in words ? [] : words.argv, { facts, created, scripts }, say);
   }
 }
 
 function checkCriteria(spec: Spec, say: Say): void {
   const commands = spec.verification.filter((command) => command.kind === 'command').length;
-  for (const [list, count] of [[spec.criteria, commands] as const, ...spec.tasks.map((task) => [task.criteria, task.verification.length] as const)]) {
+  for (const [list, count] of [
+    [spec.criteria, commands] as const,
+    ...spec.tasks.map((task) => [task.criteria, task.verification.length] as const),
+  ]) {
     for (const criterion of list) {
-      if (criterion.targets.length === 0) say('spec/criterion', 'warning', criterion.at, 'Nothing is named that shows this criterion.', 'End the line with <- V1, <- T1, <- path FILE, or <- review');
+      if (criterion.targets.length === 0)
+        say(
+          'spec/criterion',
+          'warning',
+          criterion.at,
+          'Nothing is named that shows this criterion.',
+          'End the line with <- V1, <- T1, <- path FILE, or <- review',
+        );
       for (const target of criterion.targets) {
         const task = /^T(\d+)$/.exec(target);
         const check = /^V(\d+)$/.exec(target);
-        const known = task !== null ? spec.tasks.some((item) => item.number === Number(task[1])) : check !== null ? Number(check[1]) >= 1 && Number(check[1]) <= count : /^(review|path \S.*|R\d+)$/.test(target);
-        if (!known) say('spec/criterion', 'warning', criterion.at, `"${target}" names nothing in this spec.`, 'Use V1 (a command of the same list), T1 (a task), path FILE, or review.');
+        const known =
+          task !== null
+            ? spec.tasks.some((item) => item.number === Number(task[1]))
+            : check !== null
+              ? Number(check[1]) >= 1 && Number(check[1]) <= count
+              : /^(review|path \S.*|R\d+)$/.test(target);
+        if (!known)
+          say(
+            'spec/criterion',
+            'warning',
+            criterion.at,
+            `"${target}" names nothing in this spec.`,
+            'Use V1 (a command of the same list), T1 (a task), path FILE, or review.',
+          );
       }
     }
   }

@@ -11,7 +11,28 @@ export interface RepoFacts {
   readonly manifests: ReadonlyMap<string, string>;
 }
 
-export const MANIFESTS = ['package.json', 'pyproject.toml', 'setup.cfg', 'tox.ini', 'pytest.ini', 'requirements.txt', 'Makefile', 'makefile', 'GNUmakefile', 'go.mod', 'Cargo.toml', 'pom.xml', 'build.gradle', 'build.gradle.kts', 'composer.json', 'Gemfile', 'mix.exs', 'deno.json', 'Package.swift', 'justfile'];
+export const MANIFESTS = [
+  'package.json',
+  'pyproject.toml',
+  'setup.cfg',
+  'tox.ini',
+  'pytest.ini',
+  'requirements.txt',
+  'Makefile',
+  'makefile',
+  'GNUmakefile',
+  'go.mod',
+  'Cargo.toml',
+  'pom.xml',
+  'build.gradle',
+  'build.gradle.kts',
+  'composer.json',
+  'Gemfile',
+  'mix.exs',
+  'deno.json',
+  'Package.swift',
+  'justfile',
+];
 
 /** The `scripts` of package.json. */
 export function scriptsOf(facts: RepoFacts): Record<string, string> {
@@ -36,8 +57,13 @@ export function detectCommands(facts: RepoFacts): string[] {
   const text = (path: string): string => facts.manifests.get(path) ?? '';
   const found: string[] = [];
   const test = scriptsOf(facts).test;
-  if (test !== undefined && !/no test specified/.test(test)) found.push(`${managerOf(facts)} ${managerOf(facts) === 'bun' ? 'run ' : ''}test`);
-  const python = has('pytest.ini') || /\[tool\.pytest|pytest/.test(text('pyproject.toml') + text('setup.cfg') + text('tox.ini') + text('requirements.txt'));
+  if (test !== undefined && !/no test specified/.test(test))
+    found.push(`${managerOf(facts)} ${managerOf(facts) === 'bun' ? 'run ' : ''}test`);
+  const python =
+    has('pytest.ini') ||
+    /\[tool\.pytest|pytest/.test(
+      text('pyproject.toml') + text('setup.cfg') + text('tox.ini') + text('requirements.txt'),
+    );
   if (python) found.push(has('uv.lock') ? 'uv run pytest' : has('poetry.lock') ? 'poetry run pytest' : 'pytest');
   if (has('go.mod')) found.push('go test ./...');
   if (has('Cargo.toml')) found.push('cargo test');
@@ -46,6 +72,7 @@ export function detectCommands(facts: RepoFacts): string[] {
   if (has('mix.exs')) found.push('mix test');
   if (has('Package.swift')) found.push('swift test');
   if (has('deno.json')) found.push('deno test');
-  if (found.length === 0 && /^test\s*:(?!=)/m.test(text('Makefile') || text('makefile') || text('GNUmakefile'))) found.push('make test');
+  if (found.length === 0 && /^test\s*:(?!=)/m.test(text('Makefile') || text('makefile') || text('GNUmakefile')))
+    found.push('make test');
   return found;
 }

@@ -13,9 +13,7 @@ export function readFile(text: string, fallback: Verb | undefined, at: Place): S
   rest = rest.replace(/\s*\(ALLOW PROTECTED\)\s*$/, '');
   const quoted = /^(`+)(.+?)\1(?!`)/.exec(rest);
   const { path, tail } =
-    quoted === null
-      ? splitNote(rest)
-      : { path: unpad(quoted[2] ?? ''), tail: rest.slice(quoted[0].length) };
+    quoted === null ? splitNote(rest) : { path: unpad(quoted[2] ?? ''), tail: rest.slice(quoted[0].length) };
   const note = tail.replace(/^\s*(--|[–—-])\s+/, '').trim();
   return { ...(verb === undefined ? {} : { verb }), path, note, allowProtected, at };
 }
@@ -45,7 +43,8 @@ export function writeFile(file: SpecFile): string {
   return `${verb}${path}${note}${file.allowProtected ? ' (ALLOW PROTECTED)' : ''}`;
 }
 
-const plainPath = (path: string): boolean => /^[\w./@~][\w./@~+-]*$/.test(path) && !/^(CREATE|MODIFY|DELETE)$/.test(path);
+const plainPath = (path: string): boolean =>
+  /^[\w./@~][\w./@~+-]*$/.test(path) && !/^(CREATE|MODIFY|DELETE)$/.test(path);
 
 const OPTION = {
   timeout: /^timeout\s+(\d{1,7}(?:\.\d{1,3})?)\s*(ms|s|m|h)?$/,
@@ -98,7 +97,8 @@ export function readCommand(text: string, at: Place): Command {
   return { kind: 'manual', text, ...NONE, at };
 }
 
-const PROSE = /^(make sure|check that|test that|test the|run the|go to|open the|find the|time to|watch for|cat is|see |look )/i;
+const PROSE =
+  /^(make sure|check that|test that|test the|run the|go to|open the|find the|time to|watch for|cat is|see |look )/i;
 const TOOL =
   /^(npm|npx|pnpm|yarn|bun|bunx|node|deno|tsc|vitest|jest|mocha|eslint|biome|prettier|python3?|pytest|tox|nox|uv|poetry|ruff|mypy|black|go|gofmt|cargo|make|just|cmake|ctest|mvn|gradle|dotnet|swift|xcodebuild|php|composer|phpunit|bundle|rspec|ruby|rake|mix|elixir|zig|dart|flutter|git|docker|terraform|bash|sh|test|grep|rg|diff|ls|cat|wc|find|jq|curl|env|true|false|echo|exit|rm|sleep|cd)$/;
 

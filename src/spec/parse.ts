@@ -46,7 +46,15 @@ export function parseSpec(source: string): Parsed {
   const findings: Finding[] = [];
   if (last?.kind === 'code' && last.closed === false && !last.nested) {
     const at = { line: last.line, column: last.column };
-    findings.push(finding('spec/unclosed-fence', 'error', at, 'This code block is never closed.', 'Close it with the same fence on its own line.'));
+    findings.push(
+      finding(
+        'spec/unclosed-fence',
+        'error',
+        at,
+        'This code block is never closed.',
+        'Close it with the same fence on its own line.',
+      ),
+    );
     const fence = /^\s*(`{3,}|~{3,})/.exec(document.lines[last.line - 1] ?? '')?.[0] ?? '```';
     document = readDocument(`${source}\n${fence}\n`);
   }
@@ -56,9 +64,26 @@ export function parseSpec(source: string): Parsed {
 }
 
 export const emptySpec = (): Spec => ({
-  number: '', title: '', format: '', base: '', profile: '', limits: {}, preamble: '', goal: '', context: '',
-  constraints: [], constraintNotes: '', protected: [], generated: [], tasks: [], taskNotes: '',
-  verification: [], verificationNotes: '', criteria: [], criteriaNotes: '', extra: [],
+  number: '',
+  title: '',
+  format: '',
+  base: '',
+  profile: '',
+  limits: {},
+  preamble: '',
+  goal: '',
+  context: '',
+  constraints: [],
+  constraintNotes: '',
+  protected: [],
+  generated: [],
+  tasks: [],
+  taskNotes: '',
+  verification: [],
+  verificationNotes: '',
+  criteria: [],
+  criteriaNotes: '',
+  extra: [],
 });
 
 class Parser {
@@ -191,9 +216,21 @@ class Parser {
       const near = Object.keys(SECTIONS).find((name) => distance(name, title.toLowerCase()) <= 2);
       if (near === undefined) return;
       const heading = `## ${near[0]?.toUpperCase()}${near.slice(1)}`;
-      this.say('spec/section-unknown', 'warning', block, `"${title}" is not a section of a spec.`, `Rename it to "${heading}".`);
+      this.say(
+        'spec/section-unknown',
+        'warning',
+        block,
+        `"${title}" is not a section of a spec.`,
+        `Rename it to "${heading}".`,
+      );
     } else if (this.seen.has(known)) {
-      this.say('spec/section-twice', 'warning', block, `The section "${title}" stands twice.`, 'Put both into one section.');
+      this.say(
+        'spec/section-twice',
+        'warning',
+        block,
+        `The section "${title}" stands twice.`,
+        'Put both into one section.',
+      );
     } else this.seen.add(known);
   }
 
@@ -259,7 +296,13 @@ class Parser {
       const numbers = words.map((word) => /^(?:task\s*|t)?(\d{1,6})$/i.exec(word)?.[1]);
       task.dependsOn.push(...numbers.filter((number) => number !== undefined).map(Number));
       if (numbers.includes(undefined))
-        this.say('spec/depends', 'error', at, `"${value}" does not name tasks by their numbers.`, 'Write: Depends on: 1, 2');
+        this.say(
+          'spec/depends',
+          'error',
+          at,
+          `"${value}" does not name tasks by their numbers.`,
+          'Write: Depends on: 1, 2',
+        );
       return true;
     }
     if (name !== 'uses') return false;
@@ -284,7 +327,14 @@ class Parser {
       if (name === 'steps' && /^[1-9]\d{0,5}$/.test(amount)) this.spec.limits.steps = Number(amount);
       else if (name === 'wall' && duration !== undefined) this.spec.limits.wallSeconds = duration;
       else if (name === 'idle' && duration !== undefined) this.spec.limits.idleSeconds = duration;
-      else this.say('spec/limit', 'error', at, `"${part}" is not a limit.`, 'Write, for example: Limits: steps=80 wall=30m idle=5m');
+      else
+        this.say(
+          'spec/limit',
+          'error',
+          at,
+          `"${part}" is not a limit.`,
+          'Write, for example: Limits: steps=80 wall=30m idle=5m',
+        );
     }
   }
 
@@ -302,7 +352,8 @@ class Parser {
     else if (list === 'protected' || list === 'generated') this.spec[list].push({ text: first, at });
     else if (list === 'verification') target.verification.push(readCommand(first, at));
     else if (list === 'done') target.criteria.push(readCriterion(oneLine(raw), at));
-    else if (list === 'files') this.task?.files.push(readFile(first, this.slot?.list === 'files' ? this.slot.verb : undefined, at));
+    else if (list === 'files')
+      this.task?.files.push(readFile(first, this.slot?.list === 'files' ? this.slot.verb : undefined, at));
     else this.task?.[list].push({ text: raw, at });
     return true;
   }
@@ -318,7 +369,11 @@ function trimBlankLines(lines: readonly string[]): string {
   return lines.slice(from, to).join('\n');
 }
 
-export const oneLine = (text: string): string => text.split(/\s*\n\s*/).join(' ').trim(); // prettier-ignore
+export const oneLine = (text: string): string =>
+  text
+    .split(/\s*\n\s*/)
+    .join(' ')
+    .trim(); // prettier-ignore
 
 /** Levenshtein distance, capped: strings that differ by more than 3 in length are far. */
 export function distance(left: string, right: string): number {

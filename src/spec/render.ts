@@ -5,7 +5,7 @@ import type { Spec, Task } from './model.ts';
 export function renderSpec(spec: Spec): string {
   const head = [
     spec.title === '' ? '' : `# Spec: ${spec.number} -- ${spec.title}`,
-    field('Format', spec.format) + field('Base', spec.base) + field('Profile', spec.profile) + limits(spec),
+    (field('Format', spec.format) + field('Base', spec.base) + field('Profile', spec.profile) + limits(spec)).trimEnd(),
     spec.preamble,
   ];
   const sections = [
@@ -14,8 +14,14 @@ export function renderSpec(spec: Spec): string {
     section('Constraints', [
       spec.constraintNotes,
       list(spec.constraints.map((line) => line.text)),
-      labelled('Protected', spec.protected.map((line) => line.text)),
-      labelled('Allow generated', spec.generated.map((line) => line.text)),
+      labelled(
+        'Protected',
+        spec.protected.map((line) => line.text),
+      ),
+      labelled(
+        'Allow generated',
+        spec.generated.map((line) => line.text),
+      ),
     ]),
     section('Tasks', [spec.taskNotes, ...spec.tasks.map(renderTask)]),
     section('Verification', [spec.verificationNotes, list(spec.verification.map(writeCommand))]),
@@ -35,8 +41,14 @@ export function renderTask(task: Task): string {
     task.notes,
     (depends + uses).trimEnd(),
     labelled('Files', task.files.map(writeFile)),
-    labelled('Interfaces', task.interfaces.map((line) => line.text)),
-    labelled('Requirements', task.requirements.map((line) => line.text)),
+    labelled(
+      'Interfaces',
+      task.interfaces.map((line) => line.text),
+    ),
+    labelled(
+      'Requirements',
+      task.requirements.map((line) => line.text),
+    ),
     labelled('Verification', task.verification.map(writeCommand)),
     labelled('Done when', task.criteria.map(writeCriterion)),
   ]);

@@ -31,7 +31,13 @@ export function compare(before: readonly Check[] | undefined, after: readonly Ch
   return after.map((check, index) => {
     const base = before?.[index];
     const newlyFailing = newFailures(base, check);
-    return { command: check.command, verdict: verdictOf(base, check, newlyFailing), before: base, after: check, newlyFailing };
+    return {
+      command: check.command,
+      verdict: verdictOf(base, check, newlyFailing),
+      before: base,
+      after: check,
+      newlyFailing,
+    };
   });
 }
 
@@ -39,7 +45,8 @@ function verdictOf(before: Check | undefined, after: Check, newlyFailing: readon
   if (ok(after)) return before !== undefined && !ok(before) ? 'newly-passing' : 'passing';
   if (before === undefined || ok(before) || newlyFailing.length > 0) return 'newly-failing';
   // Without names the counts decide: more red tests than before is new damage, and so is a lost summary.
-  const worse = before.summary !== undefined && (after.summary === undefined || after.summary.failed > before.summary.failed);
+  const worse =
+    before.summary !== undefined && (after.summary === undefined || after.summary.failed > before.summary.failed);
   return worse || after.timedOut ? 'newly-failing' : 'already-failing';
 }
 

@@ -21,7 +21,11 @@ const LOG_CAP = 32 * 1024 * 1024;
 const READ_CAP = 4 * 1024 * 1024;
 
 /** Runs the commands one after another; each has its own time limit and log. `manual` ones are not run. */
-export async function verify(commands: readonly Command[], place: VerifyPlace, each?: (check: Check) => void): Promise<Check[]> {
+export async function verify(
+  commands: readonly Command[],
+  place: VerifyPlace,
+  each?: (check: Check) => void,
+): Promise<Check[]> {
   const checks: Check[] = [];
   for (const [index, command] of commands.filter((item) => item.kind === 'command').entries()) {
     if (place.signal?.aborted === true) break;
@@ -50,7 +54,13 @@ async function runOne(command: Command, place: VerifyPlace, log: string): Promis
   });
   // A program that is not there has no exit code of its own; the shell's 127 says the same thing.
   const code = end.ending.kind === 'exited' ? end.ending.code : end.ending.kind === 'not-started' ? 127 : null;
-  return { ...facts, code, timedOut: end.cause === 'deadline', durationMs: end.durationMs, summary: summarise(readEnd(log)) };
+  return {
+    ...facts,
+    code,
+    timedOut: end.cause === 'deadline',
+    durationMs: end.durationMs,
+    summary: summarise(readEnd(log)),
+  };
 }
 
 function readEnd(log: string): string {

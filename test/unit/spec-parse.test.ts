@@ -72,30 +72,86 @@ describe('the seed grammar', () => {
   });
 
   it('keeps what it has no rule for', () => {
-    const { spec } = parseSpec('# Spec: 1 -- T\n\n## Tasks\n\n### Task 1: A\n\n```ts\nconst x = 1;\n```\n\n## Background\nwhy\n');
+    const { spec } = parseSpec(
+      '# Spec: 1 -- T\n\n## Tasks\n\n### Task 1: A\n\n```ts\nconst x = 1;\n```\n\n## Background\nwhy\n',
+    );
     expect(spec.tasks[0]?.notes).toBe('```ts\nconst x = 1;\n```');
     expect(spec.extra[0]).toMatchObject({ title: 'Background', text: 'why' });
   });
 
   it('says where a fence is never closed', () => {
-    expect(parseSpec('# Spec: 1 -- T\n\n```sh\nnpm test').findings[0]).toMatchObject({ code: 'spec/unclosed-fence', line: 3 });
+    expect(parseSpec('# Spec: 1 -- T\n\n```sh\nnpm test').findings[0]).toMatchObject({
+      code: 'spec/unclosed-fence',
+      line: 3,
+    });
   });
 });
 
 const FRAGMENTS = [
-  '# Spec: 001 -- T', 'Format: 1', 'Limits: steps=3 wall=0.5s', '## Goal', '## Tasks', '## Constraints', '## Verification',
-  '## Completion criteria', '## Other', '### Task 1: A [INDEPENDENT]', '### Task 2', '## Task 3 - b', '#### Requirements',
-  '#### Foo', 'Files to create:', 'Files:', '- CREATE a/b.ts', '- MODIFY `a b` -- why', '- `npm test` (timeout 3m, shell)',
-  '- go test ./...', 'Requirements:', '- R1 x', '  - nested', '  more', '', '', '```sh', '```', '  ```', 'npm test',
-  'Depends on: 1, 2', 'Uses: a, none', 'Verification:', 'Done when:', '- a <- V1, review', 'text', '- - x', '* - -', '---',
-  '1. one', '10. ten', '    deep', 'Protected:', '- [ ] todo', '- [x] [ ] done', '| a | b |', '|---|---|', '> quote', '\tx',
-  '- ```', '- # h', '<!-- c -->', '- ``x`y`` (detected)', '-', '* *',
+  '# Spec: 001 -- T',
+  'Format: 1',
+  'Limits: steps=3 wall=0.5s',
+  '## Goal',
+  '## Tasks',
+  '## Constraints',
+  '## Verification',
+  '## Completion criteria',
+  '## Other',
+  '### Task 1: A [INDEPENDENT]',
+  '### Task 2',
+  '## Task 3 - b',
+  '#### Requirements',
+  '#### Foo',
+  'Files to create:',
+  'Files:',
+  '- CREATE a/b.ts',
+  '- MODIFY `a b` -- why',
+  '- `npm test` (timeout 3m, shell)',
+  '- go test ./...',
+  'Requirements:',
+  '- R1 x',
+  '  - nested',
+  '  more',
+  '',
+  '',
+  '```sh',
+  '```',
+  '  ```',
+  'npm test',
+  'Depends on: 1, 2',
+  'Uses: a, none',
+  'Verification:',
+  'Done when:',
+  '- a <- V1, review',
+  'text',
+  '- - x',
+  '* - -',
+  '---',
+  '1. one',
+  '10. ten',
+  '    deep',
+  'Protected:',
+  '- [ ] todo',
+  '- [x] [ ] done',
+  '| a | b |',
+  '|---|---|',
+  '> quote',
+  '\tx',
+  '- ```',
+  '- # h',
+  '<!-- c -->',
+  '- ``x`y`` (detected)',
+  '-',
+  '* *',
 ]; // prettier-ignore
 
 describe('properties', () => {
   it('parse, render, parse is identity', () => {
     const documents = fc.oneof(
-      { weight: 4, arbitrary: fc.array(fc.constantFrom(...FRAGMENTS), { maxLength: 40 }).map((lines) => lines.join('\n')) },
+      {
+        weight: 4,
+        arbitrary: fc.array(fc.constantFrom(...FRAGMENTS), { maxLength: 40 }).map((lines) => lines.join('\n')),
+      },
       { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 300 }) },
     );
     fc.assert(

@@ -50,9 +50,12 @@ describe('summaries of real runners', () => {
     if (name !== undefined) expect(summary?.failures[0]).toMatch(name);
   });
 
-  it.each(['cargo-buildfail.txt', 'vitest-none-found.txt', 'jest-none-found.txt'])('%s is only an exit code', (file) => {
-    expect(summarise(fixture(file))).toBeUndefined();
-  });
+  it.each(['cargo-buildfail.txt', 'vitest-none-found.txt', 'jest-none-found.txt'])(
+    '%s is only an exit code',
+    (file) => {
+      expect(summarise(fixture(file))).toBeUndefined();
+    },
+  );
 });
 
 const check = (code: number | null, failures: string[] | undefined, more: Partial<Check> = {}): Check => ({
@@ -62,7 +65,8 @@ const check = (code: number | null, failures: string[] | undefined, more: Partia
   code,
   timedOut: false,
   durationMs: 1,
-  summary: failures === undefined ? undefined : { runner: 'vitest', passed: 3, failed: failures.length, skipped: 0, failures },
+  summary:
+    failures === undefined ? undefined : { runner: 'vitest', passed: 3, failed: failures.length, skipped: 0, failures },
   ...more,
 });
 
@@ -76,7 +80,13 @@ describe('before and after', () => {
     ['the summary is lost', check(1, ['a']), check(1, undefined), 'newly-failing', false],
     ['no baseline, red', undefined, check(1, undefined), 'newly-failing', false],
     ['no exit code is never success', undefined, check(null, []), 'newly-failing', false],
-    ['declared baseline fail, still red', check(1, ['a']), check(1, ['a'], { baselineFails: true }), 'already-failing', false],
+    [
+      'declared baseline fail, still red',
+      check(1, ['a']),
+      check(1, ['a'], { baselineFails: true }),
+      'already-failing',
+      false,
+    ],
   ];
   it.each(cases)('%s', (_, before, after, verdict, success) => {
     const rows = compare(before === undefined ? undefined : [before], [after]);
@@ -87,10 +97,16 @@ describe('before and after', () => {
 
 describe('the words of a command', () => {
   it('splits quotes and keeps variables for the program', () => {
-    expect(splitCommand(`CI=1 npx vitest run 'a b.test.ts' "c d"`)).toEqual({ env: { CI: '1' }, argv: ['npx', 'vitest', 'run', 'a b.test.ts', 'c d'] });
+    expect(splitCommand(`CI=1 npx vitest run 'a b.test.ts' "c d"`)).toEqual({
+      env: { CI: '1' },
+      argv: ['npx', 'vitest', 'run', 'a b.test.ts', 'c d'],
+    });
     expect(splitCommand('go test ./...')).toEqual({ env: {}, argv: ['go', 'test', './...'] });
   });
-  it.each(['a && b', 'a | b', 'a > f', 'echo $HOME', 'ls *.ts', 'echo `id`', '$(id)', 'cat ~/x', ''])('%j needs a shell', (text) => {
-    expect(splitCommand(text)).toHaveProperty('needsShell');
-  });
+  it.each(['a && b', 'a | b', 'a > f', 'echo $HOME', 'ls *.ts', 'echo `id`', '$(id)', 'cat ~/x', ''])(
+    '%j needs a shell',
+    (text) => {
+      expect(splitCommand(text)).toHaveProperty('needsShell');
+    },
+  );
 });

@@ -5,7 +5,10 @@ export const mocha: Parser = (output) => {
   if (!/^\s+\d+ passing \(/m.test(output)) return undefined;
   const details = output.slice(output.search(/^\s+\d+ passing \(/m));
   const failures = [...details.matchAll(/^ {2}\d+\) (.*(?:\n {3,}.*?)*?):\n/gm)].map((match) =>
-    (match[1] ?? '').split('\n').map((part) => part.trim()).join(' > '),
+    (match[1] ?? '')
+      .split('\n')
+      .map((part) => part.trim())
+      .join(' > '),
   );
   return {
     runner: 'mocha',

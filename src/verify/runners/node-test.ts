@@ -15,7 +15,9 @@ export const nodeTest: Parser = (output) => {
 
 function tapFailures(output: string): string[] {
   const blocks = output.matchAll(/^\s*not ok \d+ - (.*)\n\s*---\n([\s\S]*?)\n\s*\.\.\.$/gm);
-  return [...blocks].filter((match) => !/failureType: 'subtestsFailed'/.test(match[2] ?? '')).map((match) => (match[1] ?? '').trim());
+  return [...blocks]
+    .filter((match) => !/failureType: 'subtestsFailed'/.test(match[2] ?? ''))
+    .map((match) => (match[1] ?? '').trim());
 }
 
 function specFailures(output: string): string[] {

@@ -1,0 +1,87 @@
+import { relative } from 'node:path';
+import { exitOfOutcome } from '../errors.ts';
+import type { RunEvent } from '../ledger/events.ts';
+import { presentResult } from '../review/present.ts';
+import { execute } from '../run/execute.ts';
+import type { RunPlan } from '../run/plan.ts';
+import { prepare, type RunOptions } from '../run/run.ts';
+import { showFindings } from '../spec/show.ts';
+import type { World } from '../world.ts';
+import { readPatch, repoOf } from './look.ts';
+import { makeProgress } from './progress.ts';
+import { draft, factsFor, hasErrors, readInput } from './spec.ts';
+
+/** `run <spec or plan>`: the main job. */
+export async function runCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
+  const repo = await repoOf(world);
+  const { path, text } = readInput(world, args[0] ?? '');
+  const wanted = runOptions(options);
+  const drafted = draft(text, await factsFor(repo, text, wanted.base), '001');
+  const name = relative(world.cwd, path);
+  world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
+  const specName = drafted.text === text ? name : 'spec.md (from the plan)';
+  if (hasErrors(drafted)) {
+    world.err(showFindings(specName, drafted.lines, drafted.findings));
+    world.err(
+      `Nothing was started. ${drafted.text === text ? '' : `To mend the spec by hand: kimi-dispatch spec ${name}\n`}\n`,
+    );
+    return 2;
+  }
+  const prepared = await prepare({
+    repo,
+    spec: drafted.spec,
+    specText: drafted.text,
+    env: world.env,
+    root: world.root,
+    now: world.now,
+    options: wanted,
+  });
+  if (options.dryRun === true) {
+    world.out(options.json === true ? `${JSON.stringify(prepared.plan, null, 2)}\n` : showPlan(prepared.plan));
+    return 0;
+  }
+  const progress = makeProgress(world, prepared.plan, options.ndjson === true);
+  const watch = (event: RunEvent): void => {
+    if (options.ndjson === true) world.out(`${JSON.stringify(event)}\n`);
+    progress.take(event);
+  };
+  const result = await execute(prepared, watch, world.signal).finally(() => progress.stop());
+  if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
+  else if (options.ndjson !== true) world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);
+  return exitOfOutcome(result.outcome);
+}
+
+function runOptions(options: Record<string, unknown>): RunOptions {
+  const text = (name: string): string | undefined =>
+    typeof options[name] === 'string' ? (options[name] as string) : undefined;
+  const number = (name: string): number | undefined =>
+    typeof options[name] === 'number' ? (options[name] as number) : undefined;
+  const given = {
+    profile: text('profile'),
+    model: text('model'),
+    maxSteps: number('maxSteps'),
+    timeoutSeconds: number('timeout'),
+    base: text('base'),
+  };
+  const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return {
+    ...known,
+    sandbox: (text('sandbox') ?? 'auto') as RunOptions['sandbox'],
+    baseline: options.baseline !== false,
+  };
+}
+
+function showPlan(plan: RunPlan): string {
+  const rows = plan.steps.map(
+    (step, index) => `${index + 1}. ${step.run ? '' : '(skipped) '}${step.title}: ${step.detail}`,
+  );
+  const dirty =
+    plan.uncommitted.length === 0
+      ? []
+      : [`Not in the run: ${plan.uncommitted.length} uncommitted paths (${plan.uncommitted.slice(0, 3).join(', ')})`];
+  return `${[`Run ${plan.run}: ${plan.title}`, ...rows, ...dirty, 'Nothing was started.'].join('\n')}\n`;
+}

@@ -1,0 +1,140 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { refuse } from '../errors.ts';
+import { factsAt } from '../git/facts.ts';
+import { type Repo, resolveBase } from '../git/repo.ts';
+import { writeWhole } from '../ledger/store.ts';
+import { checkSpec } from '../spec/check.ts';
+import type { RepoFacts } from '../spec/facts.ts';
+import type { Finding, Spec } from '../spec/model.ts';
+import { parseSpec } from '../spec/parse.ts';
+import { isSpec } from '../spec/plan/commands.ts';
+import { fromPlan } from '../spec/plan/from-plan.ts';
+import { renderSpec } from '../spec/render.ts';
+import { findingsEnvelope, showFindings } from '../spec/show.ts';
+import type { World } from '../world.ts';
+import { repoOf } from './look.ts';
+
+const LARGEST = 4 * 1024 * 1024;
+
+/** Reads a plan or spec file, or refuses with what to do. */
+export function readInput(world: World, file: string): { path: string; text: string } {
+  const path = resolve(world.cwd, file);
+  if (!existsSync(path))
+    throw refuse('usage', `There is no file ${file}.`, 'Name a plan or a spec: kimi-dispatch run plan.md');
+  const bytes = readFileSync(path);
+  if (bytes.length > LARGEST) throw refuse('usage', `${file} is larger than 4 MB.`, 'Name a plan or a spec.');
+  if (bytes.toString('utf8').trim() === '') throw refuse('usage', `${file} is empty.`, 'Write the plan first.');
+  return { path, text: bytes.toString('utf8') };
+}
+
+export interface Drafted {
+  readonly spec: Spec;
+  readonly text: string;
+  readonly lines: readonly string[];
+  readonly findings: readonly Finding[];
+  /** Findings on the plan, with its lines; empty when the input was a spec. */
+  readonly plan: {
+    readonly findings: readonly Finding[];
+    readonly lines: readonly string[];
+    readonly leftOut: readonly string[];
+  };
+}
+
+/** Plan or spec text → a checked spec. A spec passes through byte for byte. */
+export function draft(source: string, facts: RepoFacts | undefined, number: string): Drafted {
+  const plan = isSpec(source) ? undefined : fromPlan(source, facts ?? EMPTY, number);
+  const text = plan === undefined ? source : renderSpec(plan.spec);
+  const parsed = parseSpec(text);
+  const findings = [...parsed.findings, ...checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts })];
+  const lines = source.split(/\r\n?|\n/);
+  return {
+    spec: parsed.spec,
+    text,
+    lines: parsed.lines,
+    findings,
+    plan: { findings: plan?.findings ?? [], lines, leftOut: plan?.leftOut ?? [] },
+  };
+}
+
+const EMPTY: RepoFacts = { root: '/', name: '', files: new Map(), untracked: new Set(), manifests: new Map() };
+
+export const hasErrors = (drafted: Drafted, strict = false): boolean =>
+  [...drafted.findings, ...drafted.plan.findings].some(
+    (item) => item.severity === 'error' || (strict && item.severity === 'warning'),
+  );
+
+/** The base a spec names, as facts. */
+export async function factsFor(repo: Repo, source: string, base?: string): Promise<RepoFacts> {
+  const named = isSpec(source) ? parseSpec(source).spec.base : '';
+  return factsAt(repo, await resolveBase(repo, base ?? (named === '' ? 'HEAD' : named)));
+}
+
+/** `spec <plan>`: writes the spec to `-o`, else to `.kimi-dispatch/specs/NNN-slug.md`, else (`-o -`) to stdout. */
+export async function specCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
+  const repo = await repoOf(world);
+  const { path, text } = readInput(world, args[0] ?? '');
+  const folder = join(repo.root, '.kimi-dispatch', 'specs');
+  const drafted = draft(text, await factsFor(repo, text), nextNumber(folder));
+  const file =
+    options.output === '-'
+      ? '-'
+      : typeof options.output === 'string'
+        ? resolve(world.cwd, options.output)
+        : draftFile(folder, drafted.spec);
+  if (file === '-') world.out(drafted.text);
+  else writeWhole(file, drafted.text);
+  const name = file === '-' ? 'spec.md' : relative(world.cwd, file);
+  if (options.json === true) world.out(findingsEnvelope(name, [...drafted.plan.findings, ...drafted.findings]));
+  else {
+    world.err(showFindings(relative(world.cwd, path), drafted.plan.lines, drafted.plan.findings));
+    world.err(showFindings(name, drafted.lines, drafted.findings));
+    for (const line of drafted.plan.leftOut.slice(0, 12)) world.err(`left out: ${line}\n`);
+    if (file !== '-') world.out(`${name}\n`);
+  }
+  return hasErrors(drafted) ? 2 : 0;
+}
+
+function nextNumber(folder: string): string {
+  const taken = existsSync(folder) ? readdirSync(folder).map((name) => Number(/^(\d+)-/.exec(name)?.[1] ?? 0)) : [];
+  return String(Math.max(0, ...taken) + 1).padStart(3, '0');
+}
+
+/** Drafts lie in a folder that ignores itself. */
+function draftFile(folder: string, spec: Spec): string {
+  mkdirSync(folder, { recursive: true });
+  const ignore = join(dirname(folder), '.gitignore');
+  if (!existsSync(ignore)) writeFileSync(ignore, '*\n');
+  const slug = spec.title
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '')
+    .slice(0, 40);
+  return join(folder, `${spec.number}-${slug === '' ? 'spec' : slug}.md`);
+}
+
+/** `check <spec>`: findings on stdout; exit 2 when there is an error. Works without a repository too. */
+export async function checkCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
+  const { path, text } = readInput(world, args[0] ?? '');
+  const facts = await repoOf(world)
+    .then((repo) => factsFor(repo, text))
+    .catch(() => undefined);
+  const parsed = parseSpec(text);
+  const findings = [...parsed.findings, ...checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts })];
+  const name = relative(world.cwd, path) || basename(path);
+  if (options.json === true) world.out(findingsEnvelope(name, findings));
+  else world.out(showFindings(name, parsed.lines, findings) || `${name}: no findings\n`);
+  if (facts === undefined) world.err('Not in a repository: the paths were not looked up.\n');
+  const bad = findings.some(
+    (item) => item.severity === 'error' || (options.strict === true && item.severity === 'warning'),
+  );
+  return bad ? 2 : 0;
+}
