@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Plain JavaScript for any Node: it checks the version before anything newer is read.
-var parts = process.versions.node.split('.');
+const parts = process.versions.node.split('.');
 if (Number(parts[0]) < 22 || (Number(parts[0]) === 22 && Number(parts[1]) < 19)) {
   process.stderr.write(
     'kimi-dispatch needs Node 22.19 or newer (Kimi does too), and this is Node ' + process.versions.node + '.\n',
@@ -12,7 +12,7 @@ if (Number(parts[0]) < 22 || (Number(parts[0]) === 22 && Number(parts[1]) < 19))
       .version + '\n',
   );
 } else {
-  var nodeModule = process.getBuiltinModule('module');
+  const nodeModule = process.getBuiltinModule('module');
   if (nodeModule.enableCompileCache) nodeModule.enableCompileCache();
   import('../dist/main.js').then((program) => program.main(process.argv.slice(2)));
 }

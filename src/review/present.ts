@@ -33,10 +33,10 @@ export function presentResult(result: Result, diff = ''): string {
     `Patch: ${result.files.patch}`,
     ...result.next.map((command, index) => `${index === 0 ? 'Next: ' : '      '}${command}`),
   ];
-  return withDiff(fit(lines), diff);
+  return withDiff(shorten(lines), diff);
 }
 
-function fit(lines: readonly string[]): string[] {
+function shorten(lines: readonly string[]): string[] {
   const kept = lines.slice(0, MAX_LINES);
   while (kept.join('\n').length > MAX_CHARACTERS && kept.length > 8) kept.splice(-6, 1);
   return kept;

@@ -1,0 +1,118 @@
+#!/usr/bin/env node
+// A stand-in for the kimi program: it speaks the stream of kimi-code 2.1.0 and plays the scenario that the brief
+// names with a line "SCENARIO name". For what the real one cannot be made to do on demand.
+import { spawn, execFileSync } from 'node:child_process';
+import { appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+
+const args = process.argv.slice(2);
+const say = (record) => process.stdout.write(`${JSON.stringify(record)}\n`);
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+const call = (name, input) => say({ role: 'assistant', tool_calls: [{ type: 'function', id: `call_${name}`, function: { name, arguments: JSON.stringify(input) } }] });
+const report = (status, more = {}) =>
+  say({ role: 'assistant', content: `Done.\n\`\`\`json\n${JSON.stringify({ worker_id: 'kimi', task_id: '001', status, result: { summary: 'Changed the greeting.', files_modified: ['greet.txt'], notes: null }, ...more })}\n\`\`\`` });
+const finish = () => {
+  say({ role: 'meta', type: 'session.resume_hint', session_id: 'session_fake', command: 'kimi -r session_fake', content: 'To resume' });
+};
+const polite = () => writeFileSync('greet.txt', 'hello please\n');
+
+const scenarios = {
+  success() {
+    call('Write', { path: 'greet.txt' });
+    polite();
+    report('done');
+    finish();
+  },
+  nothing() {
+    report('done');
+    finish();
+  },
+  wrong() {
+    writeFileSync('greet.txt', 'rude\n');
+    report('done');
+    finish();
+  },
+  elsewhere() {
+    polite();
+    writeFileSync('other.txt', 'surprise\n');
+    report('done');
+    finish();
+  },
+  blocked() {
+    report('blocked', { question: 'Which language?' });
+    finish();
+  },
+  commits() {
+    polite();
+    execFileSync('git', ['add', '-A']);
+    execFileSync('git', ['-c', 'user.name=k', '-c', 'user.email=k@k', 'commit', '-qm', 'mine']);
+    execFileSync('git', ['checkout', '-q', '--detach']);
+    report('done');
+    finish();
+  },
+  everything() {
+    polite();
+    renameSync('old name.txt', 'neu ü.txt');
+    rmSync('gone.txt');
+    writeFileSync('image.bin', Buffer.from([0, 1, 2, 255, 0]));
+    writeFileSync('-dash.txt', 'dash\n');
+    writeFileSync('run.sh', '#!/bin/sh\n');
+    chmodSync('run.sh', 0o755);
+    symlinkSync('greet.txt', 'link');
+    mkdirSync('ignored', { recursive: true });
+    writeFileSync('ignored/x', 'x');
+    report('done');
+    finish();
+  },
+  garbage() {
+    process.stdout.write('this is not json\n{"role":\n\n[1,2]\n{"role":"assistant","content":"a\\u2028b"}\r\n');
+    polite();
+    report('done');
+    finish();
+  },
+  crash() {
+    polite();
+    process.kill(process.pid, 'SIGKILL');
+  },
+  async stubborn() {
+    process.on('SIGTERM', () => {});
+    polite();
+    appendFileSync(`${process.env.KIMI_CODE_HOME}/pids`, `${process.pid}\n`);
+    await wait(600_000);
+  },
+  async orphans() {
+    polite();
+    for (const command of ['exec sleep 987', 'trap "" TERM; sleep 987']) {
+      const child = spawn('setsid', ['sh', '-c', command], { detached: true, stdio: 'inherit' });
+      appendFileSync(`${process.env.KIMI_CODE_HOME}/pids`, `${child.pid}\n`);
+      child.unref();
+    }
+    report('done');
+    finish();
+    process.exit(0);
+  },
+  quota() {
+    process.stderr.write("error: failed to run prompt: provider.auth_error: 403 You've reached your usage limit for this billing cycle\nSee log: x\n");
+    process.exitCode = 1;
+  },
+  environment() {
+    writeFileSync('greet.txt', `please ${Object.keys(process.env).sort().join(' ')}\n`);
+    report('done');
+    finish();
+  },
+  async flood(size) {
+    const line = `${JSON.stringify({ role: 'tool', tool_call_id: 'c', content: 'x'.repeat(2000) })}\n`.repeat(500);
+    for (let sent = 0; sent < Number(size) * 1024 * 1024; sent += line.length) if (!process.stdout.write(line)) await new Promise((done) => process.stdout.once('drain', done));
+    polite();
+    report('done');
+    finish();
+  },
+};
+
+if (args[0] === '--version') process.stdout.write(`${process.env.FAKE_VERSION ?? '2.1.0'}\n`);
+else if (args[0] !== 'doctor') {
+  say({ role: 'meta', type: 'system.version', version: '2.1.0' });
+  const prompt = args[args.indexOf('-p') + 1];
+  const brief = readFileSync(/Read the file (.+) completely/.exec(prompt)[1], 'utf8');
+  const [, name, value] = /SCENARIO (\w+) ?(\w*)/.exec(brief);
+  await scenarios[name](value);
+}
