@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
@@ -28,9 +28,9 @@ export async function removeWorktree(
 }
 
 /** Puts the tree back to the base after a baseline: tracked files restored, new unignored files removed. */
-export async function restoreTree(tree: RunTree): Promise<void> {
+export async function restoreTree(tree: RunTree, provisioned: readonly string[]): Promise<void> {
   await git(tree, ['reset', '--hard', '-q', tree.base]);
-  await git(tree, ['clean', '-fdq']);
+  await git(tree, ['clean', '-fdq', ...provisioned.flatMap((path) => ['-e', `/${path}`])]);
 }
 
 export interface Change {
@@ -65,14 +65,25 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
   const env = { GIT_INDEX_FILE: join(options.scratch, 'index'), ...IDENTITY };
   rmSync(env.GIT_INDEX_FILE, { force: true });
   await git(tree, ['read-tree', tree.base], { env });
-  const ours = options.provisioned.map((path) => `:(exclude,literal)${path}`);
-  await git(tree, ['add', '-A', '--', '.', ...ours], { env });
+  const excludes = await privateExcludes(tree, options);
+  await git(tree, ['-c', `core.excludesFile=${excludes}`, 'add', '-A'], { env });
   const written = await git(tree, ['write-tree'], { env });
   const commit = await git(tree, ['commit-tree', written, '-p', tree.base, '-m', options.message], { env });
   await git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit]);
   await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`]);
   await git(tree, ['read-tree', '--reset', commit]);
   return { commit, changes: await changesBetween(tree, tree.base, commit), strays };
+}
+
+/** The user's own global ignores and what provisioning put there, as one file. */
+async function privateExcludes(tree: RunTree, options: CollectOptions): Promise<string> {
+  const set = (await gitAnswer(tree, ['config', '--get', '--path', 'core.excludesFile'], { answers: [1] })).stdout.trim();
+  const config = tree.env.XDG_CONFIG_HOME ?? join(tree.env.HOME ?? '/', '.config');
+  const user = set === '' ? join(config, 'git', 'ignore') : set;
+  const text = existsSync(user) ? readFileSync(user, 'utf8') : '';
+  const file = join(options.scratch, 'excludes');
+  writeFileSync(file, `${text}\n${options.provisioned.map((path) => `/${path}\n`).join('')}`);
+  return file;
 }
 
 const IDENTITY = {

@@ -174,7 +174,7 @@ class Execution {
     const checks = await verify(commandsOf(request.spec), place, (check) =>
       this.#say({ type: 'check', phase, command: check.command, code: check.code, ms: check.durationMs }),
     );
-    if (phase === 'baseline') await restoreTree(this.#tree);
+    if (phase === 'baseline') await restoreTree(this.#tree, this.#state.provisioned);
     return checks;
   }
 
