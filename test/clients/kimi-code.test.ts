@@ -1,0 +1,121 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
+import { Lab, spec } from '../helpers/repo.ts';
+
+// The real @moonshot-ai/kimi-code; only the model is scripted, over its own wire format, on loopback.
+type Reply = Record<string, unknown>;
+type Script = (request: { messages: { role: string; content: unknown }[]; turn: number; tools?: { function: { name: string } }[] }) => Reply;
+
+const call = (name: string, input: Record<string, unknown>): Reply => ({ calls: [{ name, arguments: input }] });
+const write = (text: string): Reply => call('Write', { path: 'greet.txt', content: text });
+const done: Reply = { text: 'Done.\n```json\n{"worker_id":"kimi","task_id":"001","status":"done","result":{"summary":"ok","files_modified":["greet.txt"]}}\n```' };
+const turns = (...replies: Reply[]): Script => ({ turn }) => replies[turn] ?? done;
+
+let lab: Lab;
+let model: Awaited<ReturnType<typeof startModel>>;
+let script: Script;
+
+beforeEach(async () => {
+  model = await startModel((request: never) => script(request));
+  lab = new Lab({ 'greet.txt': 'hello\n' }, { kimi: 'real', config: kimiConfig(model.url) });
+  writeFileSync(join(lab.folder, 'spec.md'), spec('real'));
+});
+afterEach(async () => {
+  await model.close();
+  lab.remove();
+});
+
+const run = (...more: string[]) => lab.run(['run', '../spec.md', ...more]);
+
+describe('kimi-code 2.1.0', () => {
+  it('succeeds, with the tools that could wait for ever switched off', async () => {
+    script = turns(write('hello please\n'));
+    const before = lab.snapshot();
+    const ended = await run();
+    expect(ended.code).toBe(0);
+    expect(lab.snapshot()).toEqual(before);
+    const tools = model.requests.flatMap((request: any) => (request.tools ?? []).map((tool: any) => tool.function.name));
+    expect(tools).toContain('Write');
+    for (const off of ['AskUserQuestion', 'CreateGoal', 'CronCreate', 'EnterPlanMode']) expect(tools).not.toContain(off);
+    const result = await lab.result();
+    expect(result.kimi).toMatchObject({ version: '2.1.0', unreadableLines: 0, survivors: 0 });
+    expect(result.kimi.session).toMatch(/^session_/);
+    expect(result.report.status).toBe('done');
+  });
+
+  it('ends with 3 when the verification fails', async () => {
+    script = turns(write('rude\n'));
+    expect((await run('--no-baseline')).code).toBe(3);
+  });
+
+  it('ends with 5 when nothing changed, whatever the report says', async () => {
+    script = turns();
+    expect((await run()).code).toBe(5);
+    expect((await lab.result()).contradictions.join()).toContain('nothing changed');
+  });
+
+  it('really stops at the step limit', async () => {
+    script = ({ turn }) => write(`hello please ${turn}\n`);
+    expect((await run('--max-steps', '3')).code).toBe(6);
+    const result = await lab.result();
+    expect(result.outcome).toBe('step-limit');
+    expect(model.requests).toHaveLength(3);
+    expect(result.changes).toHaveLength(1);
+  });
+
+  it('ends at the deadline during `sleep 1000`, and the sleep is gone', async () => {
+    script = turns(write('hello please\n'), call('Bash', { command: 'echo $$ > pid; exec sleep 1000', timeout: 300 }));
+    expect((await run('--timeout', '6')).code).toBe(6);
+    const result = await lab.result();
+    expect(result.outcome).toBe('deadline');
+    expect(result.reason).toContain('--timeout');
+    const pid = lab.git('show', `${result.branch}:pid`);
+    expect(() => readFileSync(`/proc/${pid}/cmdline`)).toThrow();
+  });
+
+  const errors: [number, string, Reply][] = [
+    [401, 'auth', { status: 401 }],
+    [429, 'rate-limit', { status: 429 }],
+    [500, 'server', { status: 500 }],
+    [403, 'quota', { status: 403, body: { error: { message: "You've reached your usage limit for this billing cycle", type: 'access_terminated_error' } } }],
+  ];
+  it.each(errors)('tells a %i of the service apart: %s', async (_, kind, reply) => {
+    script = () => reply;
+    writeFileSync(join(lab.home, '.config-note'), '');
+    const { mkdirSync } = await import('node:fs');
+    mkdirSync(join(lab.home, '.config/kimi-dispatch'), { recursive: true });
+    writeFileSync(join(lab.home, '.config/kimi-dispatch/profiles.toml'), '[quick]\nattempts = 2\n');
+    const ended = await run('--profile', 'quick');
+    expect(ended.code).toBe(7);
+    expect((await lab.result()).reason).toMatch(new RegExp(`^${kind}: `));
+  });
+
+  it('takes a spec of 400 KB', async () => {
+    const long = `${spec('real')}\n## Notes\n\n${'All work and no play makes a long brief. '.repeat(10_500)}\n\nTHE END OF THE BRIEF\n`;
+    writeFileSync(join(lab.folder, 'spec.md'), long);
+    expect(long.length).toBeGreaterThan(400_000);
+    const brief = (messages: unknown): string => /Read the file (\S+) completely/.exec(JSON.stringify(messages))?.[1] ?? '';
+    script = ({ messages, turn }) => (turn === 0 ? call('Bash', { command: `tail -c 200 ${brief(messages)}` }) : turn === 1 ? write('hello please\n') : done);
+    expect((await run()).code).toBe(0);
+    expect(JSON.stringify(model.requests)).toContain('THE END OF THE BRIEF');
+  });
+
+  it('runs two at once', async () => {
+    script = turns(call('Bash', { command: 'sleep 1' }), write('hello please\n'));
+    const both = await Promise.all([run(), run()]);
+    expect(both.map((ended) => ended.code)).toEqual([0, 0]);
+    const { runs } = JSON.parse((await lab.run(['status', '--json'])).stdout);
+    expect(new Set(runs.map((item: { branch: string }) => item.branch)).size).toBe(2);
+  });
+
+  it('never writes into the home of the user', async () => {
+    script = turns(write('hello please\n'));
+    const config = readFileSync(join(lab.home, '.kimi-code/config.toml'), 'utf8');
+    await run();
+    expect(readFileSync(join(lab.home, '.kimi-code/config.toml'), 'utf8')).toBe(config);
+    const { readdirSync } = await import('node:fs');
+    expect(readdirSync(join(lab.home, '.kimi-code'))).toEqual(['config.toml']);
+  });
+});
