@@ -112,7 +112,9 @@ function unitsOf(plan: Outline, facts: RepoFacts): Unit[] {
   );
   const named = headedUnits(plan, facts);
   if (named.length > 0) return named;
-  const listed = work.flatMap((segment) => listedUnits(segment, facts));
+  const listed = [...plan.segments.filter((segment) => segment.depth === 0), ...work].flatMap((segment) =>
+    listedUnits(segment, facts),
+  );
   if (listed.length > 1) return listed;
   const headed = work.filter(
     (segment) =>
@@ -259,18 +261,31 @@ function buildTasks(plan: Outline, units: readonly Unit[]): Task[] {
       files: [...unit.work.files.values()].map(({ stated: _stated, ...file }) => file),
       interfaces: [],
       requirements: unit.work.requirements,
-      verification: toCommands(unit.work.commands, created),
+      verification: toCommands(unit.work.commands, created).filter((command) => command.kind === 'command'),
       criteria: [],
       notes: unit.work.listings.join('\n\n'),
       at: { line: unit.segment.line, column: 1 },
     };
   });
+  createOnce(tasks);
   for (const [index, task] of tasks.entries()) task.dependsOn = dependencies(plan, { real, tasks, index });
   for (const task of tasks) {
     const needed = tasks.some((other) => other.dependsOn.includes(task.number));
     task.independent = tasks.length > 1 && task.dependsOn.length === 0 && !needed && task.files.length > 0;
   }
   return tasks;
+}
+
+/** What an earlier task creates, a later one modifies. */
+function createOnce(tasks: readonly Task[]): void {
+  const created = new Set<string>();
+  for (const task of tasks) {
+    for (const file of task.files) {
+      if (file.verb !== 'CREATE') continue;
+      if (created.has(file.path)) file.verb = 'MODIFY';
+      created.add(file.path);
+    }
+  }
 }
 
 function dependencies(
@@ -313,7 +328,11 @@ function addVerification(spec: Spec, plan: Outline, facts: RepoFacts): void {
     for (const block of segment.blocks) readCheck(block, found, spec);
   }
   const mine = new Set(spec.tasks.flatMap((task) => task.verification.map((command) => command.text)));
-  spec.verification = toCommands(found, created).filter((command) => !mine.has(command.text));
+  const commands = toCommands(found, created).filter((command) => !mine.has(command.text));
+  spec.verification = commands.filter((command) => command.kind === 'command');
+  for (const { kind, text, at } of commands) {
+    if (kind === 'manual') spec.criteria.push({ text: `By hand: \`${text}\``, targets: ['review'], at });
+  }
   const runnable = [...spec.verification, ...spec.tasks.flatMap((task) => task.verification)].some(
     (command) => command.kind === 'command',
   );

@@ -104,7 +104,7 @@ export function resolvePath(text: string, facts: RepoFacts): Resolved {
   if (path.startsWith('/')) {
     const inside = path.startsWith(`${facts.root}/`)
       ? path.slice(facts.root.length + 1)
-      : afterFolder(path, facts.name);
+      : afterFolder(path, facts);
     if (inside === undefined) return { kind: 'outside' };
     path = inside;
   }
@@ -122,9 +122,14 @@ export function resolvePath(text: string, facts: RepoFacts): Resolved {
   return { kind: 'new', path };
 }
 
-function afterFolder(path: string, name: string): string | undefined {
-  const at = path.lastIndexOf(`/${name}/`);
-  return at < 0 ? undefined : path.slice(at + name.length + 2);
+/** `/home/other/shop/src/a.ts` lies in the repository `shop` when the file or its folder is known there. */
+function afterFolder(path: string, facts: RepoFacts): string | undefined {
+  const at = path.lastIndexOf(`/${facts.name}/`);
+  if (at < 0) return undefined;
+  const inside = path.slice(at + facts.name.length + 2);
+  const folder = inside.slice(0, inside.lastIndexOf('/') + 1);
+  const known = [...facts.files.keys()].some((file) => file === inside || (folder !== '' && file.startsWith(folder)));
+  return known ? inside : undefined;
 }
 
 function matching(pattern: string, facts: RepoFacts): string[] {

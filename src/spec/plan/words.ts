@@ -102,7 +102,12 @@ export function verbAfter(text: string): Verb | undefined {
 }
 
 /** True when the path is only pointed at: read it, follow it, leave it. */
-export const isReference = (before: string): boolean =>
-  /\b(see|like|unlike|similar to|same as|based on|follow(?:ing|s)?|pattern (?:in|of|from)|as (?:in|does)|mirrors?|mirroring|reference|refer to|look at|consult|read|reuse[sd]?|reusing|existing|per|uses?|using|imported? from|already in|defined in|described in|compare|do not (?:touch|change|modify)|don't (?:touch|change|modify)|leave|keep|copied from)\W*(?:the\s|how\s|existing\s|pattern\s|in\s|from\s|file\s|`|\*|\()*\W*$|(参照|参考|参见)[:：\s`*]*$/i.test(
-    before.slice(-80),
-  );
+export function isReference(before: string): boolean {
+  const near = before.slice(-80);
+  if (/\b(follow(s|ing)?|style|pattern|conventions?|example)\b(\W+\w+){0,3}\W*$/i.test(near)) return true;
+  if (/\bfrom\W*$/i.test(near)) return !/\b(extract|move|remove|split|delete|drop|pull|strip)/i.test(before.slice(-200));
+  return REFERENCE.test(near);
+}
+
+const REFERENCE =
+  /\b(see|like|unlike|similar to|same as|based on|as (?:in|does)|mirrors?|mirroring|reference|refer to|look at|consult|read|reuse[sd]?|reusing|existing|per|uses?|using|already in|defined in|described in|compare|do not (?:touch|change|modify)|don't (?:touch|change|modify)|leave|keep)\W*(?:the\s|how\s|existing\s|in\s|file\s|`|\*|\()*\W*$|(参照|参考|参见)[:：\s`*]*$/i;
