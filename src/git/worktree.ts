@@ -77,7 +77,9 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
 
 /** The user's own global ignores and what provisioning put there, as one file. */
 async function privateExcludes(tree: RunTree, options: CollectOptions): Promise<string> {
-  const set = (await gitAnswer(tree, ['config', '--get', '--path', 'core.excludesFile'], { answers: [1] })).stdout.trim();
+  const set = (
+    await gitAnswer(tree, ['config', '--get', '--path', 'core.excludesFile'], { answers: [1] })
+  ).stdout.trim();
   const config = tree.env.XDG_CONFIG_HOME ?? join(tree.env.HOME ?? '/', '.config');
   const user = set === '' ? join(config, 'git', 'ignore') : set;
   const text = existsSync(user) ? readFileSync(user, 'utf8') : '';

@@ -369,11 +369,13 @@ function trimBlankLines(lines: readonly string[]): string {
   return lines.slice(from, to).join('\n');
 }
 
+/** Several lines as one. (A pattern with white space on both sides of the line end would be quadratic.) */
 export const oneLine = (text: string): string =>
   text
-    .split(/\s*\n\s*/)
+    .split('\n')
+    .map((line) => line.trim())
     .join(' ')
-    .trim(); // prettier-ignore
+    .trim();
 
 /** Levenshtein distance, capped: strings that differ by more than 3 in length are far. */
 export function distance(left: string, right: string): number {

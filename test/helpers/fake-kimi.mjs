@@ -1,17 +1,39 @@
 #!/usr/bin/env node
 // A stand-in for the kimi program: it speaks the stream of kimi-code 2.1.0 and plays the scenario that the brief
 // names with a line "SCENARIO name". For what the real one cannot be made to do on demand.
-import { spawn, execFileSync } from 'node:child_process';
-import { appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 
 const args = process.argv.slice(2);
 const say = (record) => process.stdout.write(`${JSON.stringify(record)}\n`);
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
-const call = (name, input) => say({ role: 'assistant', tool_calls: [{ type: 'function', id: `call_${name}`, function: { name, arguments: JSON.stringify(input) } }] });
+const call = (name, input) =>
+  say({
+    role: 'assistant',
+    tool_calls: [{ type: 'function', id: `call_${name}`, function: { name, arguments: JSON.stringify(input) } }],
+  });
 const report = (status, more = {}) =>
-  say({ role: 'assistant', content: `Done.\n\`\`\`json\n${JSON.stringify({ worker_id: 'kimi', task_id: '001', status, result: { summary: 'Changed the greeting.', files_modified: ['greet.txt'], notes: null }, ...more })}\n\`\`\`` });
+  say({
+    role: 'assistant',
+    content: `Done.\n\`\`\`json\n${JSON.stringify({ worker_id: 'kimi', task_id: '001', status, result: { summary: 'Changed the greeting.', files_modified: ['greet.txt'], notes: null }, ...more })}\n\`\`\``,
+  });
 const finish = () => {
-  say({ role: 'meta', type: 'session.resume_hint', session_id: 'session_fake', command: 'kimi -r session_fake', content: 'To resume' });
+  say({
+    role: 'meta',
+    type: 'session.resume_hint',
+    session_id: 'session_fake',
+    command: 'kimi -r session_fake',
+    content: 'To resume',
+  });
 };
 const polite = () => writeFileSync('greet.txt', 'hello please\n');
 
@@ -91,7 +113,9 @@ const scenarios = {
     process.exit(0);
   },
   quota() {
-    process.stderr.write("error: failed to run prompt: provider.auth_error: 403 You've reached your usage limit for this billing cycle\nSee log: x\n");
+    process.stderr.write(
+      "error: failed to run prompt: provider.auth_error: 403 You've reached your usage limit for this billing cycle\nSee log: x\n",
+    );
     process.exitCode = 1;
   },
   environment() {
@@ -101,7 +125,8 @@ const scenarios = {
   },
   async flood(size) {
     const line = `${JSON.stringify({ role: 'tool', tool_call_id: 'c', content: 'x'.repeat(2000) })}\n`.repeat(500);
-    for (let sent = 0; sent < Number(size) * 1024 * 1024; sent += line.length) if (!process.stdout.write(line)) await new Promise((done) => process.stdout.once('drain', done));
+    for (let sent = 0; sent < Number(size) * 1024 * 1024; sent += line.length)
+      if (!process.stdout.write(line)) await new Promise((done) => process.stdout.once('drain', done));
     polite();
     report('done');
     finish();

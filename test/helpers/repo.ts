@@ -1,9 +1,22 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Result } from '../../src/review/result.ts';
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const FAKE = join(ROOT, 'test', 'helpers', 'fake-kimi.mjs');
@@ -22,11 +35,17 @@ export class Lab {
   readonly home = join(this.folder, 'home');
   readonly env: Record<string, string>;
 
-  constructor(files: Readonly<Record<string, string>>, options: { kimi?: 'fake' | 'real' | 'none'; config?: string; name?: string } = {}) {
+  constructor(
+    files: Readonly<Record<string, string>>,
+    options: { kimi?: 'fake' | 'real' | 'none'; config?: string; name?: string } = {},
+  ) {
     this.repo = join(this.folder, options.name ?? 'repo');
     mkdirSync(join(this.home, '.kimi-code'), { recursive: true });
     writeFileSync(join(this.home, '.kimi-code', 'config.toml'), options.config ?? FAKE_CONFIG);
-    writeFileSync(join(this.home, '.gitconfig'), '[user]\nname = Tester\nemail = tester@localhost\n[init]\ndefaultBranch = main\n');
+    writeFileSync(
+      join(this.home, '.gitconfig'),
+      '[user]\nname = Tester\nemail = tester@localhost\n[init]\ndefaultBranch = main\n',
+    );
     chmodSync(FAKE, 0o755);
     this.env = {
       PATH: process.env.PATH ?? '',
@@ -42,7 +61,12 @@ export class Lab {
   }
 
   git(...args: string[]): string {
-    return execFileSync('git', args, { cwd: this.repo, env: this.env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+    return execFileSync('git', args, {
+      cwd: this.repo,
+      env: this.env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }).trim();
   }
 
   write(files: Readonly<Record<string, string>>, folder = this.repo): void {
@@ -60,9 +84,16 @@ export class Lab {
   }
 
   /** Runs kimi-dispatch as a user would: the launcher, in the repository. */
-  run(args: readonly string[], more: { env?: Record<string, string>; cwd?: string; after?: (pid: number) => void } = {}): Promise<Ended> {
+  run(
+    args: readonly string[],
+    more: { env?: Record<string, string>; cwd?: string; after?: (pid: number) => void } = {},
+  ): Promise<Ended> {
     return new Promise((done, fail) => {
-      const child = spawn(process.execPath, [join(ROOT, 'bin', 'kimi-dispatch.js'), ...args], { cwd: more.cwd ?? this.repo, env: { ...this.env, ...more.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(process.execPath, [join(ROOT, 'bin', 'kimi-dispatch.js'), ...args], {
+        cwd: more.cwd ?? this.repo,
+        env: { ...this.env, ...more.env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       let [stdout, stderr] = ['', ''];
       child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
       child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
@@ -73,14 +104,15 @@ export class Lab {
   }
 
   /** The last run's result.json. */
-  async result(): Promise<Record<string, any>> {
+  async result(): Promise<Result> {
     return JSON.parse((await this.run(['show', '@last', '--json'])).stdout);
   }
 
   /** A digest of everything that is the user's: checkout, index, refs but ours, config, hooks, stash, HEAD. */
   snapshot(): Record<string, string> {
     const seen: Record<string, string> = {};
-    const ours = /^\.git\/(kimi-dispatch|worktrees|objects|refs\/heads\/kimi|refs\/kimi-dispatch|logs\/refs\/heads\/kimi|logs\/refs\/kimi-dispatch)(\/|$)/;
+    const ours =
+      /^\.git\/(kimi-dispatch|worktrees|objects|refs\/heads\/kimi|refs\/kimi-dispatch|logs\/refs\/heads\/kimi|logs\/refs\/kimi-dispatch)(\/|$)/;
     const visit = (folder: string): void => {
       for (const name of readdirSync(folder)) {
         const path = join(folder, name);
@@ -88,7 +120,10 @@ export class Lab {
         if (ours.test(short)) continue;
         const stat = lstatSync(path);
         if (stat.isDirectory()) visit(path);
-        else seen[short] = stat.isSymbolicLink() ? `-> ${readlinkSync(path)}` : `${stat.mode} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
+        else
+          seen[short] = stat.isSymbolicLink()
+            ? `-> ${readlinkSync(path)}`
+            : `${stat.mode} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
       }
     };
     visit(this.repo);

@@ -5,7 +5,11 @@ import { Lab, spec } from '../helpers/repo.ts';
 
 let lab: Lab;
 beforeEach(async () => {
-  lab = new Lab({ 'greet.txt': 'hello\n', 'other.txt': 'one\n', 'check.sh': 'grep -q please greet.txt && ! grep -q broken other.txt\n' });
+  lab = new Lab({
+    'greet.txt': 'hello\n',
+    'other.txt': 'one\n',
+    'check.sh': 'grep -q please greet.txt && ! grep -q broken other.txt\n',
+  });
   writeFileSync(join(lab.folder, 'spec.md'), spec('success', { verify: ['`sh check.sh`'] }));
   expect((await lab.run(['run', '../spec.md'])).code).toBe(0);
 });
@@ -26,7 +30,8 @@ describe('merge', () => {
     const undo = /^Undo: kimi-dispatch (.*)$/m.exec(merged.stdout)?.[1]?.split(' ') ?? [];
     expect((await lab.run(undo)).code).toBe(0);
     const after = lab.snapshot();
-    for (const name of ['greet.txt', 'other.txt', '.git/refs/heads/main', '.git/HEAD', '.git/config']) expect(after[name]).toBe(before[name]);
+    for (const name of ['greet.txt', 'other.txt', '.git/refs/heads/main', '.git/HEAD', '.git/config'])
+      expect(after[name]).toBe(before[name]);
     expect((await lab.run(['merge', '@last'])).code).toBe(0);
   });
 

@@ -9,13 +9,21 @@ afterEach(() => lab.remove());
 type Case = [string, (lab: Lab) => { env?: Record<string, string>; cwd?: string; args?: string[] } | undefined, RegExp];
 const cases: Case[] = [
   ['not a repository', (it) => ({ cwd: it.home }), /Not a git repository.*git init/s],
-  ['no commits', (it) => void (rmSync(join(it.repo, '.git'), { recursive: true }), it.git('init', '-q')), /no commits yet/],
+  ['no commits', (it) => void it.git('checkout', '-q', '--orphan', 'empty'), /no commits yet/],
   ['an unknown base', () => ({ args: ['--base', 'nowhere'] }), /Unknown base: nowhere/],
-  ['an unfinished merge', (it) => void writeFileSync(join(it.repo, '.git', 'MERGE_HEAD'), `${it.git('rev-parse', 'HEAD')}\n`), /merge is not finished.*git merge --abort/s],
+  [
+    'an unfinished merge',
+    (it) => void writeFileSync(join(it.repo, '.git', 'MERGE_HEAD'), `${it.git('rev-parse', 'HEAD')}\n`),
+    /merge is not finished.*git merge --abort/s,
+  ],
   ['no Kimi', () => ({ env: { KIMI_BIN: '/nowhere/kimi' } }), /npm install -g @moonshot-ai\/kimi-code/],
   ['a program that is no Kimi', () => ({ env: { KIMI_BIN: process.execPath } }), /does not answer --version/],
   ['no login', (it) => void rmSync(join(it.home, '.kimi-code', 'config.toml')), /no model configured.*\/login/s],
-  ['a broken Kimi config', (it) => void writeFileSync(join(it.home, '.kimi-code', 'config.toml'), 'a = ['), /not valid TOML/],
+  [
+    'a broken Kimi config',
+    (it) => void writeFileSync(join(it.home, '.kimi-code', 'config.toml'), 'a = ['),
+    /not valid TOML/,
+  ],
   ['an unknown profile', () => ({ args: ['--profile', 'huge'] }), /Choose one of: default, moderato, swarm/],
   ['a sandbox that is not there', () => ({ args: ['--sandbox', 'required'] }), /no sandbox yet/],
   ['a number that is none', () => ({ args: ['--timeout', 'soon'] }), /--timeout takes a number/],
@@ -40,7 +48,9 @@ it('refuses a bare repository, and a spec with errors', async () => {
   expect(bare.code).toBe(2);
   const bad = await lab.run(['run', '../spec.md']);
   expect(bad.code).toBe(2);
-  expect(bad.stderr).toMatch(/spec\.md:9:1: error: missing\.txt does not exist at the base.*\n {4}- MODIFY missing\.txt\n {4}\^/);
+  expect(bad.stderr).toMatch(
+    /spec\.md:9:1: error: missing\.txt does not exist at the base.*\n {4}- MODIFY missing\.txt\n {4}\^/,
+  );
 });
 
 it('tells an older Node what is needed, in one sentence', async () => {
@@ -48,7 +58,10 @@ it('tells an older Node what is needed, in one sentence', async () => {
   const { readFileSync } = await import('node:fs');
   const { ROOT } = await import('../helpers/repo.ts');
   const { spawnSync } = await import('node:child_process');
-  const source = readFileSync(join(ROOT, 'bin', 'kimi-dispatch.js'), 'utf8').replaceAll('process.versions.node', '"20.20.2"');
+  const source = readFileSync(join(ROOT, 'bin', 'kimi-dispatch.js'), 'utf8').replaceAll(
+    'process.versions.node',
+    '"20.20.2"',
+  );
   writeFileSync(join(lab.folder, 'launcher.mjs'), source);
   const ended = spawnSync(process.execPath, [join(lab.folder, 'launcher.mjs'), 'status'], { encoding: 'utf8' });
   expect(ended.status).toBe(2);

@@ -7,7 +7,11 @@ let lab: Lab;
 afterEach(() => lab.remove());
 
 const FILES = { 'greet.txt': 'hello\n', 'src/a.ts': 'export const a = 1;\n' };
-const withSpec = (text: string, files: Record<string, string> = FILES, options: ConstructorParameters<typeof Lab>[1] = {}): Lab => {
+const withSpec = (
+  text: string,
+  files: Record<string, string> = FILES,
+  options: ConstructorParameters<typeof Lab>[1] = {},
+): Lab => {
   lab = new Lab(files, options);
   writeFileSync(join(lab.folder, 'spec.md'), text);
   return lab;
@@ -54,17 +58,40 @@ describe('every ending leaves the checkout as it was', () => {
 
 describe('a run', () => {
   it('collects every kind of change, and not what is ignored', async () => {
-    withSpec(spec('everything', { files: ['MODIFY greet.txt', 'DELETE `old name.txt`', 'CREATE `neu ü.txt`', 'DELETE gone.txt', 'CREATE image.bin', 'CREATE `-dash.txt`', 'CREATE run.sh', 'CREATE link'] }), {
-      ...FILES,
-      'old name.txt': 'same\n',
-      'gone.txt': 'x\n',
-      '.gitignore': 'ignored/\n',
-    }); // prettier-ignore
+    withSpec(
+      spec('everything', {
+        files: [
+          'MODIFY greet.txt',
+          'DELETE `old name.txt`',
+          'CREATE `neu ü.txt`',
+          'DELETE gone.txt',
+          'CREATE image.bin',
+          'CREATE `-dash.txt`',
+          'CREATE run.sh',
+          'CREATE link',
+        ],
+      }),
+      {
+        ...FILES,
+        'old name.txt': 'same\n',
+        'gone.txt': 'x\n',
+        '.gitignore': 'ignored/\n',
+      },
+    ); // prettier-ignore
     const ended = await run();
     expect(ended.code).toBe(0);
     const { changes, branch } = await lab.result();
     expect(changes.map((change: { status: string; path: string }) => `${change.status} ${change.path}`).sort()).toEqual(
-      ['A -dash.txt', 'A image.bin', 'A link', 'A neu ü.txt', 'A run.sh', 'D gone.txt', 'D old name.txt', 'M greet.txt'].sort(),
+      [
+        'A -dash.txt',
+        'A image.bin',
+        'A link',
+        'A neu ü.txt',
+        'A run.sh',
+        'D gone.txt',
+        'D old name.txt',
+        'M greet.txt',
+      ].sort(),
     );
     const tree = lab.git('ls-tree', branch);
     expect(tree).toContain('120000');
@@ -86,21 +113,25 @@ describe('a run', () => {
   it('keeps lines that are no records as a count', async () => {
     withSpec(spec('garbage'));
     expect((await run()).code).toBe(0);
-    expect((await lab.result()).kimi.unreadableLines).toBe(3);
+    expect((await lab.result()).kimi?.unreadableLines).toBe(3);
   });
 
   it('lets nothing outlive it', async () => {
     withSpec(spec('orphans'));
     expect((await run()).code).toBe(0);
     const result = await lab.result();
-    expect(result.kimi.survivors).toBeGreaterThan(0);
-    const pids = readFileSync(join(result.worktree, '..', '..', 'homes', result.run, 'pids'), 'utf8').trim().split('\n');
+    expect(result.kimi?.survivors).toBeGreaterThan(0);
+    const pids = readFileSync(join(result.worktree, '..', '..', 'homes', result.run, 'pids'), 'utf8')
+      .trim()
+      .split('\n');
     for (const pid of pids) expect(isRunning(pid)).toBe(false);
   });
 
   it('shows the worker an environment without credentials', async () => {
     withSpec(spec('environment'));
-    const ended = await lab.run(['run', '../spec.md'], { env: { AWS_SECRET_ACCESS_KEY: 'x', GITHUB_TOKEN: 'y', KIMI_MODEL_API_KEY: 'z' } });
+    const ended = await lab.run(['run', '../spec.md'], {
+      env: { AWS_SECRET_ACCESS_KEY: 'x', GITHUB_TOKEN: 'y', KIMI_MODEL_API_KEY: 'z' },
+    });
     expect(ended.code).toBe(0);
     const seen = lab.git('show', `${(await lab.result()).branch}:greet.txt`);
     expect(seen).toContain('KIMI_CODE_HOME');
@@ -110,7 +141,9 @@ describe('a run', () => {
   it('is cancelled by a signal, and saves the work', async () => {
     withSpec(spec('stubborn'));
     const before = lab.snapshot();
-    const ended = await lab.run(['run', '../spec.md', '--no-baseline'], { after: (pid) => setTimeout(() => process.kill(pid, 'SIGINT'), 2500) });
+    const ended = await lab.run(['run', '../spec.md', '--no-baseline'], {
+      after: (pid) => setTimeout(() => process.kill(pid, 'SIGINT'), 2500),
+    });
     expect(ended.code).toBe(130);
     expect((await lab.result()).changes).toHaveLength(1);
     expect(lab.snapshot()).toEqual(before);
@@ -120,20 +153,34 @@ describe('a run', () => {
     withSpec(spec('success'));
     const ended = await run('--dry-run', '--json');
     expect(ended.code).toBe(0);
-    expect(JSON.parse(ended.stdout).steps.map((step: { id: string }) => step.id)).toEqual(['worktree', 'provision', 'baseline', 'kimi', 'collect', 'verify', 'result']);
+    expect(JSON.parse(ended.stdout).steps.map((step: { id: string }) => step.id)).toEqual([
+      'worktree',
+      'provision',
+      'baseline',
+      'kimi',
+      'collect',
+      'verify',
+      'result',
+    ]);
     expect(lab.git('branch', '--list', 'kimi/*')).toBe('');
     expect((await lab.run(['status'])).stdout).toContain('No runs');
   });
 
   it('prints events as data with --ndjson', async () => {
     withSpec(spec('success'));
-    const lines = (await run('--ndjson')).stdout.trim().split('\n').map((line) => JSON.parse(line));
+    const lines = (await run('--ndjson')).stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     expect(lines[0].type).toBe('run-started');
     expect(lines.at(-1)).toMatchObject({ type: 'run-ended', outcome: 'succeeded' });
   });
 
   it('uses the cached baseline of the same base', async () => {
-    withSpec(spec('success', { verify: ['`grep -q please greet.txt`', '`sh count.sh`'] }), { ...FILES, 'count.sh': 'echo x >> "$HOME/count"\n' });
+    withSpec(spec('success', { verify: ['`grep -q please greet.txt`', '`sh count.sh`'] }), {
+      ...FILES,
+      'count.sh': 'echo x >> "$HOME/count"\n',
+    });
     await run();
     await run();
     expect(readFileSync(join(lab.home, 'count'), 'utf8').trim().split('\n')).toHaveLength(3);
@@ -149,7 +196,10 @@ describe('a run', () => {
 
   it('runs a plan without a spec file', async () => {
     lab = new Lab({ 'package.json': '{"scripts":{"test":"grep -q please greet.txt"}}', ...FILES });
-    writeFileSync(join(lab.folder, 'plan.md'), '# Polite greeting\n\nSCENARIO success\n\n## Step 1: Greeting\n\nMake `greet.txt` polite.\n');
+    writeFileSync(
+      join(lab.folder, 'plan.md'),
+      '# Polite greeting\n\nSCENARIO success\n\n## Step 1: Greeting\n\nMake `greet.txt` polite.\n',
+    );
     const ended = await lab.run(['run', '../plan.md']);
     expect(ended.stderr).not.toContain('error');
     expect(ended.code).toBe(0);
@@ -158,7 +208,11 @@ describe('a run', () => {
 
 describe('provisioning', () => {
   it('copies what .worktreeinclude names and git ignores', async () => {
-    withSpec(spec('success', { verify: ['`test -f .env.local`', '`test ! -f tracked-only`'] }), { ...FILES, '.gitignore': '.env.local\nsecret\n', '.worktreeinclude': '.env.local\n' });
+    withSpec(spec('success', { verify: ['`test -f .env.local`', '`test ! -f tracked-only`'] }), {
+      ...FILES,
+      '.gitignore': '.env.local\nsecret\n',
+      '.worktreeinclude': '.env.local\n',
+    });
     lab.write({ '.env.local': 'A=1\n', secret: 'no\n' });
     const e1 = await run();
     expect(e1.code).toBe(0);
@@ -167,7 +221,13 @@ describe('provisioning', () => {
 
   it('links packages, keeps their caches apart, and does not collect them', async () => {
     const lock = '{"name":"x","lockfileVersion":3,"packages":{}}';
-    withSpec(spec('success', { verify: ['`node check.cjs`'] }), { ...FILES, 'package.json': '{"dependencies":{"dep":"1.0.0"}}', 'package-lock.json': lock, 'check.cjs': 'require("fs").writeFileSync("node_modules/.cache-me", "x"); if (require("dep") !== 7) process.exit(1);' });
+    withSpec(spec('success', { verify: ['`node check.cjs`'] }), {
+      ...FILES,
+      'package.json': '{"dependencies":{"dep":"1.0.0"}}',
+      'package-lock.json': lock,
+      'check.cjs':
+        'require("fs").writeFileSync("node_modules/.cache-me", "x"); if (require("dep") !== 7) process.exit(1);',
+    });
     lab.write({ 'node_modules/dep/index.js': 'module.exports = 7;', 'node_modules/.vite/x': 'cache' });
     lab.git('config', 'status.showUntrackedFiles', 'no');
     writeFileSync(join(lab.repo, '.git/info/exclude'), '');
@@ -184,7 +244,18 @@ describe('provisioning', () => {
       ...FILES,
       '.gitignore': 'node_modules\n',
       'package.json': JSON.stringify(root),
-      'package-lock.json': JSON.stringify({ name: 'root', lockfileVersion: 3, requires: true, packages: { '': root, app: { name: 'app', version: '1.0.0' }, lib: { name: '@s/lib', version: '1.0.0' }, 'node_modules/@s/lib': { resolved: 'lib', link: true }, 'node_modules/app': { resolved: 'app', link: true } } }),
+      'package-lock.json': JSON.stringify({
+        name: 'root',
+        lockfileVersion: 3,
+        requires: true,
+        packages: {
+          '': root,
+          app: { name: 'app', version: '1.0.0' },
+          lib: { name: '@s/lib', version: '1.0.0' },
+          'node_modules/@s/lib': { resolved: 'lib', link: true },
+          'node_modules/app': { resolved: 'app', link: true },
+        },
+      }),
       'lib/package.json': '{"name":"@s/lib","version":"1.0.0","main":"index.js"}',
       'lib/index.js': 'module.exports = "committed";\n',
       'app/package.json': '{"name":"app","version":"1.0.0"}',
@@ -194,7 +265,7 @@ describe('provisioning', () => {
     lab.write({ 'node_modules/@s/lib': 'link:../../lib', 'lib/index.js': 'module.exports = "uncommitted edit";\n' });
     const ended = await run();
     expect(ended.code).toBe(3);
-    expect((await lab.result()).verification[0].before.code).toBe(1);
+    expect((await lab.result()).verification[0]?.before?.code).toBe(1);
   });
 
   it('refuses before Kimi when no verification command can start', async () => {

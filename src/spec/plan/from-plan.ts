@@ -1,7 +1,7 @@
 import type { Block } from '../blocks.ts';
 import { detectCommands, type RepoFacts } from '../facts.ts';
 import { type Finding, finding, type Place, type Spec, type Task } from '../model.ts';
-import { emptySpec } from '../parse.ts';
+import { emptySpec, oneLine } from '../parse.ts';
 import { commandsInBlock, commandsInText, isShell } from './commands.ts';
 import { findPaths, resolvePath } from './paths.ts';
 import { type Outline, outline, type Segment } from './segments.ts';
@@ -363,10 +363,7 @@ function readCheck(block: Block, found: { text: string; at: Place }[], spec: Spe
   const commands = commandsInText(block.text, true);
   found.push(...commands.map((text) => ({ text, at: { line: block.line, column: block.column } })));
   if (commands.length > 0 || block.kind === 'rule' || /:$/.test(block.text.trim())) return;
-  const text = block.text
-    .split(/\s*\n\s*/)
-    .join(' ')
-    .trim();
+  const text = oneLine(block.text);
   if (text !== '')
     spec.criteria.push({
       text: text.replaceAll('<-', '←'),

@@ -102,9 +102,7 @@ export type Resolved =
 export function resolvePath(text: string, facts: RepoFacts): Resolved {
   let path = text.replace(/^\.\//, '');
   if (path.startsWith('/')) {
-    const inside = path.startsWith(`${facts.root}/`)
-      ? path.slice(facts.root.length + 1)
-      : afterFolder(path, facts);
+    const inside = path.startsWith(`${facts.root}/`) ? path.slice(facts.root.length + 1) : afterFolder(path, facts);
     if (inside === undefined) return { kind: 'outside' };
     path = inside;
   }

@@ -105,7 +105,8 @@ export function verbAfter(text: string): Verb | undefined {
 export function isReference(before: string): boolean {
   const near = before.slice(-80);
   if (/\b(follow(s|ing)?|style|pattern|conventions?|example)\b(\W+\w+){0,3}\W*$/i.test(near)) return true;
-  if (/\bfrom\W*$/i.test(near)) return !/\b(extract|move|remove|split|delete|drop|pull|strip)/i.test(before.slice(-200));
+  if (/\bfrom\W*$/i.test(near))
+    return !/\b(extract|move|remove|split|delete|drop|pull|strip)/i.test(before.slice(-200));
   return REFERENCE.test(near);
 }
 

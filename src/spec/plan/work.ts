@@ -1,6 +1,7 @@
 import type { Block } from '../blocks.ts';
 import type { RepoFacts } from '../facts.ts';
 import { type Command, type Finding, finding, type Place, type SpecFile, type Verb } from '../model.ts';
+import { oneLine } from '../parse.ts';
 import { commandsInBlock, commandsInText, isCheck, isShell, toCommand } from './commands.ts';
 import { findPaths, type Mention, resolvePath } from './paths.ts';
 import { isReference, verbAfter, verbBefore, verbIn } from './words.ts';
@@ -71,11 +72,7 @@ function readRow(block: Block, verb: Verb | undefined, facts: RepoFacts, work: W
 }
 
 const placeOf = (block: Block): Place => ({ line: block.line, column: block.column });
-const plain = (text: string): string =>
-  text
-    .split(/\s*\n\s*/)
-    .join(' ')
-    .trim();
+const plain = oneLine;
 
 const LABEL =
   /^\**(files?(?: to [a-z]+)?|new files?|create|modify|modified|update|delete|remove|add|edit|path|dosya(?:lar)?|ファイル|文件|oluştur|değiştir|sil|新規|作成|変更|削除|新建|修改|删除)(?:\s*\([^)]*\))?\s*[:：]\**\s*[:：]?/i;

@@ -1,0 +1,113 @@
+// npm run bench: ratios within one run, as a table. Goals stand beside them; nothing here fails a build.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const bin = join(root, 'bin', 'kimi-dispatch.js');
+const kimi = join(root, 'node_modules', '.bin', 'kimi');
+const folder = mkdtempSync(join(tmpdir(), 'kd-bench-'));
+const rows = [];
+
+/** Median wall time in milliseconds of both commands, run in turns. */
+function pair(left, right, rounds) {
+  const times = [[], []];
+  for (let round = 0; round < rounds + 1; round++)
+    for (const [side, run] of [left, right].entries()) {
+      const started = performance.now();
+      run();
+      if (round > 0) times[side].push(performance.now() - started);
+    }
+  return times.map((list) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]);
+}
+function row(name, [ours, theirs], goal) {
+  rows.push({
+    name,
+    ours: `${ours.toFixed(0)} ms`,
+    against: `${theirs.toFixed(0)} ms`,
+    ratio: (ours / theirs).toFixed(2),
+    goal,
+  });
+}
+function must(file, args, options) {
+  const ended = spawnSync(file, args, { stdio: ['ignore', 'ignore', 'pipe'], ...options });
+  if (ended.status !== 0) throw new Error(`${file} ${args.join(' ')}: ${ended.stderr}`);
+}
+
+// The model answers from a thread of its own: this thread waits in spawnSync.
+const worker = new Worker(
+  `const { parentPort, workerData } = require('node:worker_threads');
+   import(workerData.server).then(async ({ startModel }) => {
+     const model = await startModel(({ turn }) => turn === 0 ? { calls: [{ name: 'Write', arguments: { path: 'greet.txt', content: 'please\\n' } }] } : { text: 'Done.' });
+     parentPort.postMessage(model.url);
+   });`,
+  { eval: true, workerData: { server: join(root, 'scripts', 'model-server.mjs') } },
+);
+const url = await new Promise((done) => worker.once('message', done));
+
+try {
+  const { kimiConfig } = await import('../scripts/model-server.mjs');
+  const home = join(folder, 'home');
+  const repo = join(folder, 'repo');
+  mkdirSync(join(home, '.kimi-code'), { recursive: true });
+  mkdirSync(repo);
+  writeFileSync(join(home, '.kimi-code', 'config.toml'), kimiConfig(url));
+  writeFileSync(join(repo, 'greet.txt'), 'hello\n');
+  const env = {
+    PATH: process.env.PATH,
+    HOME: home,
+    CI: 'true',
+    KIMI_BIN: kimi,
+    KIMI_CODE_NO_AUTO_UPDATE: '1',
+    KIMI_DISABLE_TELEMETRY: '1',
+    GIT_AUTHOR_NAME: 'b',
+    GIT_AUTHOR_EMAIL: 'b@b',
+    GIT_COMMITTER_NAME: 'b',
+    GIT_COMMITTER_EMAIL: 'b@b',
+  };
+  for (const args of [
+    ['init', '-q', '-b', 'main'],
+    ['add', '-A'],
+    ['commit', '-qm', 'x'],
+  ])
+    execFileSync('git', args, { cwd: repo, env });
+  const spec = join(folder, 'spec.md');
+  writeFileSync(
+    spec,
+    '# Spec: 001 -- Greet\n\n## Tasks\n### Task 1: Greet\nFiles:\n- MODIFY greet.txt\n\n## Verification\n- `grep -q please greet.txt`\n',
+  );
+  let count = 0;
+  const script = () => {
+    const tree = join(folder, `hand-${count++}`);
+    const text = `git worktree add -q --detach ${tree} && cd ${tree} && ${kimi} -p "Write please into greet.txt" --output-format stream-json >/dev/null 2>&1 && git add -A && git commit -qm x && git diff HEAD~ && grep -q please greet.txt`;
+    must('sh', ['-c', text], { cwd: repo, env });
+  };
+  const ours =
+    (...more) =>
+    () =>
+      must(process.execPath, [bin, 'run', spec, ...more], { cwd: repo, env });
+  row(
+    'run, no baseline, no sandbox / shell script by hand',
+    pair(ours('--no-baseline', '--sandbox', 'off'), script, 5),
+    '1.10',
+  );
+  row('run with baseline / shell script by hand', pair(ours(), script, 3), '-');
+  const bare = () => must(process.execPath, ['-e', '0'], { env });
+  row(
+    '--version / node -e 0',
+    pair(() => must(process.execPath, [bin, '--version'], { env }), bare, 15),
+    '1.3',
+  );
+  row(
+    'status / node -e 0',
+    pair(() => must(process.execPath, [bin, 'status'], { cwd: repo, env }), bare, 15),
+    '1.5',
+  );
+  console.table(rows);
+} finally {
+  await worker.terminate();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+}

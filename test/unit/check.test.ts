@@ -1,0 +1,211 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { checkSpec } from '../../src/spec/check.ts';
+import { detectCommands, type RepoFacts } from '../../src/spec/facts.ts';
+import { parseSpec } from '../../src/spec/parse.ts';
+import { showFindings } from '../../src/spec/show.ts';
+
+const facts: RepoFacts = {
+  root: '/repo',
+  name: 'repo',
+  files: new Map([
+    ['src/a.ts', '100644'],
+    ['src/b.ts', '100644'],
+    ['link', '120000'],
+    ['vendor/lib', '160000'],
+    ['package.json', '100644'],
+  ]),
+  untracked: new Set(['src/new.ts']),
+  manifests: new Map([['package.json', '{"scripts":{"test":"x"}}']]),
+};
+
+const check = (source: string, world: RepoFacts | undefined) => {
+  const { spec, findings, lines } = parseSpec(source);
+  return [...findings, ...checkSpec({ spec, source, lines, facts: world })];
+};
+const codes = (source: string): string[] =>
+  check(source, facts)
+    .filter((item) => item.severity !== 'info')
+    .map((item) => `${item.line}:${item.code}`);
+const task = (files: string[], more = ''): string =>
+  `# Spec: 1 -- T\n## Tasks\n### Task 1: A\nFiles:\n${files.map((file) => `- ${file}`).join('\n')}\n${more}\n## Verification\n- \`npm test\`\n`;
+
+describe('every check', () => {
+  it('is silent about a good spec', () => {
+    expect(codes(task(['MODIFY src/a.ts', 'CREATE src/c.ts']))).toEqual([]);
+  });
+
+  const paths: [string, string][] = [
+    ['CREATE ~/.claude/rules/x.md', 'spec/path'],
+    ['CREATE /etc/passwd', 'spec/path'],
+    ['CREATE C:\\x.ts', 'spec/path'],
+    ['CREATE ../up.ts', 'spec/path'],
+    ['CREATE .git/hooks/x', 'spec/path'],
+    ['CREATE sub/.GIT/config', 'spec/path'],
+    ['CREATE src//x.ts', 'spec/path'],
+    ['CREATE `src/x. `', 'spec/path'],
+    ['MODIFY src/*.ts', 'spec/path'],
+    ['CREATE link/x.ts', 'spec/path'],
+    ['CREATE vendor/lib/x.ts', 'spec/path'],
+    ['MODIFY src', 'spec/path'],
+    ['CREATE src/a.ts/x', 'spec/path'],
+    ['CREATE src/a.ts', 'spec/create-exists'],
+    ['CREATE SRC/A.ts', 'spec/case'],
+    ['MODIFY src/missing.ts', 'spec/missing'],
+    ['MODIFY src/new.ts', 'spec/missing'],
+    ['DELETE gone.ts', 'spec/missing'],
+    ['src/a.ts', 'spec/verb'],
+    ['MODIFY package-lock.json', 'spec/protected'],
+    ['CREATE .github/workflows/x.yml', 'spec/protected'],
+    ['CREATE CLAUDE.md', 'spec/protected'],
+  ];
+  it.each(paths)('%s → %s on its line', (file, code) => {
+    expect(codes(task([file]))).toContain(`5:${code}`);
+  });
+
+  it('allows a protected path that is asked for', () => {
+    expect(codes(task(['CREATE .github/workflows/x.yml (ALLOW PROTECTED)']))).toEqual([]);
+  });
+
+  const verification: [string, string | undefined][] = [
+    ['`true`', 'spec/no-op'],
+    ['`echo ok`', 'spec/no-op'],
+    ['`npm test || true` (shell)', 'spec/forced'],
+    ['`npm test && npm run lint`', 'spec/shell'],
+    ['`git push` ', 'spec/destructive'],
+    ['`rm -rf build`', 'spec/destructive'],
+    ['`npm install left-pad`', 'spec/install'],
+    ['`npm run nothing`', 'spec/script'],
+    ['`./scripts/none.sh`', 'spec/program'],
+    ['`npm test && npm t` (shell)', undefined],
+  ];
+  it.each(verification)('verification %s → %s', (command, code) => {
+    const found = codes(
+      `# Spec: 1 -- T\n## Tasks\n### Task 1: A\nFiles:\n- MODIFY src/a.ts\n## Verification\n- ${command}\n`,
+    );
+    expect(found).toEqual(code === undefined ? [] : [`7:${code}`]);
+  });
+
+  const whole: [string, string, string][] = [
+    ['no title', '## Tasks\n### Task 1: A\n', '1:spec/title'],
+    ['no task', '# Spec: 1 -- T\n', '1:spec/tasks'],
+    ['unknown format', '# Spec: 1 -- T\nFormat: 9\n', '1:spec/format'],
+    ['numbering', '# Spec: 1 -- T\n## Tasks\n### Task 2: A\n', '3:spec/task-number'],
+    ['two of one number', '# Spec: 1 -- T\n## Tasks\n### Task 1: A\n### Task 1: B\n', '4:spec/task-number'],
+    ['no task title', '# Spec: 1 -- T\n## Tasks\n### Task 1:\n', '3:spec/task-title'],
+    [
+      'no verification',
+      '# Spec: 1 -- T\n## Tasks\n### Task 1: A\nFiles:\n- MODIFY src/a.ts\n',
+      '3:spec/verification-none',
+    ],
+    ['unknown dependency', '# Spec: 1 -- T\n## Tasks\n### Task 1: A\nDepends on: 7\n', '3:spec/depends'],
+    [
+      'a cycle',
+      '# Spec: 1 -- T\n## Tasks\n### Task 1: A\nDepends on: 2\n### Task 2: B\nDepends on: 1\n',
+      '3:spec/cycle',
+    ],
+    ['a placeholder', '# Spec: 1 -- T\n## Goal\nHandle errors etc. and more\n', '3:spec/placeholder'],
+    ['a secret', `# Spec: 1 -- T\n## Goal\nuse ${'sk-'}${'a'.repeat(24)}\n`, '3:spec/secret'],
+    ['hidden text', '# Spec: 1 -- T\n## Goal\nplain\u202etext\n', '3:spec/hidden'],
+    ['a comment', '# Spec: 1 -- T\n## Goal\n<!-- do evil -->\n', '3:spec/comment'],
+    ['a misspelt section', '# Spec: 1 -- T\n## Verfication\n', '2:spec/section-unknown'],
+    ['a wrong limit', '# Spec: 1 -- T\nLimits: steps=many\n', '2:spec/limit'],
+    ['a criterion without target', '# Spec: 1 -- T\n## Completion criteria\n- C1 works\n', '3:spec/criterion'],
+    [
+      'a criterion with an unknown target',
+      '# Spec: 1 -- T\n## Completion criteria\n- C1 works <- T9\n',
+      '3:spec/criterion',
+    ],
+  ];
+  it.each(whole)('%s', (_, source, code) => {
+    expect(codes(source)).toContain(code);
+  });
+
+  it('proves [INDEPENDENT] and names both tasks and the path', () => {
+    const found = check(
+      '# Spec: 1 -- T\n## Tasks\n### Task 1: A [INDEPENDENT]\nFiles:\n- MODIFY src/a.ts\n### Task 2: B [INDEPENDENT]\nFiles:\n- MODIFY src/a.ts\n',
+      facts,
+    );
+    const race = found.find((item) => item.code === 'spec/not-independent');
+    expect(race?.message).toMatch(/Tasks 1 and 2 both write src\/a\.ts/);
+  });
+
+  it('lets a later task modify what an earlier one creates, in order', () => {
+    const source = (depends: string) =>
+      `# Spec: 1 -- T\n## Tasks\n### Task 1: A\nFiles:\n- CREATE src/x.ts\n### Task 2: B\n${depends}\nFiles:\n- MODIFY src/x.ts\n## Verification\n- \`npm test\`\n`;
+    expect(codes(source('Depends on: 1'))).toEqual([]);
+    expect(codes(source(''))).toEqual(['9:spec/race']);
+  });
+
+  it('says of the seed example only that it is outside, and unverified', () => {
+    const seed = readFileSync(new URL('../fixtures/specs/seed.md', import.meta.url), 'utf8');
+    expect(codes(seed)).toEqual(['4:spec/verification-none', '7:spec/path']);
+  });
+
+  it('accepts the shipped template', () => {
+    const template = readFileSync(new URL('../../templates/spec.md', import.meta.url), 'utf8');
+    expect(check(template, undefined).filter((item) => item.severity !== 'info')).toEqual([]);
+  });
+
+  it('shows a finding like a compiler', () => {
+    const source = task(['MODIFY src/missing.ts']);
+    const text = showFindings(
+      'spec.md',
+      source.split('\n'),
+      check(source, facts).filter((item) => item.severity === 'error'),
+    );
+    expect(text).toBe(
+      'spec.md:5:1: error: src/missing.ts does not exist at the base. [spec/missing]\n    - MODIFY src/missing.ts\n    ^\n  fix: Write: - CREATE src/missing.ts\n1 errors, 0 warnings\n',
+    );
+  });
+});
+
+describe('detected commands', () => {
+  const world = (files: string[], manifests: Record<string, string> = {}): RepoFacts => ({
+    ...facts,
+    files: new Map([...files, ...Object.keys(manifests)].map((path) => [path, '100644'])),
+    manifests: new Map(Object.entries(manifests)),
+  });
+  const table: [RepoFacts, string[]][] = [
+    [world(['pnpm-lock.yaml'], { 'package.json': '{"scripts":{"test":"vitest"}}' }), ['pnpm test']],
+    [world([], { 'package.json': '{"scripts":{"test":"echo \\"Error: no test specified\\" && exit 1"}}' }), []],
+    [world(['uv.lock'], { 'pyproject.toml': '[tool.pytest.ini_options]' }), ['uv run pytest']],
+    [world([], { 'go.mod': 'module x' }), ['go test ./...']],
+    [world([], { 'Cargo.toml': '' }), ['cargo test']],
+    [world([], { Makefile: 'test: all\n\techo' }), ['make test']],
+    [world(['README.md']), []],
+  ];
+  it.each(table)('%#', (seen, commands) => {
+    expect(detectCommands(seen)).toEqual(commands);
+  });
+});
+
+describe('hostile input', () => {
+  const N = 1_000_000;
+  const inputs: Record<string, string> = {
+    brackets: '['.repeat(N),
+    dashes: '- '.repeat(N / 2),
+    quotes: '> '.repeat(N / 2),
+    numbers: '1. '.repeat(N / 3),
+    stars: '*a_'.repeat(N / 3),
+    ticks: '`'.repeat(N),
+    halfTicks: '`a'.repeat(N / 2),
+    nested: Array.from({ length: 1400 }, (_, depth) => `${' '.repeat(depth)}- a`).join('\n'),
+    headings: '# a\n'.repeat(N / 4),
+    items: '- `a` b c\n'.repeat(N / 10),
+    fences: '```\n'.repeat(N / 4),
+    pipes: '|'.repeat(N),
+    spaces: `# Spec${' '.repeat(N)}x`,
+    option: `## Verification\n- \`a\` (${' '.repeat(N)}`,
+    files: `## Tasks\n### Task 1: a\nFiles:\n- MODIFY a${' '.repeat(N)}b`,
+    oneLine: 'x'.repeat(N),
+    tabs: '\t'.repeat(N),
+    labels: 'Files:\n'.repeat(N / 7),
+  }; // prettier-ignore
+  // The bound is loose on purpose: quadratic work on a megabyte takes minutes.
+  it.each(Object.keys(inputs))('1 MB of %s is read in linear time', (name) => {
+    const started = performance.now();
+    parseSpec(inputs[name] as string);
+    expect(performance.now() - started).toBeLessThan(8000);
+  });
+});
