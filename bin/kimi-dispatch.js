@@ -3,13 +3,15 @@
 const parts = process.versions.node.split('.');
 if (Number(parts[0]) < 22 || (Number(parts[0]) === 22 && Number(parts[1]) < 19)) {
   process.stderr.write(
-    'kimi-dispatch needs Node 22.19 or newer (Kimi does too), and this is Node ' + process.versions.node + '.\n',
+    `kimi-dispatch needs Node 22.19 or newer (Kimi does too), and this is Node ${process.versions.node}.\n`,
   );
   process.exitCode = 2;
 } else if (process.argv.length === 3 && (process.argv[2] === '--version' || process.argv[2] === '-V')) {
   process.stdout.write(
-    JSON.parse(process.getBuiltinModule('fs').readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
-      .version + '\n',
+    `${
+      JSON.parse(process.getBuiltinModule('fs').readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+        .version
+    }\n`,
   );
 } else {
   const nodeModule = process.getBuiltinModule('module');
