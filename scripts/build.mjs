@@ -1,5 +1,7 @@
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
+import { z } from 'zod';
+import { resultSchema } from '../src/review/result.ts';
 
 rmSync('dist', { recursive: true, force: true });
 await build({
@@ -13,3 +15,8 @@ await build({
   packages: 'external',
   logLevel: 'warning',
 });
+
+// The schema of result.json, for readers in other languages.
+mkdirSync('schema', { recursive: true });
+const schema = z.toJSONSchema(resultSchema, { io: 'input', unrepresentable: 'any' });
+writeFileSync('schema/result.schema.json', `${JSON.stringify(schema, null, 2)}\n`);

@@ -22,11 +22,18 @@ export async function main(argv: readonly string[]): Promise<void> {
     signal: abort.signal,
   };
   try {
-    const { runCli } = await import('./cli/cli.ts');
-    process.exitCode = await runCli(argv, world);
+    process.exitCode = await run(argv, world);
   } catch (error) {
     process.exitCode = explain(error, world);
   }
+}
+
+/** `status` is asked for all the time: it does without the parser of the other commands. */
+async function run(argv: readonly string[], world: World): Promise<number> {
+  const [command, ...flags] = argv;
+  if (command === 'status' && flags.every((flag) => flag === '--json'))
+    return (await import('./cli/status.ts')).statusCommand(world, [], { json: flags.length > 0 });
+  return (await import('./cli/cli.ts')).runCli(argv, world);
 }
 
 function explain(error: unknown, world: World): number {

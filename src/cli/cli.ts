@@ -73,7 +73,7 @@ function declare(bind: Bind): Command {
     .action(bind(async () => (await import('./run.ts')).runCommand));
   add('status', everyday, 'the runs of this repository')
     .option('--json', 'as data')
-    .action(bind(async () => (await import('./look.ts')).statusCommand));
+    .action(bind(async () => (await import('./status.ts')).statusCommand));
   add('show <run>', everyday, 'the result of a run')
     .option('--json', 'result.json')
     .option('--full', 'the whole report')

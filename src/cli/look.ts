@@ -3,46 +3,10 @@ import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { git } from '../git/git.ts';
 import { openRepo, type Repo } from '../git/repo.ts';
-import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
+import { findRun, runsFolder } from '../ledger/store.ts';
 import { gitEnvironment, type World } from '../world.ts';
 
 export const repoOf = (world: World): Promise<Repo> => openRepo(world.cwd, gitEnvironment(world.env));
-
-/** `status`: one line for each run, newest last. */
-export async function statusCommand(
-  world: World,
-  _args: readonly string[],
-  options: Record<string, unknown>,
-): Promise<number> {
-  const repo = await repoOf(world);
-  const runs = listRuns(repo.commonDir).filter((run) => run.review !== 'discarded');
-  if (options.json === true) {
-    world.out(`${JSON.stringify({ version: 1, runs })}\n`);
-    return 0;
-  }
-  if (runs.length === 0) world.out('No runs. Start one: kimi-dispatch run plan.md\n');
-  for (const run of runs) {
-    const state =
-      run.outcome === undefined
-        ? isAlive(run.pid)
-          ? `running: ${run.step ?? 'starting'}`
-          : 'lost'
-        : run.review === 'merged'
-          ? 'merged'
-          : run.outcome;
-    world.out(`${run.id}  ${state.padEnd(20)}  ${run.title}\n`);
-  }
-  return 0;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
 
 /** `show`: the result as Claude reads it. */
 export async function showCommand(

@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { LineSplitter, Tail } from '../../src/process/lines.ts';
+import { MAX_CHARACTERS, MAX_LINES, presentResult } from '../../src/review/present.ts';
+import { type Result, resultSchema } from '../../src/review/result.ts';
+import { contradictions, readReport } from '../../src/run/report.ts';
+
+const json = '{"worker_id":"kimi","status":"done","result":{"summary":"ok","files_modified":["a.ts"]}}';
+const yaml = 'worker_id: kimi\nstatus: done\nresult:\n  summary: ok\n  files_modified:\n    - a.ts\n';
+
+describe('the report of the worker', () => {
+  const readable: [string, string][] = [
+    ['fenced JSON', `Done.\n\`\`\`json\n${json}\n\`\`\`\nBye.`],
+    ['fenced YAML', `Done.\n\`\`\`yaml\n${yaml}\`\`\``],
+    ['bare JSON', json],
+    ['bare JSON after prose', `All done:\n${json}`],
+    ['bare YAML', `Here it is:\n${yaml}`],
+    ['the last of two', `\`\`\`json\n{"status":"failed","result":{}}\n\`\`\`\n\`\`\`json\n${json}\n\`\`\``],
+    ['flat', '```json\n{"status":"DONE","summary":"ok","files_modified":"a.ts"}\n```'],
+    ['wrapped', `\`\`\`json\n{"report":${json}}\n\`\`\``],
+  ];
+  it.each(readable)('is read when it is %s', (_, words) => {
+    expect(readReport(words)).toMatchObject({ status: 'done', result: { summary: 'ok', files_modified: ['a.ts'] } });
+  });
+
+  it.each(['', 'All good!', '```json\n{"status":"perfect"}\n```', '{{{{', '- - -\n: :'])(
+    'is missing in %j',
+    (words) => {
+      expect(readReport(words)).toBeUndefined();
+    },
+  );
+
+  it('loses its control characters', () => {
+    const found = readReport('{"status":"done","result":{"summary":"\\u001b[31mred\\u202e\\u0007"}}');
+    expect(found?.result.summary).toBe('red');
+  });
+
+  it('is compared with the change', () => {
+    const report = readReport(json);
+    expect(report && contradictions(report, ['b.ts'])).toEqual([
+      'claims a.ts but did not change it',
+      'does not mention b.ts',
+    ]);
+    expect(report && contradictions(report, ['a.ts'])).toEqual([]);
+  });
+});
+
+describe('lines of a stream', () => {
+  const split = (chunks: string[], longest?: number): (string | undefined)[] => {
+    const lines: (string | undefined)[] = [];
+    const splitter = new LineSplitter((line) => lines.push(line?.toString('utf8')), longest);
+    for (const chunk of chunks) splitter.push(Buffer.from(chunk));
+    splitter.end();
+    return lines;
+  };
+  it('are split at LF only, across chunks', () => {
+    expect(split(['a\u2028b\rc', 'd\n\nn', 'ext'])).toEqual(['a\u2028b\rcd', 'next']);
+  });
+  it('that are too long are named once and dropped', () => {
+    expect(split(['x'.repeat(50), 'x'.repeat(50), '\nshort\n'], 60)).toEqual([undefined, 'short']);
+  });
+  it('leave a bounded tail', () => {
+    const tail = new Tail(10);
+    for (let index = 0; index < 1000; index++) tail.push(Buffer.from('0123456789abc'));
+    expect(tail.toString()).toBe('3456789abc');
+  });
+});
+
+const check = { command: 'npm test', expect: 0, baselineFails: false, code: 0, timedOut: false, durationMs: 1 };
+const huge: Result = {
+  version: 1,
+  run: '260101-0000-abcde',
+  title: 'T'.repeat(500),
+  spec: { digest: 'd', path: '/p' },
+  outcome: 'succeeded',
+  base: 'b'.repeat(40),
+  branch: 'kimi/x',
+  worktree: '/w',
+  startedAt: '2026-01-01T00:00:00Z',
+  endedAt: '2026-01-01T00:00:00Z',
+  sandbox: 'off',
+  changes: Array.from({ length: 500 }, (_, index) => ({
+    status: 'M' as const,
+    path: `src/${'deep/'.repeat(30)}${index}.ts`,
+    added: index,
+    removed: 1,
+    binary: false,
+  })),
+  scope: {
+    violations: [{ path: 'src/evil\n\u001b[31m.ts', why: 'declared by no task' }],
+    untouched: ['x'.repeat(900)],
+  },
+  verification: Array.from({ length: 50 }, () => ({
+    command: 'npm test '.repeat(50),
+    verdict: 'passing' as const,
+    after: check,
+    newlyFailing: [],
+  })),
+  manual: ['look'],
+  contradictions: ['c'.repeat(900)],
+  notes: ['n'.repeat(900)],
+  next: ['kimi-dispatch merge x'],
+  report: { status: 'done', result: { summary: 's'.repeat(2000), files_modified: [] } },
+  files: { folder: '/f', patch: '/f/changes.patch', report: '/f/report.md' },
+}; // prettier-ignore
+
+describe('the result as Claude reads it', () => {
+  it('stays within 40 lines and 1,200 tokens, and keeps the patch and the next command', () => {
+    const text = presentResult(huge, 'diff\n'.repeat(900));
+    expect(text.split('\n').length).toBeLessThanOrEqual(MAX_LINES);
+    expect(text.length).toBeLessThanOrEqual(MAX_CHARACTERS);
+    expect(text).toContain('changes.patch');
+    expect(text).toContain('kimi-dispatch merge x');
+    expect(text).not.toContain('\u001b');
+  });
+  it('shows the diff when it fits', () => {
+    const small = { ...huge, changes: huge.changes.slice(0, 1), verification: [] };
+    expect(presentResult(small, '+one line')).toContain('Diff:\n+one line');
+  });
+  it('has a published schema that is up to date', () => {
+    const published = readFileSync(new URL('../../schema/result.schema.json', import.meta.url), 'utf8');
+    expect(JSON.parse(published)).toEqual(
+      JSON.parse(JSON.stringify(z.toJSONSchema(resultSchema, { io: 'input', unrepresentable: 'any' }))),
+    );
+  });
+});
