@@ -37,6 +37,56 @@ function must(file, args, options) {
   if (ended.status !== 0) throw new Error(`${file} ${args.join(' ')}: ${ended.stderr}`);
 }
 
+/** Peak memory (kB) and wall time of a run whose Kimi writes `megabytes` of stream. Linux only. */
+async function flood(repo, env, megabytes) {
+  const spec = join(folder, `flood-${megabytes}.md`);
+  writeFileSync(
+    spec,
+    `# Spec: 001 -- Flood\n\n## Context\nSCENARIO flood ${megabytes}\n\n## Tasks\n### Task 1: Flood\nFiles:\n- MODIFY greet.txt\n\n## Verification\n- \`grep -q please greet.txt\`\n`,
+  );
+  const started = performance.now();
+  const child = spawn(process.execPath, [bin, 'run', spec, '--no-baseline'], {
+    cwd: repo,
+    env: { ...env, KIMI_BIN: join(root, 'test', 'helpers', 'fake-kimi.mjs') },
+    stdio: 'ignore',
+  });
+  let peak = 0;
+  const timer = setInterval(() => {
+    try {
+      peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? peak);
+    } catch {}
+  }, 50);
+  const code = await new Promise((done) => child.on('exit', done));
+  clearInterval(timer);
+  if (code !== 0) throw new Error(`the flood ended with ${code}`);
+  return { peak, ms: performance.now() - started };
+}
+
+async function stream(repo, env) {
+  const megabytes = 1024;
+  const small = await flood(repo, env, 1);
+  const large = await flood(repo, env, megabytes);
+  const parse = `const line = JSON.stringify({ role: 'tool', tool_call_id: 'c', content: 'x'.repeat(2000) }); const lines = Buffer.from((line + '\\n').repeat(500)); let sent = 0; while (sent < ${megabytes} * 1048576) { let from = 0; for (let at = lines.indexOf(10); at >= 0; at = lines.indexOf(10, from)) { JSON.parse(lines.toString('utf8', from, at)); from = at + 1; } sent += lines.length; }`;
+  const started = performance.now();
+  must(process.execPath, ['-e', parse], { env });
+  const bare = performance.now() - started;
+  const ours = large.ms - small.ms;
+  rows.push({
+    name: '1 GB of stream: throughput / bare JSON.parse loop',
+    ours: `${ours.toFixed(0)} ms`,
+    against: `${bare.toFixed(0)} ms`,
+    ratio: (bare / ours).toFixed(2),
+    goal: '0.5 or more',
+  });
+  rows.push({
+    name: '1 GB of stream: peak memory over idle',
+    ours: `${Math.round(large.peak / 1024)} MB`,
+    against: `${Math.round(small.peak / 1024)} MB`,
+    ratio: `+${Math.round((large.peak - small.peak) / 1024)} MB`,
+    goal: '150 MB',
+  });
+}
+
 // The model answers from a thread of its own: this thread waits in spawnSync.
 const worker = new Worker(
   `const { parentPort, workerData } = require('node:worker_threads');
@@ -106,6 +156,7 @@ try {
     pair(() => must(process.execPath, [bin, 'status'], { cwd: repo, env }), bare, 15),
     '1.5',
   );
+  await stream(repo, env);
   console.table(rows);
 } finally {
   await worker.terminate();

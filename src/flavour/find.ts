@@ -1,8 +1,8 @@
 import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
-import { execa } from 'execa';
 import { refuse } from '../errors.ts';
 import { writeWhole } from '../ledger/store.ts';
+import { ask } from '../process/ask.ts';
 import { flavourOf } from './flavour.ts';
 
 export interface KimiProgram {
@@ -48,13 +48,7 @@ export async function findKimi(env: Env, cacheFile: string): Promise<KimiProgram
   const cache = readCache(cacheFile);
   const known = cache[key];
   if (known !== undefined) return { file, version: known, flavour: 'kimi-code' };
-  const said = await execa(file, ['--version'], {
-    reject: false,
-    timeout: 20_000,
-    stdin: 'ignore',
-    extendEnv: false,
-    env: { PATH: env.PATH ?? '', HOME: env.HOME ?? '/' },
-  });
+  const said = await ask(file, ['--version'], { PATH: env.PATH ?? '', HOME: env.HOME ?? '/' });
   const found = flavourOf(said.stdout);
   if (found?.flavour === 'kimi-cli')
     throw refuse(
@@ -81,14 +75,8 @@ export async function checkConfig(
   const key = `config ${kimi.file} ${kimi.version} ${config.digest}`;
   const cache = readCache(config.cacheFile);
   if (cache[key] !== undefined) return;
-  const said = await execa(kimi.file, ['doctor', 'config', config.file], {
-    reject: false,
-    timeout: 30_000,
-    stdin: 'ignore',
-    extendEnv: false,
-    env,
-  });
-  if (said.exitCode !== 0)
+  const said = await ask(kimi.file, ['doctor', 'config', config.file], env);
+  if (said.code !== 0)
     throw refuse(
       'preflight',
       `Kimi refuses the config made from yours: ${said.stdout.slice(-400)}${said.stderr.slice(-400)}`,

@@ -1,0 +1,23 @@
+import { execa } from 'execa';
+
+export interface Answer {
+  readonly code: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Asks a program one short question, such as `--version`; never rejects for what it answers. */
+export async function ask(
+  file: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Answer> {
+  const said = await execa(file, [...args], {
+    reject: false,
+    timeout: 30_000,
+    stdin: 'ignore',
+    extendEnv: false,
+    env,
+  });
+  return { code: said.exitCode, stdout: said.stdout, stderr: said.stderr };
+}
