@@ -74,9 +74,15 @@ describe('the shapes of real plans', () => {
   });
 
   it('labels with several paths', () => {
-    const seen = convert('labels', ['docker/proxy.conf', 'docker/compose.yml', 'README.md', 'Makefile']);
+    const seen = convert('labels', [
+      'docker/proxy.conf',
+      'docker/compose.yml',
+      'docker/ports.env',
+      'README.md',
+      'Makefile',
+    ]);
     expect(seen.tasks).toEqual([
-      'Proxy for the docs site: MODIFY docker/proxy.conf, MODIFY docker/compose.yml, CREATE docker/docs.conf, MODIFY README.md',
+      'Proxy for the docs site: MODIFY docker/proxy.conf, MODIFY docker/compose.yml, CREATE docker/docs.conf, MODIFY docker/ports.env, MODIFY README.md',
     ]);
     expect(seen.commands).toEqual(['make check']);
     expect(seen.errors).toEqual([]);

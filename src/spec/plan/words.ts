@@ -105,10 +105,13 @@ export function verbAfter(text: string): Verb | undefined {
 export function isReference(before: string): boolean {
   const near = before.slice(-80);
   if (/\b(follow(s|ing)?|style|pattern|conventions?|example)\b(\W+\w+){0,3}\W*$/i.test(near)) return true;
-  if (/\bfrom\W*$/i.test(near))
-    return !/\b(extract|move|remove|split|delete|drop|pull|strip)/i.test(before.slice(-200));
+  if (/\bfrom\W*$/i.test(near)) return TAKING.test(near);
   return REFERENCE.test(near);
 }
+
+/** "Call x from `a`" points at a; "export x from `a`" and "extract x from `a`" change it. */
+const TAKING =
+  /\b(call(s|ed|ing)?|use[sd]?|using|import(s|ed|ing)?|take[sn]?|copied|copy|reuse[sd]?|read(s|ing)?|comes?|get(s|ting)?)\b/i;
 
 const REFERENCE =
   /\b(see|like|unlike|similar to|same as|based on|as (?:in|does)|mirrors?|mirroring|reference|refer to|look at|consult|read|reuse[sd]?|reusing|existing|per|uses?|using|already in|defined in|described in|compare|do not (?:touch|change|modify)|don't (?:touch|change|modify)|leave|keep)\W*(?:the\s|how\s|existing\s|in\s|file\s|`|\*|\()*\W*$|(参照|参考|参见)[:：\s`*]*$/i;
