@@ -66,9 +66,15 @@ async function stream(repo, env) {
   const megabytes = 1024;
   const small = await flood(repo, env, 1);
   const large = await flood(repo, env, megabytes);
-  const parse = `const line = JSON.stringify({ role: 'tool', tool_call_id: 'c', content: 'x'.repeat(2000) }); const lines = Buffer.from((line + '\\n').repeat(500)); let sent = 0; while (sent < ${megabytes} * 1048576) { let from = 0; for (let at = lines.indexOf(10); at >= 0; at = lines.indexOf(10, from)) { JSON.parse(lines.toString('utf8', from, at)); from = at + 1; } sent += lines.length; }`;
+  // The same lines from the same program through the same kind of pipe, split at LF and parsed, and nothing else.
+  const parse = `let rest = Buffer.alloc(0); process.stdin.on('data', (chunk) => { let from = 0; for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, from)) { const line = from === 0 && rest.length > 0 ? Buffer.concat([rest, chunk.subarray(0, at)]) : chunk.subarray(from, at); rest = Buffer.alloc(0); JSON.parse(line.toString()); from = at + 1; } rest = rest.length > 0 && from === 0 ? Buffer.concat([rest, chunk]) : chunk.subarray(from); });`;
+  const brief = join(folder, 'brief.md');
+  const home = join(folder, 'flood-home');
+  mkdirSync(home, { recursive: true });
+  writeFileSync(brief, `SCENARIO flood ${megabytes}`);
+  const pipe = `cd ${home} && ${process.execPath} ${join(root, 'test', 'helpers', 'fake-kimi.mjs')} -p "Read the file ${brief} completely" | ${process.execPath} -e "$PARSE"`;
   const started = performance.now();
-  must(process.execPath, ['-e', parse], { env });
+  must('sh', ['-c', pipe], { env: { ...env, PARSE: parse } });
   const bare = performance.now() - started;
   const ours = large.ms - small.ms;
   rows.push({

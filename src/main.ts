@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { statusCommand } from './cli/status.ts';
 import { exitOfError, refusalOf } from './errors.ts';
 import type { World } from './world.ts';
 
@@ -32,7 +33,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function run(argv: readonly string[], world: World): Promise<number> {
   const [command, ...flags] = argv;
   if (command === 'status' && flags.every((flag) => flag === '--json'))
-    return (await import('./cli/status.ts')).statusCommand(world, [], { json: flags.length > 0 });
+    return statusCommand(world, [], { json: flags.length > 0 });
   return (await import('./cli/cli.ts')).runCli(argv, world);
 }
 

@@ -59,7 +59,7 @@ export async function findKimi(env: Env, cacheFile: string): Promise<KimiProgram
   if (found === undefined)
     throw refuse(
       'preflight',
-      `${file} does not answer --version as a Kimi client does.`,
+      `${file} does not answer --version as a Kimi client does${said.stderr.trim() === '' ? '' : `: ${said.stderr.trim().split('\n')[0]?.slice(0, 200)}`}.`,
       `Set KIMI_BIN to the right program, or ${INSTALL}`,
     );
   writeWhole(cacheFile, JSON.stringify({ ...cache, [key]: found.version }));

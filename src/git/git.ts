@@ -75,6 +75,8 @@ export async function gitAnswer(
     config: options.honour === true ? [] : NEUTRAL,
     unsafe: UNSAFE,
     allowEnvironment: Object.keys(env),
+    // Its default waits 50 ms after every exit; the closed pipes say the same at once.
+    completion: { onClose: true, onExit: false },
     errors: (_error, result) => {
       seen = result;
       return undefined;

@@ -221,7 +221,8 @@ class Execution {
   }
 
   #agent(event: AgentEvent, step: number): void {
-    if (event.kind === 'text') return;
+    // The whole stream is in stream.ndjson; the ledger holds what tells the story.
+    if (event.kind === 'text' || event.kind === 'tool-result') return;
     this.#say({ type: 'agent', attempt: 1, event: { ...event, step } });
   }
 
