@@ -20,10 +20,11 @@ const OLDEST = [2, 38] as const;
 /** Finds the repository around a folder, or refuses and says what to do. */
 export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo> {
   const place = { dir, env };
-  await requireGit(place);
+  const version = requireGit(place);
+  version.catch(() => {});
   const found = await gitAnswer(place, ['rev-parse', '--is-bare-repository', '--git-common-dir', '--git-dir'], {
     answers: [128],
-  });
+  }).finally(() => version);
   if (found.code !== 0) {
     if (/dubious ownership/.test(found.stderr))
       throw refuse(

@@ -52,6 +52,8 @@ export interface CollectOptions {
   readonly message: string;
   /** A folder of ours for the private index. */
   readonly scratch: string;
+  /** Where the change is written as a patch. */
+  readonly patch: string;
   /** Paths that provisioning put there: never part of a change. */
   readonly provisioned: readonly string[];
 }
@@ -61,18 +63,25 @@ export interface CollectOptions {
  * Untracked, deleted, binary, executable and symlink changes are in; ignored files are not.
  */
 export async function collect(tree: RunTree, options: CollectOptions): Promise<Collected> {
-  const strays = await findStrays(tree);
   const env = { GIT_INDEX_FILE: join(options.scratch, 'index'), ...IDENTITY };
   rmSync(env.GIT_INDEX_FILE, { force: true });
-  await git(tree, ['read-tree', tree.base], { env });
-  const excludes = await privateExcludes(tree, options);
-  await git(tree, ['-c', `core.excludesFile=${excludes}`, 'add', '-A'], { env });
+  // simple-git waits 50 ms for every call that prints nothing: what can go together goes together.
+  const [strays, excludes] = await Promise.all([
+    findStrays(tree),
+    privateExcludes(tree, options),
+    git(tree, ['read-tree', tree.base], { env }),
+  ]);
+  await git(tree, ['-c', `core.excludesFile=${excludes}`, 'add', '-A', '-v'], { env });
   const written = await git(tree, ['write-tree'], { env });
   const commit = await git(tree, ['commit-tree', written, '-p', tree.base, '-m', options.message], { env });
-  await git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit]);
-  await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`]);
-  await git(tree, ['read-tree', '--reset', commit]);
-  return { commit, changes: await changesBetween(tree, tree.base, commit), strays };
+  if (strays.length > 0) await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`]);
+  const [changes] = await Promise.all([
+    changesBetween(tree, tree.base, commit),
+    git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit]),
+    git(tree, ['read-tree', '--reset', commit]),
+    writePatch(tree, { from: tree.base, to: commit, file: options.patch }),
+  ]);
+  return { commit, changes, strays };
 }
 
 /** The user's own global ignores and what provisioning put there, as one file. */
@@ -97,12 +106,12 @@ const IDENTITY = {
 
 async function findStrays(tree: RunTree): Promise<string[]> {
   const strays: string[] = [];
-  const head = await gitAnswer(tree, ['symbolic-ref', '-q', 'HEAD'], { answers: [1, 128] });
+  const [head, tip] = await Promise.all([
+    gitAnswer(tree, ['symbolic-ref', '-q', 'HEAD'], { answers: [1, 128] }),
+    gitAnswer(tree, ['rev-parse', '-q', '--verify', `refs/heads/${tree.branch}`], { answers: [1, 128] }),
+  ]);
   if (head.stdout.trim() !== `refs/heads/${tree.branch}`)
     strays.push(`HEAD was moved to ${head.stdout.trim() || 'a detached commit'}`);
-  const tip = await gitAnswer(tree, ['rev-parse', '-q', '--verify', `refs/heads/${tree.branch}`], {
-    answers: [1, 128],
-  });
   if (tip.stdout.trim() !== tree.base) strays.push('commits were made on the run branch; only the tree counts');
   return strays;
 }
@@ -126,7 +135,7 @@ export async function changesBetween(place: GitPlace, from: string, to: string):
 }
 
 /** Writes the whole change, binary files included, as a patch that `git apply` takes. */
-export async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
+async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
   await git(place, [
     'diff',
     '--binary',

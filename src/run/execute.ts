@@ -6,15 +6,7 @@ import type { AgentEvent } from '../flavour/flavour.ts';
 import { makeHome } from '../flavour/home.ts';
 import { kimiCode } from '../flavour/kimi-code.ts';
 import { checkScope } from '../gate/scope.ts';
-import {
-  addWorktree,
-  type Collected,
-  collect,
-  type RunTree,
-  removeWorktree,
-  restoreTree,
-  writePatch,
-} from '../git/worktree.ts';
+import { addWorktree, type Collected, collect, type RunTree, removeWorktree, restoreTree } from '../git/worktree.ts';
 import type { NewEvent, RunEvent } from '../ledger/events.ts';
 import { append, runsFolder, writeWhole } from '../ledger/store.ts';
 import { fullReport } from '../review/present.ts';
@@ -227,7 +219,7 @@ class Execution {
   }
 
   async #collect(): Promise<void> {
-    const { plan, request } = this.#prepared;
+    const { plan } = this.#prepared;
     const message = [
       `${plan.title === '' ? 'Kimi run' : plan.title}\n`,
       `Kimi-Dispatch-Run: ${plan.run}`,
@@ -236,13 +228,13 @@ class Execution {
     ].join('\n');
     const scratch = join(this.#folder, 'scratch');
     mkdirSync(scratch, { recursive: true });
-    this.#state.collected = await collect(this.#tree, { message, scratch, provisioned: this.#state.provisioned });
-    rmSync(scratch, { recursive: true, force: true });
-    await writePatch(request.repo, {
-      from: plan.base,
-      to: this.#state.collected.commit,
-      file: join(this.#folder, 'changes.patch'),
+    this.#state.collected = await collect(this.#tree, {
+      message,
+      scratch,
+      provisioned: this.#state.provisioned,
+      patch: join(this.#folder, 'changes.patch'),
     });
+    rmSync(scratch, { recursive: true, force: true });
     this.#state.notes.push(...this.#state.collected.strays);
   }
 

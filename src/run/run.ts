@@ -80,7 +80,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   };
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
   const home = planHome(env, limits);
-  const provision = await planProvision(repo, base, profile.setup);
+  const [provision, dirty] = await Promise.all([planProvision(repo, base, profile.setup), uncommitted(repo)]);
   const id = newId(request.now());
   const plan = planRun({
     run: id,
@@ -93,7 +93,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     kimi: { file: kimi.file, version: kimi.version },
     limits,
     sandbox: 'off',
-    uncommitted: await uncommitted(repo),
+    uncommitted: dirty,
     spec,
     profile,
     baseline: options.baseline,
