@@ -12,7 +12,11 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node22',
-  packages: 'external',
+  // Dependencies are bundled: one compile-cached program starts in half the time of thirty packages.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
+  },
+  minifySyntax: true,
   logLevel: 'warning',
 });
 
