@@ -42,7 +42,7 @@ export function listRuns(commonDir: string): RunState[] {
   const folder = runsFolder(commonDir);
   if (!existsSync(folder)) return [];
   const runs = readdirSync(folder).map((id) => fold(readEvents(join(folder, id))));
-  return runs.filter((run) => run !== undefined).sort((left, right) => left.startedAt.localeCompare(right.startedAt));
+  return runs.filter((run) => run !== undefined).sort((left, right) => (left.startedAt < right.startedAt ? -1 : 1));
 }
 
 /** A run by id, unique prefix, or `@last`; refuses with the candidates when that names no single run. */
