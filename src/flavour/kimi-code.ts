@@ -2,12 +2,13 @@ import { z } from 'zod';
 import type { AgentEvent, Failure, FailureKind, Flavour, Invocation, InvocationInput } from './flavour.ts';
 
 const call = z.looseObject({ function: z.looseObject({ name: z.string(), arguments: z.string().optional() }) });
-const record = z.union([
-  z.looseObject({ role: z.literal('assistant'), content: z.string().optional(), tool_calls: z.array(call).optional() }),
-  z.looseObject({ role: z.literal('tool'), tool_call_id: z.string() }),
-  z.looseObject({ role: z.literal('meta'), type: z.string() }),
-  z.looseObject({ type: z.string() }),
-]);
+const assistantRecord = z.looseObject({
+  role: z.literal('assistant'),
+  content: z.string().optional(),
+  tool_calls: z.array(call).optional(),
+});
+const toolRecord = z.looseObject({ role: z.literal('tool'), tool_call_id: z.string() });
+const otherRecord = z.looseObject({ role: z.literal('meta').optional(), type: z.string() });
 const retry = z.looseObject({ failed_attempt: z.number(), delay_ms: z.number(), error_message: z.string().optional() });
 
 /** kimi-code 2.x: `kimi -p TEXT --output-format stream-json`, limits by environment, one home per run. */
@@ -38,11 +39,18 @@ function readLine(line: string): AgentEvent[] {
   } catch {
     return unreadable;
   }
-  const parsed = record.safeParse(json);
-  if (!parsed.success) return unreadable;
-  const data = parsed.data as Record<string, unknown>;
-  if (data.role === 'assistant') return assistant(data as { content?: string; tool_calls?: z.infer<typeof call>[] });
-  if (data.role === 'tool') return [{ kind: 'tool-result' }];
+  const role = typeof json === 'object' && json !== null ? (json as { role?: unknown }).role : undefined;
+  // The role picks the schema: trying a union in turn costs more than the parsing of the line.
+  if (role === 'assistant') {
+    const parsed = assistantRecord.safeParse(json);
+    return parsed.success ? assistant(parsed.data) : unreadable;
+  }
+  if (role === 'tool') return toolRecord.safeParse(json).success ? [{ kind: 'tool-result' }] : unreadable;
+  const parsed = otherRecord.safeParse(json);
+  return parsed.success ? other(parsed.data) : unreadable;
+}
+
+function other(data: Record<string, unknown>): AgentEvent[] {
   if (data.type === 'system.version') return [{ kind: 'version', version: String(data.version) }];
   if (data.type === 'session.resume_hint') return [{ kind: 'session', id: String(data.session_id) }];
   const again = data.type === 'turn.step.retrying' ? retry.safeParse(data) : undefined;
@@ -51,7 +59,7 @@ function readLine(line: string): AgentEvent[] {
   return [{ kind: 'retry', attempt, delayMs, reason }];
 }
 
-function assistant(data: { content?: string; tool_calls?: z.infer<typeof call>[] }): AgentEvent[] {
+function assistant(data: z.infer<typeof assistantRecord>): AgentEvent[] {
   const calls = data.tool_calls ?? [];
   const text = data.content ?? '';
   const events: AgentEvent[] = calls.map((item) => ({
