@@ -23,6 +23,8 @@ export interface InvocationInput {
   readonly attempts: number;
   readonly model?: string;
   readonly session?: string;
+  /** Node's compile cache of the program, to read. */
+  readonly compileCache?: string;
 }
 
 export interface Invocation {

@@ -7,7 +7,6 @@ const assistantRecord = z.looseObject({
   content: z.string().optional(),
   tool_calls: z.array(call).optional(),
 });
-const toolRecord = z.looseObject({ role: z.literal('tool'), tool_call_id: z.string() });
 const otherRecord = z.looseObject({ role: z.literal('meta').optional(), type: z.string() });
 const retry = z.looseObject({ failed_attempt: z.number(), delay_ms: z.number(), error_message: z.string().optional() });
 
@@ -26,6 +25,7 @@ function build(input: InvocationInput): Invocation {
     KIMI_DISABLE_CRON: '1',
     KIMI_CODE_NO_AUTO_UPDATE: '1',
     KIMI_CODE_BACKGROUND_PRINT_BACKGROUND_MODE: 'exit',
+    ...(input.compileCache === undefined ? {} : { NODE_COMPILE_CACHE: input.compileCache }),
   };
   return { args, env };
 }
@@ -40,12 +40,16 @@ function readLine(line: string): AgentEvent[] {
     return unreadable;
   }
   const role = typeof json === 'object' && json !== null ? (json as { role?: unknown }).role : undefined;
-  // The role picks the schema: trying a union in turn costs more than the parsing of the line.
+  // The role picks the schema: trying a union in turn costs more than the parsing of the line, and a tool's
+  // result (most of a stream's bytes) needs no copy to be known.
   if (role === 'assistant') {
     const parsed = assistantRecord.safeParse(json);
     return parsed.success ? assistant(parsed.data) : unreadable;
   }
-  if (role === 'tool') return toolRecord.safeParse(json).success ? [{ kind: 'tool-result' }] : unreadable;
+  if (role === 'tool')
+    return typeof (json as { tool_call_id?: unknown }).tool_call_id === 'string'
+      ? [{ kind: 'tool-result' }]
+      : unreadable;
   const parsed = otherRecord.safeParse(json);
   return parsed.success ? other(parsed.data) : unreadable;
 }

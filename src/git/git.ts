@@ -1,3 +1,4 @@
+import { execa } from 'execa';
 import { simpleGit } from 'simple-git';
 
 /** Where git runs, and the environment it sees. */
@@ -13,6 +14,8 @@ export interface GitOptions {
   readonly answers?: readonly number[];
   /** True for commits that a person keeps: their hooks and signing apply. */
   readonly honour?: boolean;
+  /** True for calls that print nothing when all is well: simple-git waits 50 ms after each of those (its completion plugin). */
+  readonly quiet?: boolean;
 }
 
 export interface GitAnswer {
@@ -68,27 +71,17 @@ export async function gitAnswer(
   args: readonly string[],
   options: GitOptions = {},
 ): Promise<GitAnswer> {
-  let seen = { exitCode: 0, stdOut: [] as Buffer[], stdErr: [] as Buffer[] };
   const env = { ...place.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C', ...options.env };
-  const git = simpleGit({
-    baseDir: place.dir,
-    config: options.honour === true ? [] : NEUTRAL,
-    unsafe: UNSAFE,
-    allowEnvironment: Object.keys(env),
-    // Its default waits 50 ms after every exit; the closed pipes say the same at once.
-    completion: { onClose: true, onExit: false },
-    errors: (_error, result) => {
-      seen = result;
-      return undefined;
-    },
-  });
-  const stdout = await git.env(env).raw([...args]);
-  const stderr = Buffer.concat(seen.stdErr).toString('utf8');
-  const answer = { code: seen.exitCode, stdout, stderr };
+  const config = options.honour === true ? [] : NEUTRAL;
+  const start = options.quiet === true ? startQuiet : startNoisy;
+  const answer = await start({ dir: place.dir, env }, args, config);
   if (answer.code === 0 || options.answers?.includes(answer.code) === true) return answer;
-  throw Object.assign(new Error(`git ${args[0]}: ${stderr.trim() || stdout.trim() || `exit ${answer.code}`}`), {
-    git: answer,
-  });
+  throw Object.assign(
+    new Error(`git ${args[0]}: ${answer.stderr.trim() || answer.stdout.trim() || `exit ${answer.code}`}`),
+    {
+      git: answer,
+    },
+  );
 }
 
 /** The standard output of one git call, without the last line end. */
@@ -98,3 +91,35 @@ export async function git(place: GitPlace, args: readonly string[], options: Git
 
 /** The fields of a `-z` output. */
 export const fields = (output: string): string[] => output.split('\0').filter((field) => field !== '');
+
+type Start = (place: GitPlace, args: readonly string[], config: readonly string[]) => Promise<GitAnswer>;
+
+const startNoisy: Start = async (place, args, config) => {
+  let seen = { exitCode: 0, stdOut: [] as Buffer[], stdErr: [] as Buffer[] };
+  const git = simpleGit({
+    baseDir: place.dir,
+    config: [...config],
+    unsafe: UNSAFE,
+    allowEnvironment: Object.keys(place.env),
+    completion: { onClose: true, onExit: false },
+    errors: (_error, result) => {
+      seen = result;
+      return undefined;
+    },
+  });
+  const stdout = await git.env(place.env).raw([...args]);
+  return { code: seen.exitCode, stdout, stderr: Buffer.concat(seen.stdErr).toString('utf8') };
+};
+
+const startQuiet: Start = async (place, args, config) => {
+  const ended = await execa('git', [...config.flatMap((item) => ['-c', item]), ...args], {
+    cwd: place.dir,
+    env: place.env,
+    extendEnv: false,
+    reject: false,
+    stripFinalNewline: false,
+    stdin: 'ignore',
+  });
+  const stderr = ended.exitCode === undefined ? (ended.originalMessage ?? ended.signal ?? '') : ended.stderr;
+  return { code: ended.exitCode ?? 1, stdout: ended.stdout ?? '', stderr };
+};

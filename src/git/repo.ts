@@ -100,7 +100,9 @@ function refuseUnfinished(repo: Repo): void {
 
 /** Paths of the checkout that differ from HEAD or are untracked; they are not in a run's worktree. */
 export async function uncommitted(repo: GitPlace): Promise<string[]> {
-  const out = await git(repo, ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--no-renames']);
+  const out = await git(repo, ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--no-renames'], {
+    quiet: true,
+  });
   return fields(out).map((entry) => entry.slice(3));
 }
 

@@ -23,14 +23,15 @@ export async function removeWorktree(
   if (existsSync(tree.dir))
     await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128] });
   rmSync(tree.dir, { recursive: true, force: true });
-  await git(repo, ['worktree', 'prune']);
-  if (branchToo) await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${tree.branch}`], { answers: [1, 128] });
+  await git(repo, ['worktree', 'prune'], { quiet: true });
+  if (branchToo)
+    await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${tree.branch}`], { answers: [1, 128], quiet: true });
 }
 
 /** Puts the tree back to the base after a baseline: tracked files restored, new unignored files removed. */
 export async function restoreTree(tree: RunTree, provisioned: readonly string[]): Promise<void> {
-  await git(tree, ['reset', '--hard', '-q', tree.base]);
-  await git(tree, ['clean', '-fdq', ...provisioned.flatMap((path) => ['-e', `/${path}`])]);
+  await git(tree, ['reset', '--hard', '-q', tree.base], { quiet: true });
+  await git(tree, ['clean', '-fdq', ...provisioned.flatMap((path) => ['-e', `/${path}`])], { quiet: true });
 }
 
 export interface Change {
@@ -65,20 +66,19 @@ export interface CollectOptions {
 export async function collect(tree: RunTree, options: CollectOptions): Promise<Collected> {
   const env = { GIT_INDEX_FILE: join(options.scratch, 'index'), ...IDENTITY };
   rmSync(env.GIT_INDEX_FILE, { force: true });
-  // simple-git waits 50 ms for every call that prints nothing: what can go together goes together.
   const [strays, excludes] = await Promise.all([
     findStrays(tree),
     privateExcludes(tree, options),
-    git(tree, ['read-tree', tree.base], { env }),
+    git(tree, ['read-tree', tree.base], { env, quiet: true }),
   ]);
-  await git(tree, ['-c', `core.excludesFile=${excludes}`, 'add', '-A', '-v'], { env });
+  await git(tree, ['-c', `core.excludesFile=${excludes}`, 'add', '-A'], { env, quiet: true });
   const written = await git(tree, ['write-tree'], { env });
   const commit = await git(tree, ['commit-tree', written, '-p', tree.base, '-m', options.message], { env });
-  if (strays.length > 0) await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`]);
+  if (strays.length > 0) await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`], { quiet: true });
   const [changes] = await Promise.all([
     changesBetween(tree, tree.base, commit),
-    git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit]),
-    git(tree, ['read-tree', '--reset', commit]),
+    git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit], { quiet: true }),
+    git(tree, ['read-tree', '--reset', commit], { quiet: true }),
     writePatch(tree, { from: tree.base, to: commit, file: options.patch }),
   ]);
   return { commit, changes, strays };
@@ -87,7 +87,7 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
 /** The user's own global ignores and what provisioning put there, as one file. */
 async function privateExcludes(tree: RunTree, options: CollectOptions): Promise<string> {
   const set = (
-    await gitAnswer(tree, ['config', '--get', '--path', 'core.excludesFile'], { answers: [1] })
+    await gitAnswer(tree, ['config', '--get', '--path', 'core.excludesFile'], { answers: [1], quiet: true })
   ).stdout.trim();
   const config = tree.env.XDG_CONFIG_HOME ?? join(tree.env.HOME ?? '/', '.config');
   const user = set === '' ? join(config, 'git', 'ignore') : set;
@@ -136,15 +136,19 @@ export async function changesBetween(place: GitPlace, from: string, to: string):
 
 /** Writes the whole change, binary files included, as a patch that `git apply` takes. */
 async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
-  await git(place, [
-    'diff',
-    '--binary',
-    '--full-index',
-    '--no-color',
-    '--no-ext-diff',
-    '--no-textconv',
-    `--output=${change.file}`,
-    change.from,
-    change.to,
-  ]);
+  await git(
+    place,
+    [
+      'diff',
+      '--binary',
+      '--full-index',
+      '--no-color',
+      '--no-ext-diff',
+      '--no-textconv',
+      `--output=${change.file}`,
+      change.from,
+      change.to,
+    ],
+    { quiet: true },
+  );
 }

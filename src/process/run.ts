@@ -39,6 +39,8 @@ export interface ProcessEnd {
 }
 
 const TAIL = 64 * 1024;
+/** Bytes that may wait for the disk while the pipe is read on. */
+const BUFFER = 16 * 1024 * 1024;
 
 /** Starts one program in a group of its own and returns how it ended; never rejects for what the program does. */
 export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
@@ -99,7 +101,7 @@ async function drain(
   cap = Number.POSITIVE_INFINITY,
   each?: (chunk: Buffer) => void,
 ): Promise<string> {
-  const file = createWriteStream(path, { flags: 'a' });
+  const file = createWriteStream(path, { flags: 'a', highWaterMark: BUFFER });
   const failed = new Promise<void>((done) => file.once('error', () => done()));
   const tail = new Tail(TAIL);
   let written = 0;

@@ -197,6 +197,7 @@ class Execution {
       steps: plan.limits.steps,
       attempts: plan.limits.attempts,
       ...(profile.model === undefined ? {} : { model: profile.model }),
+      ...(kimi.compileCache === undefined ? {} : { compileCache: kimi.compileCache }),
     });
     this.#state.attempt = await runAttempt({
       file: kimi.file,
