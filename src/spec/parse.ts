@@ -377,9 +377,9 @@ export const oneLine = (text: string): string =>
     .join(' ')
     .trim();
 
-/** Levenshtein distance, capped: strings that differ by more than 3 in length are far. */
+/** Levenshtein distance, capped: strings that differ by more than 2 in length are far. */
 export function distance(left: string, right: string): number {
-  if (Math.abs(left.length - right.length) > 3) return 9;
+  if (Math.abs(left.length - right.length) > 2) return 9;
   let row = Array.from({ length: right.length + 1 }, (_, index) => index);
   for (let i = 1; i <= left.length; i++) {
     const next = [i];

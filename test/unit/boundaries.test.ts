@@ -40,7 +40,7 @@ it('the doors to the world are few', () => {
       .filter(({ text }) => pattern.test(text))
       .map(({ name }) => name)
       .sort();
-  expect(using(/from 'execa'|node:child_process/)).toEqual(['process/ask.ts', 'process/run.ts']);
+  expect(using(/from 'execa'|node:child_process/)).toEqual(['git/git.ts', 'process/ask.ts', 'process/run.ts']);
   expect(using(/from 'simple-git'/)).toEqual(['git/git.ts']);
   expect(using(/process\.exit(Code)?\b/)).toEqual(['main.ts']);
   expect(using(/process\.env\b|\{ env \} = process/)).toEqual(['main.ts']);
