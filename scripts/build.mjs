@@ -20,6 +20,19 @@ await build({
   logLevel: 'warning',
 });
 
+// The hook program stands alone: Claude Code may start it with an older Node, and in front of every prompt.
+await build({
+  entryPoints: { hook: 'src/hook/main.ts' },
+  outdir: 'dist',
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node18',
+  minifySyntax: true,
+  logLevel: 'warning',
+});
+
 // The schema of result.json, for readers in other languages.
 mkdirSync('schema', { recursive: true });
 const schema = z.toJSONSchema(resultSchema, { io: 'input', unrepresentable: 'any' });

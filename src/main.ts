@@ -13,6 +13,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   process.stderr.on('error', () => {});
   const { env } = process;
   const world: World = {
+    argv,
     cwd: process.cwd(),
     env,
     root: programRoot(dirname(fileURLToPath(import.meta.url))),

@@ -1,5 +1,6 @@
 /** What a command may know of the world outside. Read once, in main.ts. */
 export interface World {
+  readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The folder of the installed program. */

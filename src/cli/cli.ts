@@ -67,6 +67,7 @@ function declare(bind: Bind): Command {
     .option('--base <ref>', 'where the change starts (default: the spec, else HEAD)')
     .option('--sandbox <mode>', 'auto, required or off', choice('--sandbox', 'auto', 'required', 'off'), 'auto')
     .option('--no-baseline', 'do not run the verification on the base first')
+    .option('--background', 'start a supervisor that outlives this terminal, print the run id and end')
     .option('--dry-run', 'print the steps and start nothing')
     .option('--json', 'print result.json')
     .option('--ndjson', 'print the events as they happen')
@@ -100,6 +101,34 @@ function declare(bind: Bind): Command {
     .option('--strict', 'warnings are errors')
     .action(bind(async () => (await import('./spec.ts')).checkCommand));
   const more = 'More:';
+  add('wait <run>', more, 'wait for a run to end; ends with its exit code')
+    .option('--json', 'print result.json')
+    .action(bind(async () => (await import('./wait.ts')).waitCommand));
+  const home = 'The Claude home:';
+  for (const name of ['install', 'upgrade'] as const)
+    add(
+      name,
+      home,
+      name === 'install' ? 'put commands, rule, hooks and template there' : 'the same, over an older version',
+    )
+      .option('--dry-run', 'print the changes and make none')
+      .option('--user', 'your Claude home (default)')
+      .option('--project', "this repository's .claude")
+      .option('--as <form>', 'files or plugin', choice('--as', 'files', 'plugin'), 'files')
+      .action(bind(async () => (await import('./install.ts')).installCommand(name)));
+  add('uninstall', home, 'take them out again')
+    .option('--dry-run', 'print the changes and make none')
+    .option('--project', "this repository's .claude")
+    .action(bind(async () => (await import('./install.ts')).uninstallCommand));
+  add('doctor', home, 'check what kimi-dispatch needs, with a remedy for each row')
+    .option('--json', 'as data')
+    .option('--live', 'also ask the installed Kimi for the flags that are used')
+    .action(bind(async () => (await import('./doctor.ts')).doctorCommand));
+  add('hook', more, "what Claude Code's hooks decided, and the switch of this repository")
+    .option('--explain', 'the latest decisions and why')
+    .option('--off', 'no offers in this repository')
+    .option('--on', 'offers again')
+    .action(bind(async () => (await import('./hook.ts')).hookCommand));
   add('undo <run>', more, 'take a merge back').action(bind(async () => (await import('./end.ts')).undoCommand));
   return program;
 }

@@ -12,10 +12,10 @@ export interface Progress {
 /** On a terminal one live line; otherwise one plain line for each step; nothing beside `--ndjson`. */
 export function makeProgress(world: World, plan: RunPlan, quiet: boolean): Progress {
   if (quiet) return { take: () => {}, stop: () => {} };
-  return world.lively ? lively(plan) : plain(world);
+  return world.lively ? lively(plan) : plainProgress(world);
 }
 
-function plain(world: World): Progress {
+export function plainProgress(world: World): Progress {
   let tools = 0;
   return {
     take: (event) => {

@@ -1,15 +1,19 @@
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { exitOfOutcome } from '../errors.ts';
+import type { Repo } from '../git/repo.ts';
 import type { RunEvent } from '../ledger/events.ts';
+import { runsFolder } from '../ledger/store.ts';
 import { presentResult } from '../review/present.ts';
 import { execute } from '../run/execute.ts';
 import type { RunPlan } from '../run/plan.ts';
 import { prepare, type RunOptions } from '../run/run.ts';
+import { Sessions } from '../session/store.ts';
 import { showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
 import { readPatch, repoOf } from './look.ts';
 import { makeProgress } from './progress.ts';
 import { draft, factsFor, hasErrors, readInput } from './spec.ts';
+import { SUPERVISED, superviseRun } from './wait.ts';
 
 /** `run <spec or plan>`: the main job. */
 export async function runCommand(
@@ -18,6 +22,13 @@ export async function runCommand(
   options: Record<string, unknown>,
 ): Promise<number> {
   const repo = await repoOf(world);
+  const supervised = world.env[SUPERVISED];
+  if (
+    supervised === undefined &&
+    options.dryRun !== true &&
+    (options.background === true || world.env.CLAUDECODE === '1')
+  )
+    return superviseRun(world, repo, options);
   const { path, text } = readInput(world, args[0] ?? '');
   const wanted = runOptions(options);
   const drafted = draft(text, await factsFor(repo, text, wanted.base), '001');
@@ -38,7 +49,7 @@ export async function runCommand(
     env: world.env,
     root: world.root,
     now: world.now,
-    options: wanted,
+    options: supervised === undefined ? wanted : { ...wanted, id: supervised },
   });
   if (options.dryRun === true) {
     world.out(options.json === true ? `${JSON.stringify(prepared.plan, null, 2)}\n` : showPlan(prepared.plan));
@@ -48,11 +59,20 @@ export async function runCommand(
   const watch = (event: RunEvent): void => {
     if (options.ndjson === true) world.out(`${JSON.stringify(event)}\n`);
     progress.take(event);
+    if (event.type === 'run-started') rememberRun(world, repo, event.id);
   };
   const result = await execute(prepared, watch, world.signal).finally(() => progress.stop());
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
   else if (options.ndjson !== true) world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);
   return exitOfOutcome(result.outcome);
+}
+
+/** Claude Code's hooks find the run by the session that started it. */
+function rememberRun(world: World, repo: Repo, run: string): void {
+  const session = world.env.CLAUDE_CODE_SESSION_ID;
+  if (session === undefined) return;
+  const folder = join(runsFolder(repo.commonDir), run);
+  new Sessions(world.env, world.now).addRun(session, { run, folder, pid: process.pid });
 }
 
 function runOptions(options: Record<string, unknown>): RunOptions {

@@ -4,6 +4,7 @@ import { refuse } from '../errors.ts';
 import { factsAt } from '../git/facts.ts';
 import { type Repo, resolveBase } from '../git/repo.ts';
 import { writeWhole } from '../ledger/store.ts';
+import { Sessions } from '../session/store.ts';
 import { checkSpec } from '../spec/check.ts';
 import type { RepoFacts } from '../spec/facts.ts';
 import type { Finding, Spec } from '../spec/model.ts';
@@ -19,6 +20,8 @@ const LARGEST = 4 * 1024 * 1024;
 
 /** Reads a plan or spec file, or refuses with what to do. */
 export function readInput(world: World, file: string): { path: string; text: string } {
+  const kept = /^plan:(.*)$/.exec(file)?.[1];
+  if (kept !== undefined) return keptPlan(world, kept);
   const path = resolve(world.cwd, file);
   if (!existsSync(path))
     throw refuse('usage', `There is no file ${file}.`, 'Name a plan or a spec: kimi-dispatch run plan.md');
@@ -26,6 +29,17 @@ export function readInput(world: World, file: string): { path: string; text: str
   if (bytes.length > LARGEST) throw refuse('usage', `${file} is larger than 4 MB.`, 'Name a plan or a spec.');
   if (bytes.toString('utf8').trim() === '') throw refuse('usage', `${file} is empty.`, 'Write the plan first.');
   return { path, text: bytes.toString('utf8') };
+}
+
+/** `plan:<id>`: a plan as it was approved in Claude Code, kept by the hook. */
+function keptPlan(world: World, id: string): { path: string; text: string } {
+  const text = new Sessions(world.env, world.now).plan(id);
+  if (text !== undefined) return { path: join(world.cwd, `plan:${id}`), text };
+  throw refuse(
+    'usage',
+    `No approved plan is kept under plan:${id}.`,
+    'Name the plan file instead (Claude Code keeps plans in ~/.claude/plans): kimi-dispatch run FILE',
+  );
 }
 
 export interface Drafted {

@@ -1,6 +1,7 @@
 import { locateCommonDir } from '../git/locate.ts';
 import type { RunState } from '../ledger/events.ts';
 import { listRuns } from '../ledger/store.ts';
+import { isAlive } from '../process/alive.ts';
 import type { World } from '../world.ts';
 
 /** `status`: one line for each run that was not discarded, newest last. Imports nothing heavy. */
@@ -24,13 +25,4 @@ export async function statusCommand(
 function stateOf(run: RunState): string {
   if (run.outcome !== undefined) return run.review === 'merged' ? 'merged' : run.outcome;
   return isAlive(run.pid) ? `running: ${run.step ?? 'starting'}` : 'lost';
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { delimiter, dirname, isAbsolute, join } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { writeWhole } from '../ledger/store.ts';
 import { ask } from '../process/ask.ts';
 import { flavourOf } from './flavour.ts';
+import { locateKimi } from './locate.ts';
 
 export interface KimiProgram {
   readonly file: string;
@@ -21,22 +22,10 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 const INSTALL = 'npm install -g @moonshot-ai/kimi-code, then start `kimi` and type /login';
 
-/** Where the Kimi program is: `$KIMI_BIN`, else `kimi` on PATH. */
-export function locateKimi(env: Env): string {
-  const wanted = env.KIMI_BIN ?? 'kimi';
-  const candidates =
-    isAbsolute(wanted) || wanted.includes('/')
-      ? [wanted]
-      : (env.PATH ?? '').split(delimiter).map((folder) => join(folder, wanted));
-  const found = candidates.find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return statSync(file).isFile();
-    } catch {
-      return false;
-    }
-  });
-  if (found !== undefined) return realpathSync(found);
+/** Where the Kimi program is, or a refusal that says how to install it. */
+function requireKimi(env: Env): string {
+  const found = locateKimi(env);
+  if (found !== undefined) return found;
   throw refuse(
     'preflight',
     env.KIMI_BIN === undefined
@@ -48,7 +37,7 @@ export function locateKimi(env: Env): string {
 
 /** Finds Kimi and what it is. Asking costs a second, so the answer is kept by real path, size and time. */
 export async function findKimi(env: Env, cacheFile: string): Promise<KimiProgram> {
-  const file = locateKimi(env);
+  const file = requireKimi(env);
   const stat = statSync(file);
   const key = `${file} ${stat.size} ${stat.mtimeMs}`;
   const cache = readCache(cacheFile);

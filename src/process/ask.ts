@@ -11,10 +11,11 @@ export async function ask(
   file: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
+  timeout = 30_000,
 ): Promise<Answer> {
   const said = await execa(file, [...args], {
     reject: false,
-    timeout: 30_000,
+    timeout,
     stdin: 'ignore',
     extendEnv: false,
     env,

@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly base?: string;
   readonly sandbox: 'auto' | 'required' | 'off';
   readonly baseline: boolean;
+  /** The id of the run, when the caller made it. */
+  readonly id?: string;
 }
 
 /** A run that passed every check that needs no model: ready to be printed or carried out. */
@@ -81,7 +83,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
   const home = planHome(env, limits);
   const [provision, dirty] = await Promise.all([planProvision(repo, base, profile.setup), uncommitted(repo)]);
-  const id = newId(request.now());
+  const id = options.id ?? newId(request.now());
   const plan = planRun({
     run: id,
     title: spec.title,
@@ -113,7 +115,7 @@ function describeProvision(plan: Provision): string[] {
 }
 
 /** `260115-0930-x7f2`: sorts by time, short enough to type, unique enough for one repository. */
-function newId(now: Date): string {
+export function newId(now: Date): string {
   const stamp = now.toISOString().replace(/[-:T]/g, '');
   return `${stamp.slice(2, 8)}-${stamp.slice(8, 12)}-${randomBytes(3).toString('hex').slice(0, 5)}`;
 }

@@ -13,9 +13,9 @@ const room = (name: string): string => (name.includes('/') ? (name.split('/')[0]
 /** Rooms from the ground up: a file may import from its own floor and from those below. */
 const FLOORS = [
   ['errors.ts', 'world.ts'],
-  ['verify', 'spec', 'profile', 'gate', 'flavour', 'git', 'process', 'ledger'],
-  ['run', 'review'],
-  ['cli'],
+  ['verify', 'spec', 'profile', 'gate', 'flavour', 'git', 'process', 'ledger', 'session'],
+  ['run', 'review', 'install'],
+  ['cli', 'hook'],
   ['main.ts'],
 ];
 const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.includes(room(name)));
@@ -40,8 +40,13 @@ it('the doors to the world are few', () => {
       .filter(({ text }) => pattern.test(text))
       .map(({ name }) => name)
       .sort();
-  expect(using(/from 'execa'|node:child_process/)).toEqual(['git/git.ts', 'process/ask.ts', 'process/run.ts']);
+  expect(using(/from 'execa'|node:child_process/)).toEqual([
+    'git/git.ts',
+    'process/ask.ts',
+    'process/detach.ts',
+    'process/run.ts',
+  ]);
   expect(using(/from 'simple-git'/)).toEqual(['git/git.ts']);
   expect(using(/process\.exit(Code)?\b/)).toEqual(['main.ts']);
-  expect(using(/process\.env\b|\{ env \} = process/)).toEqual(['main.ts']);
+  expect(using(/process\.env\b|\{ env \} = process/)).toEqual(['hook/main.ts', 'main.ts']);
 });

@@ -1,0 +1,50 @@
+import { refusalOf } from '../errors.ts';
+import { resolveBase } from '../git/repo.ts';
+import { examine, type Row } from '../install/doctor.ts';
+import type { World } from '../world.ts';
+import { repoOf } from './look.ts';
+
+const MARK = { ok: 'ok    ', warn: 'note  ', broken: 'BROKEN' } as const;
+
+/** The narrow rule for those who want no question in plan mode either (ruling 2). */
+const RULE =
+  '"permissions": { "allow": ["Bash(kimi-dispatch run:*)", "Bash(kimi-dispatch show:*)", "Bash(kimi-dispatch diff:*)"] }';
+
+/** `doctor`: one row for each part; exit 1 when something is broken. */
+export async function doctorCommand(
+  world: World,
+  _args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
+  const rows = [
+    ...(await examine({ env: world.env, root: world.root, now: world.now, live: options.live === true })),
+    await repositoryRow(world),
+  ];
+  const broken = rows.some((row) => row.verdict === 'broken');
+  if (options.json === true) world.out(`${JSON.stringify({ version: 1, healthy: !broken, rows })}\n`);
+  else {
+    for (const row of rows)
+      world.out(
+        `${MARK[row.verdict]}  ${row.check.padEnd(12)} ${row.found}${row.remedy === undefined ? '' : `\n        to mend it: ${row.remedy}`}\n`,
+      );
+    world.out(`\nTo let Claude run and look without a question, in settings.json: ${RULE}\n`);
+  }
+  return broken ? 1 : 0;
+}
+
+async function repositoryRow(world: World): Promise<Row> {
+  try {
+    const repo = await repoOf(world);
+    await resolveBase(repo, 'HEAD');
+    return { check: 'Repository', verdict: 'ok', found: repo.root };
+  } catch (error) {
+    const refusal = refusalOf(error);
+    const found = refusal?.message ?? String(error);
+    return {
+      check: 'Repository',
+      verdict: 'warn',
+      found,
+      ...(refusal?.fix === undefined ? {} : { remedy: refusal.fix }),
+    };
+  }
+}

@@ -1,0 +1,98 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { exitOfOutcome } from '../errors.ts';
+import type { Repo } from '../git/repo.ts';
+import { follow } from '../ledger/follow.ts';
+import { findRun, runsFolder } from '../ledger/store.ts';
+import { type Detached, detach } from '../process/detach.ts';
+import { newId, placesOf } from '../run/run.ts';
+import type { World } from '../world.ts';
+import { readPatch, repoOf } from './look.ts';
+import { plainProgress } from './progress.ts';
+
+/** Holds the run id for the supervisor, which is this very program with this variable set. */
+export const SUPERVISED = 'KIMI_DISPATCH_SUPERVISED';
+
+/**
+ * `run` inside Claude Code, and `run --background`: a supervisor in a session of its own does the work, and this
+ * process only waits. Ending the waiter does not end the run (ruling 4).
+ */
+export async function superviseRun(world: World, repo: Repo, options: Record<string, unknown>): Promise<number> {
+  const id = newId(world.now());
+  const log = join(placesOf(world.env, repo).state, 'supervisors', `${id}.log`);
+  const child = detach({
+    file: process.execPath,
+    args: [join(world.root, 'bin', 'kimi-dispatch.js'), ...world.argv],
+    cwd: world.cwd,
+    env: { ...world.env, [SUPERVISED]: id },
+    log,
+  });
+  const folder = join(runsFolder(repo.commonDir), id);
+  const refused = await startedOrEnded(folder, child);
+  if (refused !== undefined) return tellLog(world, log, refused);
+  if (options.background === true) {
+    world.out(`${id}\n`);
+    world.err(`Runs in the background. kimi-dispatch wait ${id}\n`);
+    return 0;
+  }
+  return waitFor(world, { folder, id, json: options.json === true, child, log });
+}
+
+/** Resolves when the run has begun, or with the exit code of a supervisor that refused to begin. */
+async function startedOrEnded(folder: string, child: Detached): Promise<number | undefined> {
+  let code: number | undefined;
+  void child.exit.then((value) => {
+    code = value;
+  });
+  while (!existsSync(join(folder, 'events.ndjson')) && code === undefined) await pause(30);
+  return existsSync(join(folder, 'events.ndjson')) ? undefined : code;
+}
+
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+function tellLog(world: World, log: string, code: number): number {
+  world.err(existsSync(log) ? readFileSync(log, 'utf8') : '');
+  return code < 0 ? 1 : code;
+}
+
+interface Waiting {
+  readonly folder: string;
+  readonly id: string;
+  readonly json: boolean;
+  readonly child?: Detached;
+  readonly log?: string;
+}
+
+async function waitFor(world: World, run: Waiting): Promise<number> {
+  const progress = plainProgress(world);
+  const end = await follow({ folder: run.folder, each: (event) => progress.take(event), signal: world.signal });
+  if (end === 'stopped') {
+    world.err(`The run goes on. kimi-dispatch wait ${run.id}\n`);
+    return 130;
+  }
+  const file = join(run.folder, 'result.json');
+  if (!existsSync(file)) {
+    if (run.child !== undefined && run.log !== undefined && end === 'ended')
+      return tellLog(world, run.log, await run.child.exit);
+    world.err(`The dispatcher of ${run.id} died. To save its work: kimi-dispatch recover\n`);
+    return exitOfOutcome('lost');
+  }
+  const { readResult } = await import('../run/execute.ts');
+  const { presentResult } = await import('../review/present.ts');
+  const result = readResult(run.folder);
+  if (run.json) world.out(`${JSON.stringify(result, null, 2)}\n`);
+  else world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);
+  return exitOfOutcome(result.outcome);
+}
+
+/** `wait <run>`: blocks on the run's events and on its owner's life, and ends with the run's own exit code. */
+export async function waitCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
+  const repo = await repoOf(world);
+  const run = findRun(repo.commonDir, args[0] ?? '');
+  const folder = join(runsFolder(repo.commonDir), run.id);
+  return waitFor(world, { folder, id: run.id, json: options.json === true });
+}

@@ -1,0 +1,253 @@
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { locateKimi } from '../flavour/locate.ts';
+import { locateCommonDir } from '../git/locate.ts';
+import { isAlive } from '../process/alive.ts';
+import { sandboxProven } from '../process/proven.ts';
+import { planId, type Sessions } from '../session/store.ts';
+import { permit } from './permission.ts';
+import { adviceFor, describeSize, sizeOf } from './size.ts';
+import * as words from './words.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+type Json = Readonly<Record<string, unknown>>;
+
+/** What Claude Code sends on stdin, as far as we read it. Every field may be missing or of another type. */
+export interface HookInput extends Json {
+  readonly hook_event_name?: string;
+  readonly session_id?: string;
+  readonly cwd?: string;
+  readonly permission_mode?: string;
+  readonly tool_name?: string;
+  readonly tool_input?: Json;
+  readonly tool_response?: Json;
+  readonly agent_id?: string;
+  readonly source?: string;
+  readonly prompt?: string;
+}
+
+/** `output` goes to Claude Code as JSON; `why` goes to the log. */
+export interface Decision {
+  readonly output?: Json;
+  readonly why: string;
+}
+
+interface Pending {
+  readonly plan: string;
+  readonly file?: string;
+  readonly at: number;
+}
+
+const MINUTES = 60_000;
+const NO_KIMI = 'Kimi is not installed';
+const nothing = (why: string): Decision => ({ why });
+
+/** One decision for one event. Throws nothing that the caller does not turn into "no decision". */
+export function decide(input: HookInput, context: { env: Env; now: () => Date; sessions: Sessions }): Decision {
+  const hook = new Hook(input, context.env, context.now, context.sessions);
+  const tool = input.tool_name;
+  switch (input.hook_event_name) {
+    case 'PreToolUse':
+      return tool === 'ExitPlanMode' ? hook.planShown() : tool === 'Bash' ? hook.command() : nothing('not ours');
+    case 'PostToolUse':
+      return tool === 'ExitPlanMode'
+        ? hook.planApproved()
+        : tool === 'AskUserQuestion'
+          ? hook.answered()
+          : nothing('not ours');
+    case 'SessionStart':
+      return hook.sessionStarted();
+    case 'UserPromptSubmit':
+      return hook.prompted();
+    default:
+      return nothing('an event that is not ours');
+  }
+}
+
+class Hook {
+  readonly #session: string;
+  readonly #cwd: string;
+
+  constructor(
+    readonly input: HookInput,
+    readonly env: Env,
+    readonly now: () => Date,
+    readonly sessions: Sessions,
+  ) {
+    this.#session = text(input.session_id) ?? 'unknown';
+    this.#cwd = text(input.cwd) ?? '/';
+  }
+
+  /** The plan dialog is about to open: a banner in it, and a record for "clear context", which skips PostToolUse. */
+  planShown(): Decision {
+    const plan = text(this.input.tool_input?.plan) ?? '';
+    const why = this.#silent(plan);
+    if (why !== undefined) return nothing(why);
+    const file = text(this.input.tool_input?.planFilePath);
+    const id = this.sessions.keepPlan(plan);
+    this.sessions.note<Pending>('pending', this.#place(), {
+      plan: id,
+      ...(file === undefined ? {} : { file }),
+      at: this.now().getTime(),
+    });
+    if (this.env.KIMI_DISPATCH_BANNER === 'off') return nothing('the banner is switched off');
+    const reason = words.banner(describeSize(sizeOf(plan)));
+    // `ask` shows its reason in the dialog only beside updatedInput (2.1.330); the plan itself is never altered.
+    return {
+      output: {
+        hookSpecificOutput: {
+          hookEventName: 'PreToolUse',
+          permissionDecision: 'ask',
+          permissionDecisionReason: reason,
+          updatedInput: this.input.tool_input,
+        },
+      },
+      why: 'the plan dialog opens: banner',
+    };
+  }
+
+  planApproved(): Decision {
+    const plan = text(this.input.tool_response?.plan) ?? text(this.input.tool_input?.plan) ?? '';
+    this.sessions.forget('pending', this.#place());
+    return this.#offer(plan, (said) => said, 'PostToolUse');
+  }
+
+  sessionStarted(): Decision {
+    if (this.input.source === 'clear') {
+      const pending = this.sessions.noted<Pending>('pending', this.#place());
+      this.sessions.forget('pending', this.#place());
+      if (pending === undefined || this.now().getTime() - pending.at > 30 * MINUTES)
+        return nothing('no plan is waiting');
+      const plan = readText(pending.file) ?? this.sessions.plan(pending.plan) ?? '';
+      return this.#offer(plan, words.offerAfterClear, 'SessionStart');
+    }
+    return this.#tidings('SessionStart');
+  }
+
+  /** The user's choice: only a clear Kimi starts anything; no answer is no choice. */
+  answered(): Decision {
+    const answers = this.input.tool_response?.answers;
+    const all = typeof answers === 'object' && answers !== null ? (answers as Json) : {};
+    const ours = Object.entries(all).find(([question]) => question.trim() === words.QUESTION);
+    if (ours === undefined) return nothing('another question, or no answer');
+    const plan = this.sessions.noted<{ plan: string }>('question', this.#place())?.plan;
+    if (plan === undefined) return nothing('no plan of this folder is in question');
+    const answer = text(ours[1]) ?? '';
+    if (!/^\W*(?:delegate to )?kimi\b/i.test(answer)) return nothing('the answer is not Kimi');
+    this.sessions.forget('question', this.#place());
+    return inject('PostToolUse', words.chosen(plan), `the user chose Kimi for plan ${plan}`);
+  }
+
+  command(): Decision {
+    const command = text(this.input.tool_input?.command) ?? '';
+    const verdict = permit(command, text(this.input.permission_mode), sandboxProven(this.env));
+    if (verdict === undefined) return nothing('no decision on this command');
+    const verb = command.trim().split(/\s+/)[1] ?? '';
+    const reason =
+      verdict === 'ask' ? words.asks(verb) : 'kimi-dispatch: looks, or works in its own worktree and sandbox';
+    return {
+      output: {
+        hookSpecificOutput: {
+          hookEventName: 'PreToolUse',
+          permissionDecision: verdict,
+          permissionDecisionReason: reason,
+        },
+      },
+      why: `${verdict} ${verb}`,
+    };
+  }
+
+  prompted(): Decision {
+    const woken = (text(this.input.prompt) ?? '').startsWith('<task-notification>');
+    // The user said something else after the dialog: the plan is no longer on its way to "clear context".
+    if (!woken) this.sessions.forget('pending', this.#place());
+    return this.#tidings('UserPromptSubmit', woken);
+  }
+
+  /** Runs of this session that ended and were not told yet, from result.json and never from an exit code. */
+  #tidings(event: string, woken = false): Decision {
+    if (this.input.agent_id !== undefined) return nothing('inside a subagent');
+    const said: string[] = [];
+    for (const { run, folder, pid } of this.sessions.runsOf(this.#session)) {
+      const outcome = outcomeOf(folder);
+      if (outcome !== undefined && !reviewed(folder)) {
+        if (
+          said.length === 0 &&
+          this.sessions.once('told', `${run} ended ${event === 'SessionStart' ? this.#session : outcome}`)
+        )
+          said.push(words.ended(run, outcome));
+      } else if (outcome === undefined && existsSync(folder)) {
+        if (!isAlive(pid)) {
+          if (this.sessions.once('told', `${run} lost`)) said.push(words.lost(run));
+        } else if (woken && (text(this.input.prompt) ?? '').includes('kimi-dispatch'))
+          said.push(words.stillRunning(run));
+      }
+    }
+    if (said[0] === undefined) return nothing('nothing new about the runs of this session');
+    return inject(event, said[0], said[0].slice(0, 80));
+  }
+
+  #offer(plan: string, wrap: (said: string) => string, event: string): Decision {
+    const why = this.#silent(plan);
+    if (why === NO_KIMI && this.sessions.once('hint', 'no kimi'))
+      return { output: { systemMessage: words.noKimi }, why };
+    if (why !== undefined) return nothing(why);
+    const id = this.sessions.keepPlan(plan);
+    if (!this.sessions.once('asked', `${this.#place()} ${id}`, this.#session))
+      return nothing('asked about this plan before');
+    this.sessions.note('question', this.#place(), { plan: id });
+    const size = sizeOf(plan);
+    const said = wrap(words.offer(id, describeSize(size), adviceFor(size)));
+    return inject(event, said, `offered plan ${id} (${describeSize(size)})`);
+  }
+
+  /** Why there is no question about this plan; undefined when there is one. */
+  #silent(plan: string): string | undefined {
+    if (this.input.agent_id !== undefined) return 'inside a subagent';
+    if (this.env.KIMI_DISPATCH === 'off') return 'switched off by KIMI_DISPATCH=off';
+    if ((this.env.CLAUDE_CODE_ENTRYPOINT ?? 'cli').startsWith('sdk')) return 'nobody is there to answer';
+    if (plan.trim() === '') return 'the plan is empty';
+    const common = locateCommonDir(this.#cwd);
+    if (common === undefined) return 'not a git repository';
+    if (existsSync(join(common, 'kimi-dispatch', 'off'))) return 'switched off in this repository';
+    const size = sizeOf(plan);
+    if (adviceFor(size) === 'claude') return `a small plan: ${describeSize(size)}`;
+    if (locateKimi(this.env) !== undefined) return undefined;
+    return NO_KIMI;
+  }
+
+  #place(): string {
+    const common = locateCommonDir(this.#cwd);
+    return common ?? (existsSync(this.#cwd) ? realpathSync(this.#cwd) : this.#cwd);
+  }
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+function readText(file: string | undefined): string | undefined {
+  try {
+    return file === undefined ? undefined : readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+const inject = (event: string, said: string, why: string): Decision => ({
+  output: { hookSpecificOutput: { hookEventName: event, additionalContext: said } },
+  why,
+});
+
+function outcomeOf(folder: string): string | undefined {
+  const text_ = readText(join(folder, 'result.json'));
+  const found = text_ === undefined ? undefined : /"outcome":\s*"([a-z-]{1,40})"/.exec(text_)?.[1];
+  return found;
+}
+
+const reviewed = (folder: string): boolean =>
+  /"type":"(?:merged|discarded)"/.test(readText(join(folder, 'events.ndjson'))?.slice(-4000) ?? '');
+
+/** For the log: which plan an event was about. */
+export const planOf = (input: HookInput): string | undefined => {
+  const plan = text(input.tool_response?.plan) ?? text(input.tool_input?.plan);
+  return plan === undefined ? undefined : planId(plan);
+};

@@ -1,0 +1,42 @@
+import type { Advice } from './size.ts';
+
+/** Everything that the hooks say to a model or a person. Facts, in few words: at most 200 tokens each. */
+export const QUESTION = 'Who implements this plan?';
+
+export const banner = (size: string): string =>
+  `This plan touches ${size}. After you approve it Claude asks once who implements it: Claude or Kimi. To skip the question, approve with feedback and type "kimi" or "claude".`;
+
+export function offer(plan: string, size: string, advice: Advice): string {
+  const kimi = '"Kimi" (own worktree, tests run by kimi-dispatch, Claude reviews the diff)';
+  const claude = '"Claude" (implements it here)';
+  const order = advice === 'kimi' ? `${kimi} first, then ${claude}` : `${claude} first, then ${kimi}`;
+  return [
+    `kimi-dispatch: the approved plan touches ${size}. Before the first edit the user chooses who implements it.`,
+    `If their words with the approval name Kimi or Claude, that is the choice. Otherwise ask once with AskUserQuestion: question "${QUESTION}", header "Implementer", options ${order}.`,
+    `Kimi: ${start(plan)} Claude: implement as usual.`,
+  ].join(' ');
+}
+
+/** After "clear context" the same words, tied to the plan that this session begins with. */
+export const offerAfterClear = (text: string): string =>
+  `If this session begins with "Implement the following plan": ${text}`;
+
+const start = (plan: string): string =>
+  `run exactly \`kimi-dispatch run plan:${plan}\` with Bash, run_in_background true; say that it runs; end the turn. You are woken when it ends.`;
+
+export const chosen = (plan: string): string => `kimi-dispatch: the user chose Kimi. Now ${start(plan)}`;
+
+export const ended = (run: string, outcome: string): string =>
+  `kimi-dispatch: run ${run} ended: ${outcome}. \`kimi-dispatch show ${run}\` prints the result (40 lines at most); \`kimi-dispatch diff ${run} [path]\` the change. Review it against the plan, then propose one: \`kimi-dispatch merge ${run}\`, sending it back, or \`kimi-dispatch discard ${run}\`. Merging needs the user's own yes; this notice is none.`;
+
+export const stillRunning = (run: string): string =>
+  `kimi-dispatch: run ${run} goes on; only its waiter ended. To be woken at its end: \`kimi-dispatch wait ${run}\` with Bash, run_in_background true.`;
+
+export const lost = (run: string): string =>
+  `kimi-dispatch: the dispatcher of run ${run} died. \`kimi-dispatch recover\` saves its work; then \`kimi-dispatch show ${run}\`.`;
+
+export const noKimi =
+  'kimi-dispatch: plans of this size could go to Kimi, but no `kimi` is on PATH (kimi-dispatch doctor tells more). Said once.';
+
+export const asks = (command: string): string =>
+  `kimi-dispatch ${command} changes what you keep; kimi-dispatch leaves this decision to you.`;

@@ -1,0 +1,165 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { refusalOf } from '../errors.ts';
+import { findKimi } from '../flavour/find.ts';
+import { planHome } from '../flavour/home.ts';
+import { ask } from '../process/ask.ts';
+import { loadProfile } from '../profile/profile.ts';
+import { Sessions } from '../session/store.ts';
+import { readManifest } from './changes.ts';
+import { installedPlugin } from './install.ts';
+import { installPlaces, programIn } from './places.ts';
+import { versionIn } from './runtime.ts';
+
+export type Verdict = 'ok' | 'warn' | 'broken';
+export interface Row {
+  readonly check: string;
+  readonly verdict: Verdict;
+  readonly found: string;
+  readonly remedy?: string;
+}
+
+export interface DoctorCall {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly root: string;
+  readonly now: () => Date;
+  readonly live: boolean;
+}
+
+const row = (check: string, verdict: Verdict, found: string, remedy?: string): Row =>
+  remedy === undefined || verdict === 'ok' ? { check, verdict, found } : { check, verdict, found, remedy };
+
+/** Every part that kimi-dispatch needs, looked at without changing anything. */
+export async function examine(call: DoctorCall): Promise<Row[]> {
+  const env = Object.fromEntries(
+    Object.entries(call.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+  const [git, claude, kimi] = await Promise.all([gitRow(env), claudeRow(env), kimiRows(call, env)]);
+  return [
+    row('Node', 'ok', process.versions.node),
+    git,
+    ...kimi,
+    profileRow(call),
+    claude,
+    ...installRows(call),
+    hookRow(call),
+  ];
+}
+
+async function gitRow(env: Record<string, string>): Promise<Row> {
+  const said = await ask('git', ['--version'], env);
+  const version = /(\d+)\.(\d+)[.\d]*/.exec(said.stdout);
+  if (version === null) return row('git', 'broken', 'does not start', 'Install git 2.38 or newer.');
+  const old = Number(version[1]) < 2 || (Number(version[1]) === 2 && Number(version[2]) < 38);
+  return row('git', old ? 'broken' : 'ok', version[0], 'Install git 2.38 or newer.');
+}
+
+async function claudeRow(env: Record<string, string>): Promise<Row> {
+  const said = await ask('claude', ['--version'], env);
+  const version = /(\d+\.\d+\.\d+)/.exec(said.stdout)?.[1];
+  if (version === undefined)
+    return row('Claude Code', 'warn', 'no `claude` on PATH', 'Install Claude Code; run, merge and CI work without it.');
+  const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number);
+  const old = major < 2 || (major === 2 && minor < 1) || (major === 2 && minor === 1 && patch < 197);
+  return row(
+    'Claude Code',
+    old ? 'warn' : 'ok',
+    version,
+    'Tried with 2.1.197 and 2.1.330; update with `claude update`.',
+  );
+}
+
+async function kimiRows(call: DoctorCall, env: Record<string, string>): Promise<Row[]> {
+  const cache = join(call.env.XDG_CACHE_HOME ?? join(call.env.HOME ?? '/', '.cache'), 'kimi-dispatch', 'kimi.json');
+  try {
+    const kimi = await findKimi(call.env, cache);
+    const rows = [row('Kimi', 'ok', `${kimi.flavour} ${kimi.version}`), loginRow(call)];
+    return call.live ? [...rows, await liveRow(kimi.file, env)] : rows;
+  } catch (error) {
+    const refusal = refusalOf(error);
+    return [row('Kimi', 'broken', refusal?.message ?? String(error), refusal?.fix)];
+  }
+}
+
+function loginRow(call: DoctorCall): Row {
+  try {
+    planHome(call.env, { steps: 1, attempts: 1 });
+    return row('Kimi login', 'ok', 'a model and its credentials are configured');
+  } catch (error) {
+    const refusal = refusalOf(error);
+    return row('Kimi login', 'broken', refusal?.message ?? String(error), refusal?.fix);
+  }
+}
+
+/** What the flavour assumes of the program, asked of the program itself. */
+async function liveRow(file: string, env: Record<string, string>): Promise<Row> {
+  const [help, doctor] = await Promise.all([ask(file, ['--help'], env), ask(file, ['doctor', '--help'], env)]);
+  const missing = ['--prompt', '--output-format', 'stream-json', '--session', '--model'].filter(
+    (word) => !help.stdout.includes(word),
+  );
+  if (!doctor.stdout.includes('config')) missing.push('doctor config');
+  return missing.length === 0
+    ? row('Kimi flags', 'ok', 'every flag that is used is there')
+    : row('Kimi flags', 'broken', `not in its help: ${missing.join(', ')}`, 'npm install -g @moonshot-ai/kimi-code@2');
+}
+
+function profileRow(call: DoctorCall): Row {
+  try {
+    const config = call.env.XDG_CONFIG_HOME ?? join(call.env.HOME ?? '/', '.config');
+    const { steps, wallSeconds } = loadProfile('default', config);
+    return row('Profile', 'ok', `default: ${steps} steps, ${wallSeconds} s`);
+  } catch (error) {
+    const refusal = refusalOf(error);
+    return row('Profile', 'broken', refusal?.message ?? String(error), refusal?.fix);
+  }
+}
+
+function installRows(call: DoctorCall): Row[] {
+  const places = installPlaces(call.env, undefined);
+  const plugin = installedPlugin(places.claude);
+  try {
+    const manifest = readManifest(places.claude);
+    if (manifest === undefined && plugin === undefined)
+      return [row('Installed', 'warn', `nothing in ${places.claude}`, 'npx kimi-dispatch install')];
+    const twice = manifest?.as === 'files' && plugin !== undefined;
+    const rows = [
+      row(
+        'Installed',
+        twice ? 'broken' : 'ok',
+        twice ? `as files and as ${plugin}: the hooks would ask twice` : `as ${manifest?.as ?? `plugin ${plugin}`}`,
+        `claude plugin uninstall ${plugin}`,
+      ),
+    ];
+    return manifest === undefined ? rows : [...rows, runtimeRow(manifest.program, places.runtime)];
+  } catch (error) {
+    const refusal = refusalOf(error);
+    return [row('Installed', 'broken', refusal?.message ?? String(error), refusal?.fix)];
+  }
+}
+
+function runtimeRow(installed: string, runtime: string): Row {
+  const there = versionIn(programIn(runtime));
+  if (there === undefined) return row('Runtime', 'broken', `gone from ${runtime}`, 'npx kimi-dispatch install');
+  return row('Runtime', there === installed ? 'ok' : 'warn', there, 'npx kimi-dispatch@latest upgrade');
+}
+
+function hookRow(call: DoctorCall): Row {
+  const { claude } = installPlaces(call.env, undefined);
+  if (switchedOff(join(claude, 'settings.json')))
+    return row('Hooks', 'warn', 'disableAllHooks is set: only the rule explains the flow', 'Remove disableAllHooks.');
+  const last = new Sessions(call.env, call.now).decisions().at(-1);
+  return last === undefined
+    ? row('Hooks', 'warn', 'have not spoken yet', 'Restart Claude Code and approve a plan.')
+    : row('Hooks', 'ok', `last heard ${String(last.t).slice(0, 16)}`);
+}
+
+function switchedOff(file: string): boolean {
+  try {
+    return (
+      existsSync(file) &&
+      (JSON.parse(readFileSync(file, 'utf8')) as { disableAllHooks?: boolean }).disableAllHooks === true
+    );
+  } catch {
+    return false;
+  }
+}

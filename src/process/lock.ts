@@ -1,0 +1,84 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { refuse } from '../errors.ts';
+import { type Owner, ownerHere, ownerLives } from './alive.ts';
+
+export interface LockCall {
+  readonly file: string;
+  /** What is locked, for the refusal. */
+  readonly what: string;
+  readonly waitMs: number;
+}
+
+/** Runs `work` while this process owns the lock. A lock whose owner died is taken over; a living owner is waited for. */
+export async function withLock<T>(call: LockCall, work: () => Promise<T>): Promise<T> {
+  const until = performance.now() + call.waitMs;
+  mkdirSync(dirname(call.file), { recursive: true, mode: 0o700 });
+  while (!take(call.file)) {
+    if (performance.now() >= until)
+      throw refuse(
+        'wrong-state',
+        `${call.what} is locked by process ${readOwner(call.file)?.pid ?? '?'}.`,
+        'Wait for it to end, then try again.',
+      );
+    await new Promise((done) => setTimeout(done, 25));
+  }
+  try {
+    return await work();
+  } finally {
+    release(call.file);
+  }
+}
+
+function take(file: string): boolean {
+  try {
+    writeFileSync(file, JSON.stringify(ownerHere()), { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const owner = readOwner(file);
+  // A lock without an owner is one that is being written, or one whose writer died in that moment.
+  const dead = owner === undefined ? age(file) > 5000 : !ownerLives(owner);
+  if (dead) takeOver(file, owner);
+  return false;
+}
+
+/** Only one process at a time removes a dead lock, and only if it is still the one that was seen. */
+function takeOver(file: string, seen: Owner | undefined): void {
+  const guard = `${file}.takeover`;
+  try {
+    writeFileSync(guard, '', { flag: 'wx' });
+  } catch {
+    if (age(guard) > 5000) rmSync(guard, { force: true });
+    return;
+  }
+  try {
+    const now = readOwner(file);
+    if (now?.pid === seen?.pid && now?.start === seen?.start) rmSync(file, { force: true });
+  } finally {
+    rmSync(guard, { force: true });
+  }
+}
+
+function release(file: string): void {
+  const owner = readOwner(file);
+  if (owner?.pid !== process.pid) return;
+  const gone = `${file}.${process.pid}.released`;
+  renameSync(file, gone);
+  rmSync(gone, { force: true });
+}
+
+function readOwner(file: string): Owner | undefined {
+  try {
+    const owner = JSON.parse(readFileSync(file, 'utf8')) as Owner;
+    return typeof owner.pid === 'number' ? owner : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const age = (file: string): number => {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat === undefined ? 0 : Date.now() - stat.mtimeMs;
+};
