@@ -1,0 +1,181 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
+import { Claude, hasTmux } from '../helpers/claude.ts';
+import { startMessages } from '../helpers/messages-server.mjs';
+import { obedient } from '../helpers/obedient.ts';
+import { Lab } from '../helpers/repo.ts';
+
+type Model = Awaited<ReturnType<typeof startModel>>;
+type Messages = Awaited<ReturnType<typeof startMessages>>;
+
+/** The real Kimi's scripted model: writes the three files of the plan, then reports. */
+const KIMI = ({ turn }: { turn: number }) =>
+  turn === 0
+    ? {
+        calls: [
+          { name: 'Write', arguments: { path: 'greet.txt', content: 'hello please\n' } },
+          { name: 'Write', arguments: { path: 'src/greet.sh', content: 'cat greet.txt\n' } },
+          { name: 'Write', arguments: { path: 'docs/greet.md', content: '# Greeting\n' } },
+        ],
+      }
+    : { text: 'Done.' };
+
+const OFFER = 'Before the first edit the user chooses';
+/** How often a text stands in the last request, which holds the whole conversation. */
+const times = (messages: Messages, text: string): number =>
+  JSON.stringify(messages.requests.at(-1) ?? '').split(text).length - 1;
+
+describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
+  let kimi: Model;
+  let messages: Messages;
+  let lab: Lab;
+  let claude: Claude;
+
+  beforeEach(async () => {
+    kimi = await startModel(KIMI);
+    lab = new Lab({ 'greet.txt': 'hello\n' }, { kimi: 'real', config: kimiConfig(kimi.url) });
+    claude = new Claude(lab);
+  });
+  afterEach(async () => {
+    claude.stop();
+    await messages?.close();
+    await kimi.close();
+    lab.remove();
+  });
+
+  const install = async (...more: string[]): Promise<void> => {
+    claude.prepare();
+    const ended = await lab.run(['install', ...more], { env: { PATH: claude.environment('').at(0)?.slice(5) ?? '' } });
+    expect(ended.stderr + ended.stdout).toContain('is installed');
+  };
+  const toDialog = async (settings: Record<string, unknown> = {}): Promise<void> => {
+    await claude.start({ url: messages.url, settings });
+    await claude.say('please plan');
+    await claude.see(/Would you like to proceed/);
+  };
+
+  it('manual approval: asks once, Kimi runs, the session is woken, the result arrives, merge asks', async () => {
+    messages = await startMessages(obedient());
+    await install();
+    await toDialog();
+    expect(claude.screen()).toContain('After you approve it Claude asks once');
+    await claude.choose('2');
+    await claude.see(/Who implements this plan\?/);
+    await claude.choose('1');
+    const asked = await claude.see(/IT RUNS NOW|requires approval|Do you want to proceed/);
+    if (!asked.includes('IT RUNS NOW')) await claude.choose('Enter');
+    await claude.see(/REVIEWED: shall I merge/, 60_000);
+    expect(times(messages, OFFER)).toBe(1);
+    expect(JSON.stringify(messages.requests.at(-1))).toMatch(/SUCCEEDED \d{6}-\d{4}-\w+/);
+    await claude.say('look at git');
+    await claude.see(/HEARD YOU/);
+    await claude.say('yes please merge');
+    await claude.see(/leaves this decision to you|Do you want to proceed/);
+    await claude.choose('Enter');
+    await claude.see(/ALL MERGED/);
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
+  }, 150_000);
+
+  it('auto mode: the question comes all the same; "Claude" starts nothing', async () => {
+    messages = await startMessages(obedient());
+    await install();
+    await toDialog();
+    await claude.choose('1');
+    await claude.see(/Who implements this plan\?/);
+    await claude.choose('2');
+    await claude.see(/HEARD YOU/);
+    expect(times(messages, OFFER)).toBe(1);
+    expect(JSON.stringify(messages.requests.at(-1))).not.toContain('the user chose Kimi');
+    expect((await lab.run(['status'])).stdout).toContain('No runs');
+  }, 90_000);
+
+  it('"kimi" typed with the approval skips the question', async () => {
+    messages = await startMessages(obedient());
+    await install();
+    await toDialog();
+    await claude.choose('3');
+    claude.write('kimi');
+    await claude.choose('BTab');
+    const asked = await claude.see(/IT RUNS NOW|requires approval|Do you want to proceed/);
+    if (!asked.includes('IT RUNS NOW')) await claude.choose('Enter');
+    await claude.see(/REVIEWED: shall I merge/, 60_000);
+    expect(JSON.stringify(messages.requests.at(-1))).not.toContain('"name":"AskUserQuestion","input"');
+  }, 120_000);
+
+  it('clear context: the new session asks once', async () => {
+    messages = await startMessages(obedient());
+    await install();
+    await toDialog({ showClearContextOnPlanAccept: true });
+    await claude.see(/clear context/);
+    await claude.choose('1');
+    await claude.see(/Who implements this plan\?/);
+    await claude.choose('1');
+    const asked = await claude.see(/IT RUNS NOW|requires approval|Do you want to proceed/);
+    if (!asked.includes('IT RUNS NOW')) await claude.choose('Enter');
+    await claude.see(/REVIEWED: shall I merge/, 60_000);
+    expect(times(messages, OFFER)).toBe(1);
+  }, 120_000);
+
+  it('a plan sent back and rewritten is a new plan; the first was never asked about', async () => {
+    messages = await startMessages(obedient());
+    await install();
+    await toDialog();
+    await claude.choose('3');
+    claude.write('more detail');
+    await claude.choose('Enter');
+    await claude.see(/In more detail/);
+    await claude.see(/Would you like to proceed/);
+    expect(times(messages, OFFER)).toBe(0);
+    await claude.choose('2');
+    await claude.see(/Who implements this plan\?/);
+    expect(times(messages, OFFER)).toBe(1);
+    claude.key('Escape');
+  }, 90_000);
+
+  it('a rejected plan, and a small one, are not asked about', async () => {
+    messages = await startMessages(obedient({ plan: '# Small\n\nChange `greet.txt`, 5 lines.\n' }));
+    await install();
+    await toDialog();
+    expect(claude.screen()).not.toContain('requires confirmation');
+    await claude.choose('Escape');
+    await claude.see(/plan mode on/);
+    expect(times(messages, OFFER)).toBe(0);
+    await claude.say('please plan');
+    await claude.see(/Would you like to proceed/);
+    await claude.choose('2');
+    await claude.see(/NO OFFER/);
+    expect(claude.decisions()).toContain('a small plan');
+  }, 90_000);
+
+  it('with all hooks switched off the rule explains the flow', async () => {
+    messages = await startMessages(obedient({ byRule: true }));
+    await install();
+    await toDialog({ disableAllHooks: true });
+    await claude.choose('2');
+    await claude.see(/Who implements this plan\?/);
+    await claude.choose('2');
+    const asked = await claude.see(/IT RUNS NOW|requires approval|Do you want to proceed/);
+    if (!asked.includes('IT RUNS NOW')) await claude.choose('Enter');
+    await claude.see(/IT RUNS NOW/);
+    expect((await lab.run(['wait', '@last'])).stdout).toContain('SUCCEEDED');
+    expect(claude.decisions()).toBe('');
+  }, 120_000);
+
+  it("as a plugin: the client's own commands install it, it asks once, and it goes again", async () => {
+    messages = await startMessages(obedient());
+    await install('--as', 'plugin');
+    expect(claude.cli(['plugin', 'list']).text).toContain('kimi-dispatch@kimi-dispatch');
+    const twice = await lab.run(['install']);
+    expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('ask twice')]);
+    await toDialog();
+    await claude.choose('2');
+    await claude.see(/Who implements this plan\?/);
+    expect(times(messages, OFFER)).toBe(1);
+    claude.stop();
+    const gone = await lab.run(['uninstall'], { env: { PATH: claude.environment('').at(0)?.slice(5) ?? '' } });
+    expect(gone.code).toBe(0);
+    expect(claude.cli(['plugin', 'list']).text).not.toContain('kimi-dispatch@kimi-dispatch');
+  }, 120_000);
+});

@@ -1,0 +1,131 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Lab, ROOT } from './repo.ts';
+
+export const hasTmux = spawnSync('tmux', ['-V']).status === 0;
+const CLAUDE = process.env.CLAUDE_BIN ?? join(ROOT, 'node_modules', '.bin', 'claude');
+const KEY = 'sk-ant-made-up-key-0123456789abcdefghij';
+
+export interface ClaudeOptions {
+  readonly url: string;
+  readonly mode?: 'plan' | 'manual';
+  readonly settings?: Record<string, unknown>;
+}
+
+/** The real Claude Code in a real terminal (tmux), with an empty environment and a made-up key. */
+export class Claude {
+  readonly #socket = `kd-${randomBytes(4).toString('hex')}`;
+  readonly #lab: Lab;
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+  }
+
+  /** The environment that Claude Code and everything it starts see. */
+  environment(url: string): string[] {
+    const { env, home } = this.#lab;
+    const bin = [join(ROOT, 'node_modules', '.bin'), env.PATH].join(':');
+    return [
+      `PATH=${bin}`,
+      `HOME=${home}`,
+      'TERM=xterm-256color',
+      'LANG=C.UTF-8',
+      `ANTHROPIC_BASE_URL=${url}`,
+      `ANTHROPIC_API_KEY=${KEY}`,
+      'CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1',
+      'DISABLE_AUTOUPDATER=1',
+      ...(env.KIMI_BIN === undefined ? [] : [`KIMI_BIN=${env.KIMI_BIN}`]),
+    ];
+  }
+
+  /** What a user has after the first start: onboarding done, the folder trusted. */
+  prepare(settings: Record<string, unknown> = {}): void {
+    const { home, repo } = this.#lab;
+    mkdirSync(join(home, '.claude'), { recursive: true });
+    const state = {
+      hasCompletedOnboarding: true,
+      theme: 'dark',
+      lastOnboardingVersion: '2.1.330',
+      customApiKeyResponses: { approved: [KEY.slice(-20)], rejected: [] },
+      projects: { [repo]: { hasTrustDialogAccepted: true, hasCompletedProjectOnboarding: true } },
+    };
+    writeFileSync(join(home, '.claude.json'), JSON.stringify(state));
+    if (Object.keys(settings).length > 0)
+      writeFileSync(join(home, '.claude', 'settings.json'), JSON.stringify(settings));
+  }
+
+  async start(options: ClaudeOptions): Promise<void> {
+    this.prepare(options.settings);
+    const command = ['env', '-i', ...this.environment(options.url), CLAUDE, '--permission-mode'];
+    // "manual" is called "default" by older versions; both take the older word.
+    command.push(options.mode === 'manual' ? 'default' : 'plan');
+    this.#tmux('new-session', '-d', '-x', '150', '-y', '50', '-c', this.#lab.repo, ...command);
+    await this.see(/shift\+tab to cycle|manual mode|\? for shortcuts/, 30_000);
+  }
+
+  screen(): string {
+    return this.#tmux('capture-pane', '-p').replace(/\s+$/, '');
+  }
+
+  /** Waits until the screen shows it; the screen is in the failure. */
+  async see(pattern: RegExp, ms = 15_000): Promise<string> {
+    const until = Date.now() + ms;
+    for (;;) {
+      const screen = this.screen();
+      if (pattern.test(screen)) return screen;
+      if (Date.now() > until) throw new Error(`Not seen in ${ms} ms: ${pattern}\n${screen}`);
+      await pause(100);
+    }
+  }
+
+  async say(text: string): Promise<void> {
+    this.#tmux('send-keys', '-l', text);
+    await pause(400);
+    this.key('Enter');
+  }
+
+  /** Presses keys once the dialog takes them: a dialog ignores what comes in its first moments. */
+  async choose(...names: string[]): Promise<void> {
+    await pause(1200);
+    this.key(...names);
+  }
+
+  write(text: string): void {
+    this.#tmux('send-keys', '-l', text);
+  }
+
+  key(...names: string[]): void {
+    this.#tmux('send-keys', ...names);
+  }
+
+  stop(): void {
+    spawnSync('tmux', ['-L', this.#socket, 'kill-server']);
+  }
+
+  #tmux(...args: string[]): string {
+    return execFileSync('tmux', ['-L', this.#socket, '-f', '/dev/null', ...args], { encoding: 'utf8' });
+  }
+
+  /** Runs the client's own command line, `claude plugin ...`. */
+  cli(args: readonly string[], url = 'http://127.0.0.1:9'): { code: number | null; text: string } {
+    const env = Object.fromEntries(this.environment(url).map((item) => splitOnce(item)));
+    const ended = spawnSync(CLAUDE, [...args], { cwd: this.#lab.repo, env, encoding: 'utf8', timeout: 60_000 });
+    return { code: ended.status, text: `${ended.stdout}${ended.stderr}` };
+  }
+
+  decisions(): string {
+    const file = join(this.#lab.home, '.local', 'state', 'kimi-dispatch', 'claude', 'decisions.ndjson');
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
+  }
+}
+
+const splitOnce = (item: string): [string, string] => {
+  const at = item.indexOf('=');
+  return [item.slice(0, at), item.slice(at + 1)];
+};
+
+export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+export const version = (): string => execFileSync(CLAUDE, ['--version'], { encoding: 'utf8' }).split(' ')[0] ?? '';
