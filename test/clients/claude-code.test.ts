@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
-import { Claude, hasTmux } from '../helpers/claude.ts';
+import { Claude, hasTmux, pause } from '../helpers/claude.ts';
 import { startMessages } from '../helpers/messages-server.mjs';
 import { obedient } from '../helpers/obedient.ts';
 import { Lab } from '../helpers/repo.ts';
@@ -94,9 +94,10 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
   it('"kimi" typed with the approval skips the question', async () => {
     messages = await startMessages(obedient());
     await install();
-    await toDialog();
+    // Auto mode's check runs on the vendor's server and cannot be had here.
+    await toDialog({ permissions: { disableAutoMode: 'disable' } });
     await claude.choose('3');
-    claude.write('kimi');
+    await claude.write('kimi');
     await claude.choose('BTab');
     const asked = await claude.see(/IT RUNS NOW|requires approval|Do you want to proceed/);
     if (!asked.includes('IT RUNS NOW')) await claude.choose('Enter');
@@ -107,7 +108,7 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
   it('clear context: the new session asks once', async () => {
     messages = await startMessages(obedient());
     await install();
-    await toDialog({ showClearContextOnPlanAccept: true });
+    await toDialog({ showClearContextOnPlanAccept: true, permissions: { disableAutoMode: 'disable' } });
     await claude.see(/clear context/);
     await claude.choose('1');
     await claude.see(/Who implements this plan\?/);
@@ -123,7 +124,7 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
     await install();
     await toDialog();
     await claude.choose('3');
-    claude.write('more detail');
+    await claude.write('more detail');
     await claude.choose('Enter');
     await claude.see(/In more detail/);
     await claude.see(/Would you like to proceed/);
@@ -159,6 +160,7 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
     const asked = await claude.see(/IT RUNS NOW|requires approval|Do you want to proceed/);
     if (!asked.includes('IT RUNS NOW')) await claude.choose('Enter');
     await claude.see(/IT RUNS NOW/);
+    while ((await lab.run(['status'])).stdout.includes('No runs')) await pause(200);
     expect((await lab.run(['wait', '@last'])).stdout).toContain('SUCCEEDED');
     expect(claude.decisions()).toBe('');
   }, 120_000);

@@ -92,7 +92,9 @@ export class Claude {
     this.key(...names);
   }
 
-  write(text: string): void {
+  /** Types into the field that has the focus by now. */
+  async write(text: string): Promise<void> {
+    await pause(800);
     this.#tmux('send-keys', '-l', text);
   }
 

@@ -60,7 +60,7 @@ const feedback = (last: string): string =>
     .join('\n');
 
 function ask(last: string): Reply {
-  const first = /options \\"(\w+)\\"/.exec(last)?.[1] ?? 'Claude';
+  const first = /options \\"(\w+)\\" \(/.exec(last)?.[1] ?? 'Claude';
   const second = first === 'Kimi' ? 'Claude' : 'Kimi';
   const option = (label: string): Record<string, string> => ({ label, description: `${label} implements it` });
   const question = {
