@@ -6,23 +6,22 @@ export interface PlanSize {
   readonly independent: number;
 }
 
-const PATH =
-  /(?:^|[\s`"'(*[])((?:[\w@.-]+\/)*[\w@-][\w@.-]*\.[A-Za-z][A-Za-z0-9]{0,7})(?=$|[\s`"'),:;*\]]|\.(?:\s|$))/gm;
-const NAMED_FILES = /(?:^|[\s`/])(Makefile|Dockerfile|Gemfile|Rakefile|Justfile)(?=$|[\s`,:;])/gm;
-const NOT_FILES =
-  /^(?:e\.g|i\.e|etc\.?|v?\d[\d.]*\w*|Node\.js|node\.js|Vue\.js|Next\.js|[\w-]+\.(?:com|org|net|io|dev))$/i;
-const LINES =
-  /(?:~|≈|about |around |roughly |approximately )?(\d{1,5})(?:\s*[-–]\s*(\d{1,5}))?\s+(?:new |changed )?(?:lines|LOC|loc|行)/g;
+/** What stands around a path in prose and Markdown; none of it is part of one. */
+const EDGES = /[\s`"'()*[\]<>|,;:、。，]+/;
+const FILE =
+  /^(?:[\w@.+-]+\/)*(?:[\w@+-][\w@.+-]*\.[A-Za-z][A-Za-z0-9]{0,7}|Makefile|Dockerfile|Gemfile|Rakefile|Justfile)$/;
+const NOT_FILES = /^(?:e\.g|i\.e|etc|v?\d[\d.]*\w*|[\w-]+\.(?:com|org|net|io|dev)|(?:node|vue|next|express)\.js)$/i;
+const LONGEST = 300;
+const LINES = /(?<![\d-])(\d{1,5})(?: ?[-–] ?(\d{1,5}))? ?(?:new |changed )?(?:lines\b|LOC\b|loc\b|行)/g;
 
 /** Counts the distinct files, the stated lines and the tasks marked independent. Linear in the plan's length. */
 export function sizeOf(plan: string): PlanSize {
   const text = plan.slice(0, 400_000);
   const files = new Set<string>();
-  for (const pattern of [PATH, NAMED_FILES])
-    for (const match of text.matchAll(pattern)) {
-      const name = (match[1] ?? '').replace(/^\.\//, '');
-      if (!NOT_FILES.test(name)) files.add(name);
-    }
+  for (const word of text.split(EDGES)) {
+    const name = word.replace(/^\.\//, '').replace(/\.$/, '');
+    if (name.length > 0 && name.length <= LONGEST && FILE.test(name) && !NOT_FILES.test(name)) files.add(name);
+  }
   // `src/a.ts` and a later bare `a.ts` are one file.
   const whole = [...files].filter((name) => name.includes('/')).map((name) => name.slice(name.lastIndexOf('/') + 1));
   const bare = [...files].filter((name) => !name.includes('/') && whole.includes(name)).length;

@@ -1,0 +1,313 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { decide, type HookInput } from '../../src/hook/decide.ts';
+import { permit, plainWords } from '../../src/hook/permission.ts';
+import { adviceFor, sizeOf } from '../../src/hook/size.ts';
+import * as words from '../../src/hook/words.ts';
+import { bootId, probeFile } from '../../src/process/proven.ts';
+import { Sessions } from '../../src/session/store.ts';
+
+const BIG = 'About 120 lines. Change `src/a.ts`, `src/b.ts` and `src/c.ts`.';
+const tokens = (text: string): number => Math.ceil(text.length / 4);
+const ROOT = join(import.meta.dirname, '..', '..');
+
+describe('the size of a plan (rule A5)', () => {
+  it.each([
+    ['Change `src/a.ts` and `src/b.ts`, about 40 lines.', 'claude'],
+    ['Fix the typo in README.md', 'claude'],
+    ['Change `src/a.ts`, 80 lines.', 'either'],
+    ['Change `src/a.ts`, `src/b.ts` and `src/c.ts`.', 'either'],
+    [BIG, 'kimi'],
+    ['変更: `src/a.ts` と `src/b.ts` と `lib/c.py`。約150行', 'kimi'],
+    ['', 'claude'],
+  ])('%s → %s', (plan, advice) => expect(adviceFor(sizeOf(plan))).toBe(advice));
+
+  it('counts a path once, and no versions, hosts or abbreviations', () => {
+    const plan = 'In `src/a.ts` (see a.ts), e.g. v1.2.3 on example.com with Node.js; then ./src/a.ts again.';
+    expect(sizeOf(plan).files).toBe(1);
+  });
+
+  it('takes a 200 KB plan and a hostile one in linear time', () => {
+    for (const unit of ['word ', 'a/', '.a', '`', '1 ', 'a.b-', '~1-2 ']) {
+      const started = performance.now();
+      sizeOf(unit.repeat(Math.ceil(200_000 / unit.length)));
+      expect(performance.now() - started).toBeLessThan(2000);
+    }
+  });
+});
+
+describe('permission of commands (ruling 2)', () => {
+  it.each([
+    ['kimi-dispatch show 260101-0101-abcde', 'allow'],
+    ['kimi-dispatch diff @last "src/a b.ts"', 'allow'],
+    ['kimi-dispatch spec plan:0123456789ab', 'allow'],
+    ['kimi-dispatch merge @last', 'ask'],
+    ['kimi-dispatch discard @last', 'ask'],
+    ['kimi-dispatch install', 'ask'],
+    ['kimi-dispatch run spec.md --sandbox off', 'ask'],
+    ['kimi-dispatch run spec.md --sandbox=off', 'ask'],
+    ['kimi-dispatch merge @last --force', 'ask'],
+    ['kimi-dispatch spec plan.md -o /etc/passwd', undefined],
+    ['kimi-dispatch show a; rm -rf /', undefined],
+    ['kimi-dispatch show a && id', undefined],
+    ['kimi-dispatch show a | sh', undefined],
+    ['kimi-dispatch show $(id)', undefined],
+    ['kimi-dispatch show `id`', undefined],
+    ['kimi-dispatch show "$HOME"', undefined],
+    ['kimi-dispatch show a > /tmp/x', undefined],
+    ['kimi-dispatch show a\nid', undefined],
+    ['kimi-dispatch show a &', undefined],
+    ['kimi-dispatch show ~/x', undefined],
+    ['kimi-dispatch show *', undefined],
+    ['kimi-dispatch show {a,b}', undefined],
+    ['X=1 kimi-dispatch show a', undefined],
+    ['kimi-dispatchx show a', undefined],
+    ['./kimi-dispatch show a', undefined],
+    ['kimi-dispatch', undefined],
+    ['kimi-dispatch frobnicate', undefined],
+    ['kimi-dispatch run spec.md', undefined],
+  ])('%s → %s', (command, verdict) => expect(permit(command, 'default', false)).toBe(verdict));
+
+  it('allows a run only with a proven sandbox, and nothing in plan mode', () => {
+    expect(permit('kimi-dispatch run plan:0123456789ab', 'auto', true)).toBe('allow');
+    expect(permit('kimi-dispatch run plan:0123456789ab', 'plan', true)).toBeUndefined();
+    expect(permit('kimi-dispatch show a', 'plan', true)).toBeUndefined();
+    expect(permit('kimi-dispatch merge a', 'plan', true)).toBe('ask');
+  });
+
+  it('splits into plain words or not at all', () => {
+    expect(plainWords(`kimi-dispatch diff x 'a $b'`)).toEqual(['kimi-dispatch', 'diff', 'x', 'a $b']);
+    expect(plainWords('kimi-dispatch "open')).toBeUndefined();
+  });
+});
+
+describe('decisions', () => {
+  let folder: string;
+  let env: Record<string, string>;
+  let sessions: Sessions;
+  let clock = Date.parse('2026-01-01T00:00:00Z');
+  const now = (): Date => new Date(clock);
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'kd-hook-'));
+    mkdirSync(join(folder, 'repo'));
+    execFileSync('git', ['init', '-q'], { cwd: join(folder, 'repo') });
+    writeFileSync(join(folder, 'kimi'), '#!/bin/sh\n', { mode: 0o755 });
+    env = { HOME: folder, PATH: folder, CLAUDE_CODE_ENTRYPOINT: 'cli' };
+    sessions = new Sessions(env, now);
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const say = (input: HookInput) =>
+    decide({ session_id: 's1', cwd: join(folder, 'repo'), ...input }, { env, now, sessions });
+  const context = (input: HookInput): string => {
+    const output = say(input).output as { hookSpecificOutput?: { additionalContext?: string } } | undefined;
+    return output?.hookSpecificOutput?.additionalContext ?? '';
+  };
+  const shown = (plan: string, more: HookInput = {}) =>
+    say({
+      hook_event_name: 'PreToolUse',
+      tool_name: 'ExitPlanMode',
+      tool_input: { plan, planFilePath: '/p.md' },
+      ...more,
+    });
+  const approved = (plan: string, more: HookInput = {}): string =>
+    context({
+      hook_event_name: 'PostToolUse',
+      tool_name: 'ExitPlanMode',
+      tool_input: {},
+      tool_response: { plan, filePath: '/p.md' },
+      ...more,
+    });
+  const answered = (answers: unknown): string =>
+    context({ hook_event_name: 'PostToolUse', tool_name: 'AskUserQuestion', tool_response: { answers } as never });
+
+  it('offers once per plan, also after "clear context"; a changed plan is a new plan', () => {
+    expect(approved(BIG)).toContain('"Kimi" (own worktree');
+    expect(approved(BIG)).toBe('');
+    expect(approved(`${BIG} More.`)).toContain('ask once');
+    shown(`${BIG} Third.`);
+    const cleared = { hook_event_name: 'SessionStart', source: 'clear', session_id: 's2' };
+    expect(context(cleared)).toContain('Implement the following plan');
+    expect(context(cleared)).toBe('');
+    expect(approved(`${BIG} Third.`)).toBe('');
+  });
+
+  it('a session that starts clear long after, or after other words of the user, is not asked', () => {
+    shown(BIG);
+    clock += 31 * 60_000;
+    expect(context({ hook_event_name: 'SessionStart', source: 'clear' })).toBe('');
+    shown(`${BIG} x`);
+    say({ hook_event_name: 'UserPromptSubmit', prompt: 'something else' });
+    expect(context({ hook_event_name: 'SessionStart', source: 'clear' })).toBe('');
+  });
+
+  it('shows the banner with the input unchanged, and none when it is switched off', () => {
+    const input = { plan: BIG, planFilePath: '/p.md' };
+    const output = shown(BIG).output?.hookSpecificOutput as Record<string, unknown>;
+    expect(output.permissionDecision).toBe('ask');
+    expect(output.updatedInput).toEqual(input);
+    env.KIMI_DISPATCH_BANNER = 'off';
+    expect(shown(BIG).output).toBeUndefined();
+  });
+
+  it('is silent where nobody opted in or can answer', () => {
+    expect(approved(BIG, { agent_id: 'sub' })).toBe('');
+    expect(approved(BIG, { cwd: folder })).toBe('');
+    expect(approved('Fix `a.ts`.')).toBe('');
+    expect(approved('')).toBe('');
+    env.CLAUDE_CODE_ENTRYPOINT = 'sdk-cli';
+    expect(approved(BIG)).toBe('');
+    env.CLAUDE_CODE_ENTRYPOINT = 'cli';
+    mkdirSync(join(folder, 'repo', '.git', 'kimi-dispatch'));
+    writeFileSync(join(folder, 'repo', '.git', 'kimi-dispatch', 'off'), '');
+    expect(approved(BIG)).toBe('');
+  });
+
+  it('hints once that Kimi is missing', () => {
+    env.PATH = '/nowhere';
+    const input = { hook_event_name: 'PostToolUse', tool_name: 'ExitPlanMode', tool_response: { plan: BIG } };
+    expect(say(input).output).toEqual({ systemMessage: words.noKimi });
+    expect(say(input).output).toBeUndefined();
+  });
+
+  it('acts on a clear Kimi only', () => {
+    approved(BIG);
+    for (const answers of [
+      undefined,
+      {},
+      { 'Another question': 'Kimi' },
+      { [words.QUESTION]: 'Claude' },
+      { [words.QUESTION]: '' },
+    ])
+      expect(answered(answers)).toBe('');
+    expect(answered({ [words.QUESTION]: 'Kimi' })).toMatch(/run exactly `kimi-dispatch run plan:[0-9a-f]{12}`/);
+    expect(answered({ [words.QUESTION]: 'Kimi' })).toBe('');
+  });
+
+  it('keeps hostile plan text out of every command', () => {
+    const plan = `${BIG}\n"; rm -rf ~ #\n$(id) \`id\` 'x'`;
+    const said = approved(plan);
+    expect(said).not.toMatch(/rm -rf|\$\(/);
+    const id = /plan:([0-9a-f]{12})/.exec(said)?.[1] ?? '';
+    expect(sessions.plan(id)).toBe(plan);
+    expect(sessions.plan('../../etc/passwd')).toBeUndefined();
+  });
+
+  it('tells of an ended run once, by result.json, until it is reviewed', () => {
+    const run = join(folder, 'run');
+    mkdirSync(run);
+    sessions.addRun('s1', { run: 'R1', folder: run, pid: process.pid });
+    const woken = { hook_event_name: 'UserPromptSubmit', prompt: '<task-notification> kimi-dispatch run' };
+    expect(context(woken)).toContain('goes on');
+    writeFileSync(join(run, 'result.json'), '{"outcome": "verification-failed"}');
+    expect(context({ ...woken, session_id: 'other' })).toBe('');
+    expect(context(woken)).toContain('run R1 ended: verification-failed');
+    expect(context(woken)).toBe('');
+    expect(context({ hook_event_name: 'SessionStart', source: 'resume' })).toContain('R1');
+    writeFileSync(join(run, 'events.ndjson'), '{"t":"x","type":"merged"}\n');
+    expect(context({ hook_event_name: 'SessionStart', source: 'startup' })).toBe('');
+  });
+
+  it('says when the dispatcher died', () => {
+    const run = join(folder, 'run');
+    mkdirSync(run);
+    sessions.addRun('s1', { run: 'R2', folder: run, pid: 2 ** 22 + 1 });
+    expect(context({ hook_event_name: 'UserPromptSubmit', prompt: '<task-notification>' })).toContain('recover');
+  });
+
+  it('reads a proof of the sandbox only from this boot', () => {
+    const permission = () =>
+      say({ hook_event_name: 'PreToolUse', tool_name: 'Bash', tool_input: { command: 'kimi-dispatch run a.md' } })
+        .output;
+    expect(permission()).toBeUndefined();
+    mkdirSync(join(probeFile(env), '..'), { recursive: true });
+    writeFileSync(probeFile(env), JSON.stringify({ boot: 'another', works: true }));
+    expect(permission()).toBeUndefined();
+    writeFileSync(probeFile(env), JSON.stringify({ boot: bootId(), works: true }));
+    expect(permission()).toMatchObject({ hookSpecificOutput: { permissionDecision: 'allow' } });
+  });
+
+  it('cleans up after thirty days', () => {
+    const id = sessions.keepPlan('old');
+    const file = join(sessions.folder, 'plans', `${id}.md`);
+    utimesSync(file, new Date(clock - 40 * 86_400_000), new Date(clock - 40 * 86_400_000));
+    sessions.clean();
+    expect(sessions.plan(id)).toBeUndefined();
+  });
+
+  it('each injection is within 200 tokens', () => {
+    const said = [
+      words.banner('12 files, about 1200 lines, 4 independent tasks'),
+      words.offerAfterClear(words.offer('0123456789ab', '12 files, about 1200 lines, 4 independent tasks', 'kimi')),
+      words.chosen('0123456789ab'),
+      words.ended('260101-0101-abcde', 'verification-failed'),
+      words.stillRunning('260101-0101-abcde'),
+      words.lost('260101-0101-abcde'),
+    ];
+    expect(Math.max(...said.map(tokens))).toBeLessThanOrEqual(200);
+  });
+});
+
+describe('the hook program', () => {
+  const run = (input: string, env: Record<string, string> = {}) =>
+    spawnSync(process.execPath, [join(ROOT, 'dist', 'hook.mjs'), '--what', 'ever'], { input, env, encoding: 'utf8' });
+
+  it.each([
+    '',
+    '{',
+    'null',
+    '[]',
+    '42',
+    '{"hook_event_name":{}}',
+    '{"hook_event_name":"PostToolUse","tool_name":"ExitPlanMode","tool_response":{"plan":7}}',
+    '\u0000',
+  ])('ends with 0 and says nothing for %j', (input) => {
+    const home = mkdtempSync(join(tmpdir(), 'kd-hook-'));
+    const ended = run(input, { HOME: home });
+    rmSync(home, { recursive: true, force: true });
+    expect([ended.status, ended.stdout, ended.stderr]).toEqual([0, '', '']);
+  });
+
+  it('ends with 0 where it cannot write its log', () => {
+    const ended = run('{"hook_event_name":"Stop"}', { HOME: '/dev/null' });
+    expect([ended.status, ended.stdout, ended.stderr]).toEqual([0, '', '']);
+  });
+
+  it('the command of every hook ends with 0 when the program is gone', () => {
+    const hooks = readFileSync(join(ROOT, 'hooks', 'hooks.json'), 'utf8');
+    const commands = [...hooks.matchAll(/"command": "(node .*?)", "timeout|"command": "(node .*?)",\n/g)].map((match) =>
+      JSON.parse(`"${match[1] ?? match[2]}"`),
+    );
+    expect(commands.length).toBeGreaterThanOrEqual(5);
+    for (const command of commands)
+      expect(
+        spawnSync('sh', ['-c', command], { env: { PATH: process.env.PATH, CLAUDE_PLUGIN_ROOT: '/nowhere' } }).status,
+      ).toBe(0);
+  });
+});
+
+describe('what Claude reads', () => {
+  const read = (...parts: string[]): string => readFileSync(join(ROOT, ...parts), 'utf8');
+  it('rule 700 tokens, command body 900, whole delegation 2,500', () => {
+    const rule = tokens(read('rules', 'kimi-delegation.md'));
+    const bodies = ['kimi-spec.md', 'kimi-dispatch.md', 'kimi-status.md'].map((name) =>
+      tokens(read('commands', name).replace(/^---\n[\s\S]*?\n---\n/, '')),
+    );
+    const injected =
+      tokens(words.offer('0123456789ab', '12 files', 'kimi')) +
+      tokens(words.chosen('0123456789ab')) +
+      tokens(words.ended('260101-0101-abcde', 'succeeded'));
+    const result = 1200;
+    // Counts of the two nearest public peers: 1,004 always listed with bodies up to 2,572; 173 with bodies up to 921.
+    console.log(
+      `tokens: rule ${rule}, command bodies ${bodies.join(' ')}, injections ${injected}, whole ${rule + injected + result}`,
+    );
+    expect(rule).toBeLessThanOrEqual(700);
+    expect(Math.max(...bodies)).toBeLessThanOrEqual(900);
+    expect(rule + injected + result).toBeLessThanOrEqual(2500);
+  });
+});
