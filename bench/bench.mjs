@@ -162,6 +162,16 @@ try {
     pair(() => must(process.execPath, [bin, 'status'], { cwd: repo, env }), bare, 15),
     '1.5',
   );
+  const event = JSON.stringify({
+    hook_event_name: 'PostToolUse',
+    session_id: 'bench',
+    cwd: repo,
+    tool_name: 'ExitPlanMode',
+    tool_response: { plan: 'About 120 lines: `src/a.ts`, `src/b.ts`, `src/c.ts`.\n'.repeat(20) },
+  });
+  const hook = () =>
+    must(process.execPath, [join(root, 'dist', 'hook.mjs')], { env, input: event, stdio: ['pipe', 'ignore', 'pipe'] });
+  row('hook decision / node -e 0', pair(hook, bare, 15), '1.3');
   await stream(repo, env);
   console.table(rows);
 } finally {

@@ -1,11 +1,12 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
 import { Claude, hasTmux, pause } from '../helpers/claude.ts';
 import { startMessages } from '../helpers/messages-server.mjs';
-import { obedient } from '../helpers/obedient.ts';
-import { Lab } from '../helpers/repo.ts';
+import { obedient, PLAN } from '../helpers/obedient.ts';
+import { Lab, ROOT } from '../helpers/repo.ts';
 
 type Model = Awaited<ReturnType<typeof startModel>>;
 type Messages = Awaited<ReturnType<typeof startMessages>>;
@@ -180,4 +181,51 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
     expect(gone.code).toBe(0);
     expect(claude.cli(['plugin', 'list']).text).not.toContain('kimi-dispatch@kimi-dispatch');
   }, 120_000);
+
+  it('claude -p: no dialog and no question exist there; the command works, and the run is waited for', async () => {
+    messages = await startMessages(({ text, last }) => {
+      const run = /SUCCEEDED (\d{6}-\d{4}-\w+)/.exec(last)?.[1];
+      if (run !== undefined) return { text: `HEADLESS ${run} REVIEWED` };
+      const ended = /kimi-dispatch: run (\S+) ended/.exec(last)?.[1];
+      const bash = (command: string, more = {}) => ({
+        calls: [{ name: 'Bash', input: { command, description: 'run', ...more } }],
+      });
+      if (ended !== undefined) return bash(`kimi-dispatch show ${ended}`);
+      if (last.includes('Delegate to Kimi: plan.md'))
+        return bash('kimi-dispatch run plan.md', { run_in_background: true });
+      return { text: text.includes('AskUserQuestion') ? 'ASKABLE' : 'WAITING' };
+    });
+    await install();
+    lab.write({ 'plan.md': PLAN });
+    const ended = await claude.headless(
+      ['-p', '/kimi-dispatch plan.md', '--allowedTools', 'Bash(kimi-dispatch:*)'],
+      messages.url,
+    );
+    const tools = (messages.requests[0] as unknown as { tools: { name: string }[] }).tools.map((tool) => tool.name);
+    expect(tools).not.toContain('AskUserQuestion');
+    expect(tools).not.toContain('ExitPlanMode');
+    expect(ended).toMatch(/HEADLESS \d{6}-\d{4}-\w+ REVIEWED/);
+    expect(claude.decisions()).not.toContain('offered plan');
+  }, 90_000);
+});
+
+describe('the bundle, as the client judges it', () => {
+  it('claude plugin validate --strict passes on the marketplace and on the packed plugin', () => {
+    const lab = new Lab({});
+    try {
+      const client = new Claude(lab);
+      expect(client.cli(['plugin', 'validate', ROOT, '--strict'])).toMatchObject({ code: 0 });
+      execFileSync('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', lab.folder, ROOT]);
+      const archive = readdirSync(lab.folder).find((name) => name.endsWith('.tgz')) ?? '';
+      execFileSync('tar', ['xzf', join(lab.folder, archive), '-C', lab.folder]);
+      const plugin = join(lab.folder, 'package');
+      for (const path of ['hooks/hooks.json', 'dist/hook.mjs', 'bin/kimi-dispatch', 'commands/kimi-spec.md'])
+        expect(existsSync(join(plugin, path)), path).toBe(true);
+      rmSync(join(plugin, '.claude-plugin', 'marketplace.json'));
+      const judged = client.cli(['plugin', 'validate', plugin, '--strict']);
+      expect([judged.code, judged.text]).toEqual([0, expect.stringContaining('Validation passed')]);
+    } finally {
+      lab.remove();
+    }
+  }, 60_000);
 });

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -115,6 +115,19 @@ export class Claude {
     const env = Object.fromEntries(this.environment(url).map((item) => splitOnce(item)));
     const ended = spawnSync(CLAUDE, [...args], { cwd: this.#lab.repo, env, encoding: 'utf8', timeout: 60_000 });
     return { code: ended.status, text: `${ended.stdout}${ended.stderr}` };
+  }
+
+  /** `claude -p ...`, while the scripted model in this process answers. */
+  headless(args: readonly string[], url: string): Promise<string> {
+    this.prepare();
+    const env = Object.fromEntries(this.environment(url).map((item) => splitOnce(item)));
+    return new Promise((done) => {
+      const child = spawn(CLAUDE, [...args], { cwd: this.#lab.repo, env, stdio: ['ignore', 'pipe', 'pipe'] });
+      let said = '';
+      child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      child.on('close', () => done(said));
+    });
   }
 
   decisions(): string {

@@ -95,6 +95,13 @@ const scenarios = {
     polite();
     process.kill(process.pid, 'SIGKILL');
   },
+  async slow(seconds) {
+    call('Bash', { command: 'sleep' });
+    await wait(Number(seconds) * 1000);
+    polite();
+    report('done');
+    finish();
+  },
   async stubborn() {
     process.on('SIGTERM', () => {});
     polite();
