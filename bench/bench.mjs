@@ -170,7 +170,7 @@ try {
     tool_response: { plan: 'About 120 lines: `src/a.ts`, `src/b.ts`, `src/c.ts`.\n'.repeat(20) },
   });
   const hook = () =>
-    must(process.execPath, [join(root, 'dist', 'hook.mjs')], { env, input: event, stdio: ['pipe', 'ignore', 'pipe'] });
+    must(process.execPath, [join(root, 'dist', 'hook.cjs')], { env, input: event, stdio: ['pipe', 'ignore', 'pipe'] });
   row('hook decision / node -e 0', pair(hook, bare, 15), '1.3');
   await stream(repo, env);
   console.table(rows);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { Sessions } from '../session/store.ts';
 import { decide, type HookInput, planOf } from './decide.ts';
 
@@ -23,7 +23,8 @@ function main(): void {
       decided: decision.output === undefined ? 'nothing' : 'spoke',
       why: decision.why,
     });
-    if (decision.output !== undefined) process.stdout.write(`${JSON.stringify(decision.output)}\n`);
+    // Written to the descriptor: making the stream object would take longer than the decision.
+    if (decision.output !== undefined) writeSync(1, `${JSON.stringify(decision.output)}\n`);
     sessions.clean();
   } catch (error) {
     try {
@@ -34,5 +35,4 @@ function main(): void {
   }
 }
 
-process.stdout.on('error', () => {});
 main();

@@ -28,7 +28,7 @@ export function pluginFiles(root: string, runtime: string): OwnFile[] {
   return [
     own('.claude-plugin/plugin.json', read('.claude-plugin', 'plugin.json')),
     own('hooks/hooks.json', read('hooks', 'hooks.json')),
-    own('dist/hook.mjs', read('dist', 'hook.mjs')),
+    own('dist/hook.cjs', read('dist', 'hook.cjs')),
     own('bin/kimi-dispatch', shim(join(programIn(runtime), 'bin', 'kimi-dispatch.js')), true),
   ];
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
@@ -11,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { digest } from './digest.ts';
 
 /** What Claude Code's sessions know: approved plans, questions asked, runs started. Imports nothing but Node. */
 export class Sessions {
@@ -136,11 +136,8 @@ export interface SessionRun {
   readonly pid: number;
 }
 
-const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24);
-
 /** Twelve hex digits that name a plan by its text. */
-export const planId = (text: string): string =>
-  createHash('sha256').update(text.replace(/\r\n/g, '\n').trim()).digest('hex').slice(0, 12);
+export const planId = (text: string): string => digest(text.replace(/\r\n/g, '\n').trim()).slice(0, 12);
 
 function parse<T>(text: string): T | undefined {
   try {

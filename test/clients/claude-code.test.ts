@@ -219,7 +219,7 @@ describe('the bundle, as the client judges it', () => {
       const archive = readdirSync(lab.folder).find((name) => name.endsWith('.tgz')) ?? '';
       execFileSync('tar', ['xzf', join(lab.folder, archive), '-C', lab.folder]);
       const plugin = join(lab.folder, 'package');
-      for (const path of ['hooks/hooks.json', 'dist/hook.mjs', 'bin/kimi-dispatch', 'commands/kimi-spec.md'])
+      for (const path of ['hooks/hooks.json', 'dist/hook.cjs', 'bin/kimi-dispatch', 'commands/kimi-spec.md'])
         expect(existsSync(join(plugin, path)), path).toBe(true);
       rmSync(join(plugin, '.claude-plugin', 'marketplace.json'));
       const judged = client.cli(['plugin', 'validate', plugin, '--strict']);

@@ -254,7 +254,7 @@ describe('decisions', () => {
 
 describe('the hook program', () => {
   const run = (input: string, env: Record<string, string> = {}) =>
-    spawnSync(process.execPath, [join(ROOT, 'dist', 'hook.mjs'), '--what', 'ever'], { input, env, encoding: 'utf8' });
+    spawnSync(process.execPath, [join(ROOT, 'dist', 'hook.cjs'), '--what', 'ever'], { input, env, encoding: 'utf8' });
 
   it.each([
     '',
