@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 import { z } from 'zod';
 import { resultSchema } from '../src/review/result.ts';
@@ -19,6 +19,22 @@ await build({
   minifySyntax: true,
   logLevel: 'warning',
 });
+
+// The sandbox host is a process of its own; beside it lies the library's helper for system calls.
+await build({
+  entryPoints: { 'sandbox-host': 'src/host/main.ts' },
+  outdir: 'dist',
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node22',
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
+  },
+  minifySyntax: true,
+  logLevel: 'warning',
+});
+cpSync('node_modules/@anthropic-ai/sandbox-runtime/vendor/seccomp', 'dist/seccomp', { recursive: true });
 
 // The hook program stands alone: Claude Code may start it with an older Node, and in front of every prompt.
 await build({

@@ -65,7 +65,7 @@ function declare(bind: Bind): Command {
     .option('--max-steps <n>', 'model calls at most', whole('--max-steps'))
     .option('--timeout <seconds>', 'wall clock for Kimi', number('--timeout'))
     .option('--base <ref>', 'where the change starts (default: the spec, else HEAD)')
-    .option('--sandbox <mode>', 'auto, required or off', choice('--sandbox', 'auto', 'required', 'off'), 'auto')
+    .option('--sandbox <mode>', 'auto, required or off', choice('--sandbox', 'auto', 'required', 'off'))
     .option('--no-baseline', 'do not run the verification on the base first')
     .option('--background', 'start a supervisor that outlives this terminal, print the run id and end')
     .option('--dry-run', 'print the steps and start nothing')

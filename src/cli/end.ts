@@ -12,7 +12,15 @@ export async function mergeCommand(
   const repo = await repoOf(world);
   const run = findRun(repo.commonDir, args[0] ?? '');
   const style = options.ff === false ? 'no-ff' : 'squash';
-  const done = await merge({ repo, run, env: world.env, now: world.now, style, force: options.force === true });
+  const done = await merge({
+    repo,
+    run,
+    root: world.root,
+    env: world.env,
+    now: world.now,
+    style,
+    force: options.force === true,
+  });
   if (options.json === true) {
     world.out(`${JSON.stringify({ version: 1, run: run.id, ...done })}\n`);
     return 0;

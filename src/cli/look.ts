@@ -17,7 +17,7 @@ export async function showCommand(
   const repo = await repoOf(world);
   const run = findRun(repo.commonDir, args[0] ?? '');
   const folder = join(runsFolder(repo.commonDir), run.id);
-  const { readResult } = await import('../run/execute.ts');
+  const { readResult } = await import('../review/stored.ts');
   const { presentResult } = await import('../review/present.ts');
   const result = readResult(folder);
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);

@@ -1,12 +1,12 @@
 import { join, relative } from 'node:path';
-import { exitOfOutcome } from '../errors.ts';
+import { exitOfOutcome, refuse } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunEvent } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { presentResult } from '../review/present.ts';
 import { execute } from '../run/execute.ts';
 import type { RunPlan } from '../run/plan.ts';
-import { prepare, type RunOptions } from '../run/run.ts';
+import { prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
 import { Sessions } from '../session/store.ts';
 import { showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
@@ -30,7 +30,7 @@ export async function runCommand(
   )
     return superviseRun(world, repo, options);
   const { path, text } = readInput(world, args[0] ?? '');
-  const wanted = runOptions(options);
+  const wanted = runOptions(options, world.env);
   const drafted = draft(text, await factsFor(repo, text, wanted.base), '001');
   const name = relative(world.cwd, path);
   world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
@@ -75,7 +75,14 @@ function rememberRun(world: World, repo: Repo, run: string): void {
   new Sessions(world.env, world.now).addRun(session, { run, folder, pid: process.pid });
 }
 
-function runOptions(options: Record<string, unknown>): RunOptions {
+/** The flag, else the user's own setting; in CI, where nobody watches, the sandbox is required. */
+function sandboxMode(flag: string | undefined, env: World['env']): SandboxMode {
+  const wanted = flag ?? env.KIMI_DISPATCH_SANDBOX ?? (env.CI === undefined ? 'auto' : 'required');
+  if (wanted === 'auto' || wanted === 'required' || wanted === 'off') return wanted;
+  throw refuse('usage', `KIMI_DISPATCH_SANDBOX is auto, required or off, not "${wanted}".`);
+}
+
+function runOptions(options: Record<string, unknown>, env: World['env']): RunOptions {
   const text = (name: string): string | undefined =>
     typeof options[name] === 'string' ? (options[name] as string) : undefined;
   const number = (name: string): number | undefined =>
@@ -90,7 +97,7 @@ function runOptions(options: Record<string, unknown>): RunOptions {
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return {
     ...known,
-    sandbox: (text('sandbox') ?? 'auto') as RunOptions['sandbox'],
+    sandbox: sandboxMode(text('sandbox'), env),
     baseline: options.baseline !== false,
   };
 }

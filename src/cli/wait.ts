@@ -77,7 +77,7 @@ async function waitFor(world: World, run: Waiting): Promise<number> {
     world.err(`The dispatcher of ${run.id} died. To save its work: kimi-dispatch recover\n`);
     return exitOfOutcome('lost');
   }
-  const { readResult } = await import('../run/execute.ts');
+  const { readResult } = await import('../review/stored.ts');
   const { presentResult } = await import('../review/present.ts');
   const result = readResult(run.folder);
   if (run.json) world.out(`${JSON.stringify(result, null, 2)}\n`);

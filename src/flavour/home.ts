@@ -27,6 +27,8 @@ export interface HomePlan {
   readonly config: string;
   readonly digest: string;
   readonly source: string;
+  /** Every address in the carried config: the hosts that Kimi needs. */
+  readonly urls: readonly string[];
 }
 
 /** The user's Kimi home: `$KIMI_CODE_HOME`, else `~/.kimi-code`. */
@@ -51,7 +53,12 @@ export function planHome(env: Env, limits: { steps: number; attempts: number }):
     tools: { disabled: TOOLS_OFF },
     task: { print_background_mode: 'exit' },
   } as TomlTable);
-  return { config, digest: createHash('sha256').update(config).digest('hex'), source };
+  return { config, digest: createHash('sha256').update(config).digest('hex'), source, urls: urlsIn(carried) };
+}
+
+function urlsIn(value: unknown): string[] {
+  if (typeof value === 'string') return /^https?:\/\//.test(value) ? [value] : [];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(urlsIn) : [];
 }
 
 function readConfig(file: string): Table {

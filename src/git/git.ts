@@ -33,6 +33,8 @@ const NEUTRAL = [
   'maintenance.auto=false',
   'submodule.recurse=false',
   'commit.gpgSign=false',
+  // A repository inside a submodule is the worker's: no git is started in it.
+  'diff.ignoreSubmodules=dirty',
   'filter.lfs.smudge=',
   'filter.lfs.clean=',
   'filter.lfs.process=',

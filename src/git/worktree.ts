@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
 
@@ -51,6 +51,7 @@ export interface Collected {
 
 export interface CollectOptions {
   readonly message: string;
+  readonly commonDir: string;
   /** A folder of ours for the private index. */
   readonly scratch: string;
   /** Where the change is written as a patch. */
@@ -65,6 +66,7 @@ export interface CollectOptions {
  */
 export async function collect(tree: RunTree, options: CollectOptions): Promise<Collected> {
   const env = { GIT_INDEX_FILE: join(options.scratch, 'index'), ...IDENTITY };
+  const replaced = restoreLink(tree, options.commonDir);
   rmSync(env.GIT_INDEX_FILE, { force: true });
   const [strays, excludes] = await Promise.all([
     findStrays(tree),
@@ -81,7 +83,21 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
     git(tree, ['read-tree', '--reset', commit], { quiet: true }),
     writePatch(tree, { from: tree.base, to: commit, file: options.patch }),
   ]);
-  return { commit, changes, strays };
+  return { commit, changes, strays: [...replaced, ...strays] };
+}
+
+/**
+ * `.git` of a worktree is a file that says where git looks. Without the sandbox the worker could have pointed it to
+ * a folder of its own, with hooks and filters in it, so it is written again before git reads it.
+ */
+function restoreLink(tree: RunTree, commonDir: string): string[] {
+  const file = join(tree.dir, '.git');
+  const wanted = `gitdir: ${join(commonDir, 'worktrees', basename(tree.dir))}\n`;
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  if (stat?.isFile() === true && readFileSync(file, 'utf8') === wanted) return [];
+  rmSync(file, { recursive: true, force: true });
+  writeFileSync(file, wanted);
+  return ['the worktree had been pointed to another git folder'];
 }
 
 /** The user's own global ignores and what provisioning put there, as one file. */

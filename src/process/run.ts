@@ -25,6 +25,8 @@ export interface ProcessCall {
   readonly fileCap?: number;
   readonly onStdout?: (chunk: Buffer) => void;
   readonly signal?: AbortSignal;
+  /** Its stdin is a pipe that stays open while this process lives. */
+  readonly lifeline?: boolean;
 }
 
 export interface ProcessEnd {
@@ -37,6 +39,9 @@ export interface ProcessEnd {
   /** Processes that were still there afterwards and had to be ended. */
   readonly survivors: number;
 }
+
+/** Starts a program and tells how it ended: `runProcess`, or the same inside a sandbox. */
+export type Runner = (call: ProcessCall) => Promise<ProcessEnd & { readonly denied?: readonly string[] }>;
 
 const TAIL = 64 * 1024;
 /** Bytes that may wait for the disk while the pipe is read on. */
@@ -51,7 +56,7 @@ export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
     extendEnv: false,
     reject: false,
     buffer: false,
-    stdin: 'ignore',
+    stdin: call.lifeline === true ? 'pipe' : 'ignore',
     detached: true,
     stripFinalNewline: false,
   });

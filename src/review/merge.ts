@@ -6,17 +6,20 @@ import { type Repo, uncommitted } from '../git/repo.ts';
 import { addWorktree, changesBetween, removeWorktree } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
-import { readResult } from '../run/execute.ts';
+import { laterVerification } from '../run/enclosure.ts';
 import { commandsOf } from '../run/plan.ts';
 import { runEnvironment } from '../run/run.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { compare, ok, verified } from '../verify/compare.ts';
 import { verify } from '../verify/verify.ts';
 import type { Result } from './result.ts';
+import { readResult } from './stored.ts';
 
 export interface MergeRequest {
   readonly repo: Repo;
   readonly run: RunState;
+  /** The program's own folder. */
+  readonly root: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly now: () => Date;
   readonly style: 'squash' | 'no-ff';
@@ -188,8 +191,10 @@ async function hooksFolder(repo: Repo): Promise<string> {
 async function reverify(request: MergeRequest, result: Result): Promise<void> {
   const { run, env, repo } = request;
   const { spec } = parseSpec(readFileSync(result.spec.path, 'utf8'));
-  const place = { dir: run.dir, env: runEnvironment(env), marker: run.id, logs: result.files.folder, label: 'merge' };
-  const after = await verify(commandsOf(spec), place);
+  const walls = laterVerification(request.root, run.id, result.files.folder);
+  const logs = result.files.folder;
+  const place = { dir: run.dir, env: runEnvironment(env), marker: run.id, logs, label: 'merge', run: walls.run };
+  const after = await verify(commandsOf(spec), place).finally(walls.close);
   await git({ dir: run.dir, env: repo.env }, ['clean', '-fdq']);
   const before = result.verification.map((row) => row.after);
   const rows = compare(before.length === after.length ? before : undefined, after);

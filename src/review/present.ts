@@ -18,6 +18,7 @@ const MARK: Record<Result['verification'][number]['verdict'], string> = {
   'newly-passing': 'FIXED',
   'already-failing': 'was red',
   'newly-failing': 'NEW RED',
+  'sandbox-denied': 'DENIED',
 };
 
 /** The result as Claude reads it: at most 40 lines and 1,200 tokens; the diff only when it fits in what is left. */
@@ -66,6 +67,8 @@ function verificationLines(result: Result): string[] {
   if (result.verification.length === 0) return ['Verification: not run'];
   const rows = result.verification.slice(0, 8).map((row) => {
     const before = row.before === undefined ? '-' : describe(row.before);
+    if (row.verdict === 'sandbox-denied')
+      return `  ${MARK[row.verdict].padEnd(7)} ${quote(row.command, 60)}: the sandbox refused ${quote((row.after.denied ?? []).slice(0, 3).join(', '), 80)} (no test failure; profile: verifyHosts)`;
     const red = row.newlyFailing.length === 0 ? '' : ` (${quote(row.newlyFailing.slice(0, 3).join(', '), 100)})`;
     return `  ${MARK[row.verdict].padEnd(7)} ${quote(row.command, 60)}: ${before} → ${describe(row.after)}${red}`;
   });

@@ -19,6 +19,7 @@ const check = z.object({
   durationMs: z.number(),
   summary: summary.optional(),
   log: z.string().optional(),
+  denied: z.array(z.string()).optional(),
 });
 
 /** `result.json`: what an ended run hands over. Durations in milliseconds, times in UTC. */

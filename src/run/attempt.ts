@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Outcome } from '../errors.ts';
 import type { AgentEvent, Failure, Flavour, Invocation } from '../flavour/flavour.ts';
 import { LineSplitter } from '../process/lines.ts';
-import { type ProcessEnd, runProcess } from '../process/run.ts';
+import type { ProcessEnd, Runner } from '../process/run.ts';
 
 export interface AttemptCall {
   readonly file: string;
@@ -14,6 +14,8 @@ export interface AttemptCall {
   readonly folder: string;
   readonly wallMs: number;
   readonly signal?: AbortSignal;
+  /** How the program is started: as it is, or inside the sandbox. */
+  readonly run: Runner;
   readonly onEvent?: (event: AgentEvent, step: number) => void;
 }
 
@@ -27,7 +29,7 @@ export interface Attempt {
   /** The last words without a tool call, capped. */
   readonly words: string;
   readonly unreadable: number;
-  readonly end: ProcessEnd;
+  readonly end: ProcessEnd & { readonly denied?: readonly string[] };
 }
 
 const WORDS = 200_000;
@@ -55,7 +57,7 @@ export async function runAttempt(call: AttemptCall): Promise<Attempt> {
     if (events.some((event) => event.kind === 'tool-call' || event.kind === 'text')) seen.steps += 1;
     for (const event of events) take(event);
   });
-  const end = await runProcess({
+  const end = await call.run({
     file: call.file,
     args: call.invocation.args,
     cwd: call.dir,

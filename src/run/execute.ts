@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkConfig } from '../flavour/find.ts';
@@ -9,16 +9,19 @@ import { checkScope } from '../gate/scope.ts';
 import { addWorktree, type Collected, collect, type RunTree, removeWorktree, restoreTree } from '../git/worktree.ts';
 import type { NewEvent, RunEvent } from '../ledger/events.ts';
 import { append, runsFolder, writeWhole } from '../ledger/store.ts';
+import { type ProcessCall, runProcess } from '../process/run.ts';
 import { fullReport } from '../review/present.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { type Check, type Compared, compare, verified } from '../verify/compare.ts';
 import { verify } from '../verify/verify.ts';
 import { type Attempt, runAttempt } from './attempt.ts';
 import { fill } from './brief.ts';
+import { Enclosure, keepWalls } from './enclosure.ts';
+import { explain, nextCommands, toMutable, usage } from './outcome.ts';
 import { commandsOf, type StepId } from './plan.ts';
 import { provision } from './provision.ts';
 import { contradictions, readReport } from './report.ts';
-import { BaselineCache, type Prepared, runEnvironment } from './run.ts';
+import { BaselineCache, type Prepared, runEnvironment, wallsOf } from './run.ts';
 
 /** What a run gathers on its way; every step reads it and adds its own part. */
 interface State {
@@ -49,6 +52,7 @@ class Execution {
   readonly #env: Record<string, string>;
   readonly #state: State = { provisioned: [], rows: [], notes: [] };
   readonly #startedAt: string;
+  readonly #enclosure: Enclosure | undefined;
 
   constructor(prepared: Prepared, watch: Watcher, signal: AbortSignal | undefined) {
     const { plan, request } = prepared;
@@ -60,12 +64,14 @@ class Execution {
     this.#tree = { dir: plan.dir, env: request.repo.env, branch: plan.branch, base: plan.base };
     this.#env = runEnvironment(request.env);
     this.#startedAt = request.now().toISOString();
+    this.#enclosure = prepared.sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(prepared)) : undefined;
   }
 
   async go(): Promise<Result> {
     const { plan, request } = this.#prepared;
     mkdirSync(this.#attemptFolder, { recursive: true, mode: 0o700 });
     writeWhole(join(this.#folder, 'spec.md'), request.specText);
+    if (this.#enclosure !== undefined) keepWalls(this.#folder, wallsOf(this.#prepared));
     this.#say({
       type: 'run-started',
       v: 1,
@@ -94,6 +100,7 @@ class Execution {
       reason = error instanceof Error ? error.message : String(error);
       await this.#salvage();
     }
+    this.#enclosure?.close();
     return this.#finish(outcome, reason);
   }
 
@@ -141,7 +148,12 @@ class Execution {
     const cache = new BaselineCache(join(request.repo.commonDir, 'kimi-dispatch', 'baseline'), key);
     this.#state.before = cache.read<Check[]>(key) ?? (await this.#check('baseline'));
     const cachable = this.#state.before.every(
-      (check) => !check.timedOut && check.code !== null && check.code !== 126 && check.code !== 127,
+      (check) =>
+        !check.timedOut &&
+        check.code !== null &&
+        check.code !== 126 &&
+        check.code !== 127 &&
+        (check.denied ?? []).length === 0,
     );
     if (cachable && this.#signal?.aborted !== true) cache.write(key, this.#state.before);
     const missing = this.#state.before.filter((check) => check.code === 126 || check.code === 127);
@@ -154,6 +166,7 @@ class Execution {
   }
 
   async #check(phase: 'baseline' | 'verify'): Promise<Check[]> {
+    const enclosure = this.#enclosure;
     const { plan, request } = this.#prepared;
     const place = {
       dir: this.#tree.dir,
@@ -162,6 +175,7 @@ class Execution {
       logs: this.#attemptFolder,
       label: phase,
       ...this.#abort(),
+      run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.verification(call),
     };
     const checks = await verify(commandsOf(request.spec), place, (check) =>
       this.#say({ type: 'check', phase, command: check.command, code: check.code, ms: check.durationMs }),
@@ -199,6 +213,7 @@ class Execution {
       ...(profile.model === undefined ? {} : { model: profile.model }),
       ...(kimi.compileCache === undefined ? {} : { compileCache: kimi.compileCache }),
     });
+    const enclosure = this.#enclosure;
     this.#state.attempt = await runAttempt({
       file: kimi.file,
       flavour: kimiCode,
@@ -209,6 +224,8 @@ class Execution {
       folder: this.#attemptFolder,
       wallMs: plan.limits.wallSeconds * 1000,
       ...this.#abort(),
+      run:
+        enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.attempt(call, request.repo.commonDir),
       onEvent: (event, step) => this.#agent(event, step),
     });
   }
@@ -231,6 +248,7 @@ class Execution {
     mkdirSync(scratch, { recursive: true });
     this.#state.collected = await collect(this.#tree, {
       message,
+      commonDir: this.#prepared.request.repo.commonDir,
       scratch,
       provisioned: this.#state.provisioned,
       patch: join(this.#folder, 'changes.patch'),
@@ -286,7 +304,8 @@ class Execution {
   }
 
   #result(outcome: Outcome, reason: string | undefined): Result {
-    const { plan, request } = this.#prepared;
+    const prepared = this.#prepared;
+    const { plan, request } = prepared;
     const { attempt, collected, rows, notes } = this.#state;
     const changes = collected?.changes ?? [];
     const changed = changes.map((change) => change.path);
@@ -325,6 +344,8 @@ class Execution {
         ...(attempt !== undefined && attempt.end.survivors > 0
           ? [`${attempt.end.survivors} processes outlived Kimi and were ended`]
           : []),
+        ...(attempt?.end.denied ?? []).map((host) => `sandbox refused Kimi the host ${host} (profile: hosts)`),
+        ...(prepared.sandbox.on || prepared.sandbox.why === '' ? [] : [`no sandbox: ${prepared.sandbox.why}`]),
         ...notes,
       ],
       next: nextCommands(outcome, plan.run, changes.length > 0, failed?.kind),
@@ -335,62 +356,4 @@ class Execution {
       },
     };
   }
-}
-
-const toMutable = (scope: ReturnType<typeof checkScope>): Result['scope'] => ({
-  violations: [...scope.violations],
-  untouched: [...scope.untouched],
-});
-
-const usage = (attempt: Attempt, stepLimit: number, version: string): NonNullable<Result['kimi']> => ({
-  version: attempt.version ?? version,
-  steps: attempt.steps,
-  stepLimit,
-  durationMs: attempt.end.durationMs,
-  ...(attempt.session === undefined ? {} : { session: attempt.session }),
-  unreadableLines: attempt.unreadable,
-  survivors: attempt.end.survivors,
-});
-
-const REMEDY: Record<string, string> = {
-  auth: 'start `kimi` and type /login',
-  quota: 'wait for the quota to come back, or let Claude implement',
-  'rate-limit': 'try again later',
-  network: 'check the network, then run again',
-  server: 'the service failed; try again later',
-  refused: 'the service refused the text; reword the spec',
-  crashed: 'read stderr.log in the run folder',
-};
-
-function explain(outcome: Outcome, attempt: Attempt | undefined, wallSeconds: number): string | undefined {
-  if (outcome === 'deadline')
-    return `Kimi did not end within ${wallSeconds} s. More time: --timeout ${Math.round(wallSeconds * 2)}`;
-  if (outcome === 'step-limit') return 'Kimi reached its step limit. More steps: --max-steps N';
-  const failure = attempt?.failure;
-  return failure === undefined ? undefined : `${failure.kind}: ${failure.text} (${REMEDY[failure.kind] ?? ''})`;
-}
-
-function nextCommands(outcome: Outcome, run: string, changed: boolean, failure: string | undefined): string[] {
-  const look = changed ? [`kimi-dispatch diff ${run}`] : [];
-  const end = [`kimi-dispatch discard ${run}`];
-  if (outcome === 'succeeded') return [...look, `kimi-dispatch merge ${run}`, ...end];
-  if (failure === 'auth') return ['kimi  (then /login)', ...end];
-  return [...look, `kimi-dispatch show ${run} --full`, ...end];
-}
-
-/** Reads a stored result back, or refuses when it is missing or of another version. */
-export function readResult(folder: string): Result {
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8'));
-  } catch {
-    throw refuse('wrong-state', 'This run has no result yet.', 'kimi-dispatch status');
-  }
-  const parsed = resultSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw refuse(
-    'wrong-state',
-    'This result was written by another version of kimi-dispatch.',
-    'Use the version that wrote it, or discard the run.',
-  );
 }

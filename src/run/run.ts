@@ -6,8 +6,10 @@ import { findKimi, type KimiProgram } from '../flavour/find.ts';
 import { type HomePlan, planHome } from '../flavour/home.ts';
 import { type Repo, resolveBase, uncommitted } from '../git/repo.ts';
 import { allowed } from '../process/environment.ts';
+import { probeSandbox } from '../process/sandbox.ts';
 import { loadProfile, type Profile } from '../profile/profile.ts';
 import type { Spec } from '../spec/model.ts';
+import type { Walls } from './enclosure.ts';
 import { planRun, type RunPlan } from './plan.ts';
 import { type Provision, planProvision } from './provision.ts';
 
@@ -22,13 +24,15 @@ export interface RunRequest {
   readonly options: RunOptions;
 }
 
+export type SandboxMode = 'auto' | 'required' | 'off';
+
 export interface RunOptions {
   readonly profile?: string;
   readonly model?: string;
   readonly maxSteps?: number;
   readonly timeoutSeconds?: number;
   readonly base?: string;
-  readonly sandbox: 'auto' | 'required' | 'off';
+  readonly sandbox: SandboxMode;
   readonly baseline: boolean;
   /** The id of the run, when the caller made it. */
   readonly id?: string;
@@ -43,6 +47,7 @@ export interface Prepared {
   readonly home: HomePlan;
   readonly provision: Provision;
   readonly places: Places;
+  readonly sandbox: { readonly on: boolean; readonly why: string };
 }
 
 export interface Places {
@@ -60,17 +65,26 @@ export function placesOf(env: RunRequest['env'], repo: Repo): Places {
   };
 }
 
+/** What the policies of a run are computed from. */
+export const wallsOf = ({ plan, request, profile, home, places }: Prepared): Walls => ({
+  home: request.env.HOME ?? '/',
+  checkout: request.repo.root,
+  worktree: plan.dir,
+  kimiHome: plan.home,
+  kimiHomes: join(places.state, 'homes'),
+  userKimi: home.source,
+  apiUrls: home.urls,
+  hosts: profile.hosts,
+  verifyHosts: profile.verifyHosts,
+  denyRead: profile.denyRead,
+  claudeHome: request.env.CLAUDE_CONFIG_DIR,
+});
+
 export const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** Preflight: everything that can be refused is refused here, before anything exists. Writes no file. */
 export async function prepare(request: RunRequest): Promise<Prepared> {
   const { repo, spec, env, options } = request;
-  if (options.sandbox === 'required')
-    throw refuse(
-      'preflight',
-      'This version has no sandbox yet, and --sandbox required asks for one.',
-      'Run without it in a container you trust, or use --sandbox off.',
-    );
   const places = placesOf(env, repo);
   const base = await resolveBase(repo, options.base ?? (spec.base === '' ? 'HEAD' : spec.base));
   const named = loadProfile(options.profile ?? (spec.profile === '' ? 'default' : spec.profile), places.config);
@@ -83,6 +97,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
   const home = planHome(env, limits);
   const [provision, dirty] = await Promise.all([planProvision(repo, base, profile.setup), uncommitted(repo)]);
+  const sandbox = await decideSandbox(request);
   const id = options.id ?? newId(request.now());
   const plan = planRun({
     run: id,
@@ -94,14 +109,27 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     home: join(places.state, 'homes', id),
     kimi: { file: kimi.file, version: kimi.version },
     limits,
-    sandbox: 'off',
+    sandbox: sandbox.on ? 'on' : 'off',
     uncommitted: dirty,
     spec,
     profile,
     baseline: options.baseline,
     provision: describeProvision(provision),
   });
-  return { request, plan, profile, kimi, home, provision, places };
+  return { request, plan, profile, kimi, home, provision, places, sandbox };
+}
+
+/** `auto` means that a probe ran inside; `required` refuses where it did not (ruling 17). */
+async function decideSandbox({ options, root, env }: RunRequest): Promise<Prepared['sandbox']> {
+  if (options.sandbox === 'off') return { on: false, why: '' };
+  const probe = await probeSandbox(root, env);
+  if (probe.works) return { on: true, why: '' };
+  if (options.sandbox === 'auto') return { on: false, why: probe.reason };
+  throw refuse(
+    'preflight',
+    `The sandbox is required, and ${probe.reason}.`,
+    'Mend that, or use --sandbox off in a container you trust.',
+  );
 }
 
 function describeProvision(plan: Provision): string[] {

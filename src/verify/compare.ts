@@ -11,9 +11,11 @@ export interface Check {
   readonly durationMs: number;
   readonly summary?: Summary | undefined;
   readonly log?: string | undefined;
+  /** Hosts that the sandbox refused while it ran. */
+  readonly denied?: readonly string[] | undefined;
 }
 
-export const VERDICTS = ['passing', 'newly-passing', 'already-failing', 'newly-failing'] as const;
+export const VERDICTS = ['passing', 'newly-passing', 'already-failing', 'newly-failing', 'sandbox-denied'] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
 export interface Compared {
@@ -42,6 +44,7 @@ export function compare(before: readonly Check[] | undefined, after: readonly Ch
 }
 
 function verdictOf(before: Check | undefined, after: Check, newlyFailing: readonly string[]): Verdict {
+  if (!ok(after) && (after.denied ?? []).length > 0) return 'sandbox-denied';
   if (ok(after)) return before !== undefined && !ok(before) ? 'newly-passing' : 'passing';
   if (before === undefined || ok(before) || newlyFailing.length > 0) return 'newly-failing';
   // Without names the counts decide: more red tests than before is new damage, and so is a lost summary.
@@ -58,4 +61,9 @@ function newFailures(before: Check | undefined, after: Check): string[] {
 
 /** Ruling 8: nothing newly failing, and every command that was declared `baseline fail` now passes. */
 export const verified = (rows: readonly Compared[]): boolean =>
-  rows.every((row) => row.verdict !== 'newly-failing' && (!row.after.baselineFails || ok(row.after)));
+  rows.every(
+    (row) =>
+      row.verdict !== 'newly-failing' &&
+      row.verdict !== 'sandbox-denied' &&
+      (!row.after.baselineFails || ok(row.after)),
+  );

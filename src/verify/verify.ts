@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { runProcess } from '../process/run.ts';
+import type { Runner } from '../process/run.ts';
 import type { Command } from '../spec/model.ts';
 import type { Check } from './compare.ts';
 import { summarise } from './summary.ts';
@@ -14,6 +14,7 @@ export interface VerifyPlace {
   readonly logs: string;
   readonly label: string;
   readonly signal?: AbortSignal;
+  readonly run: Runner;
 }
 
 const DEFAULT_SECONDS = 600;
@@ -40,7 +41,7 @@ async function runOne(command: Command, place: VerifyPlace, log: string): Promis
   const words = command.shell ? { env: {}, argv: ['/bin/sh', '-c', command.text] } : splitCommand(command.text);
   const facts = { command: command.text, expect: command.expect, baselineFails: command.baselineFails, log };
   if ('needsShell' in words) return { ...facts, code: 126, timedOut: false, durationMs: 0 };
-  const end = await runProcess({
+  const end = await place.run({
     file: words.argv[0] ?? '',
     args: words.argv.slice(1),
     cwd: place.dir,
@@ -59,6 +60,7 @@ async function runOne(command: Command, place: VerifyPlace, log: string): Promis
     code,
     timedOut: end.cause === 'deadline',
     durationMs: end.durationMs,
+    ...(end.denied === undefined || end.denied.length === 0 ? {} : { denied: [...end.denied] }),
     summary: summarise(readEnd(log)),
   };
 }

@@ -15,7 +15,7 @@ const FLOORS = [
   ['errors.ts', 'world.ts'],
   ['verify', 'spec', 'profile', 'gate', 'flavour', 'git', 'process', 'ledger', 'session'],
   ['run', 'review', 'install'],
-  ['cli', 'hook'],
+  ['cli', 'hook', 'host'],
   ['main.ts'],
 ];
 const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.includes(room(name)));

@@ -1,0 +1,202 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Policy } from './policy.ts';
+import { bootId, probeFile } from './proven.ts';
+import { type ProcessCall, type ProcessEnd, runProcess } from './run.ts';
+
+/** What the host process reads: the library's configuration and one shell command. */
+export interface HostCall {
+  readonly config: {
+    readonly network: { allowedDomains: string[]; deniedDomains: string[] };
+    readonly filesystem: { denyRead: string[]; allowRead: string[]; allowWrite: string[]; denyWrite: string[] };
+    readonly seccomp?: { applyPath: string };
+  };
+  readonly command: string;
+  /** Where refused hosts are written, one a line. */
+  readonly denials: string;
+}
+
+/** A sandbox that may be used: where its host program lies, and a private folder that goes with the run. */
+export interface Sandbox {
+  readonly program: string;
+  readonly scratch: string;
+}
+
+/** Makes the private folder of a run's sandbox. Its path is short: sockets lie in it, and theirs are limited to 108 bytes. */
+export const openSandbox = (root: string, run: string): Sandbox => ({
+  program: hostProgram(root),
+  scratch: mkdtempSync(join(tmpdir(), `kd-${run}-`)),
+});
+
+export const closeSandbox = (sandbox: Sandbox): void =>
+  rmSync(sandbox.scratch, { recursive: true, force: true, maxRetries: 3 });
+
+const hostProgram = (root: string): string => join(root, 'dist', 'sandbox-host.js');
+
+export interface SandboxedEnd extends ProcessEnd {
+  /** `host:port` of every connection that was refused. */
+  readonly denied: readonly string[];
+}
+
+/** Runs one program inside the sandbox, as `runProcess` runs it outside. */
+export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: ProcessCall): Promise<SandboxedEnd> {
+  const own = mkdtempSync(join(sandbox.scratch, 'h-'));
+  const inside = join(sandbox.scratch, policy.name);
+  for (const folder of ['empty', 'tmp', 'cache'])
+    mkdirSync(join(folder === 'empty' ? own : inside, folder), { recursive: true });
+  const host: HostCall = {
+    config: {
+      network: {
+        allowedDomains: [...policy.hosts, ...policy.loopback.map((port) => `127.0.0.1:${port}`)],
+        deniedDomains: [],
+      },
+      filesystem: {
+        denyRead: [...policy.denyRead],
+        allowRead: [...policy.allowRead],
+        // The folder of the host process, with its sockets and this file, is not among them.
+        allowWrite: [...policy.allowWrite.filter((path) => path !== sandbox.scratch), inside],
+        denyWrite: [...policy.denyWrite],
+      },
+      ...seccomp(dirname(sandbox.program)),
+    },
+    command: shellCommand(call, policy, inside),
+    denials: join(own, 'denials'),
+  };
+  const file = join(own, 'call.json');
+  writeFileSync(file, JSON.stringify(host), { mode: 0o600 });
+  const end = await runProcess({
+    ...call,
+    file: process.execPath,
+    args: [sandbox.program, file],
+    // With the worktree as its folder the library would leave mount stubs in it (ruling 15).
+    cwd: join(own, 'empty'),
+    env: { ...call.env, TMPDIR: own },
+    lifeline: true,
+  });
+  const denied = existsSync(host.denials) ? readFileSync(host.denials, 'utf8').split('\n').filter(Boolean) : [];
+  rmSync(own, { recursive: true, force: true });
+  return { ...end, ending: told(end), denied };
+}
+
+/** Through two shells a signal arrives as 128 + its number. */
+function told(end: ProcessEnd): ProcessEnd['ending'] {
+  const { ending } = end;
+  if (ending.kind !== 'exited' || ending.code <= 128 || ending.code > 159) return ending;
+  return { kind: 'signalled', signal: `signal ${ending.code - 128}` };
+}
+
+const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
+
+function shellCommand(call: ProcessCall, policy: Policy, inside: string): string {
+  const set = {
+    TMPDIR: join(inside, 'tmp'),
+    XDG_CACHE_HOME: join(inside, 'cache'),
+    npm_config_cache: join(inside, 'cache', 'npm'),
+    npm_config_update_notifier: 'false',
+  };
+  // A loopback address is never proxied by the programs themselves, so a relay listens for it inside.
+  const relays = policy.loopback.map(
+    (port) =>
+      `socat TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr "PROXY:localhost:127.0.0.1:${port},proxyport=3128,proxyauth=$auth" >/dev/null 2>&1 &`,
+  );
+  return [
+    ...(relays.length === 0 ? [] : ['auth=$' + '{HTTP_PROXY#http://}', 'auth=$' + '{auth%%@*}', ...relays]),
+    ...Object.entries(set).map(([name, value]) => `export ${name}=${quote(value)}`),
+    `cd ${quote(call.cwd)} || exit 126`,
+    `exec ${[call.file, ...call.args].map(quote).join(' ')}`,
+  ].join('\n');
+}
+
+/** The library's own helper, which the build lays beside the host program. */
+function seccomp(dist: string): { seccomp?: { applyPath: string } } {
+  const applyPath = join(dist, 'seccomp', process.arch, 'apply-seccomp');
+  return existsSync(applyPath) ? { seccomp: { applyPath } } : {};
+}
+
+export interface Probe {
+  readonly works: boolean;
+  /** Why it does not, in one line. */
+  readonly reason: string;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Whether the sandbox works here, shown by running something in it: a file outside cannot be written, a closed one
+ * cannot be read, an unlisted host is refused. The answer is kept until the machine starts again or bwrap changes.
+ */
+export async function probeSandbox(root: string, env: Env): Promise<Probe> {
+  const key = `${bootId() ?? 'unknown'} ${fingerprint(env)} ${fingerprint({ PATH: dirname(hostProgram(root)) }, 'sandbox-host.js')}`;
+  const known = readProbe(probeFile(env));
+  if (known?.key === key) return known;
+  const probe = await tryIt(root, env);
+  const text = JSON.stringify({ boot: bootId(), key, ...probe });
+  try {
+    mkdirSync(dirname(probeFile(env)), { recursive: true });
+    writeFileSync(probeFile(env), text, { mode: 0o600 });
+  } catch {
+    // It is asked again next time.
+  }
+  return probe;
+}
+
+function readProbe(file: string): (Probe & { key: string }) | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function fingerprint(env: Env, name = 'bwrap'): string {
+  for (const folder of (env.PATH ?? '').split(':')) {
+    const stat = statSync(join(folder, name), { throwIfNoEntry: false });
+    if (stat !== undefined) return `${folder} ${stat.size} ${stat.mtimeMs}`;
+  }
+  return 'none';
+}
+
+const PARTS = 'apt-get install bubblewrap socat ripgrep (Debian, Ubuntu)';
+
+async function tryIt(root: string, env: Env): Promise<Probe> {
+  if (process.platform === 'linux') {
+    const missing = ['bwrap', 'socat', 'rg'].filter((name) => fingerprint(env, name) === 'none');
+    if (missing.length > 0) return { works: false, reason: `${missing.join(', ')} not installed: ${PARTS}` };
+  }
+  const sandbox = openSandbox(root, 'probe');
+  try {
+    const closedFile = join(sandbox.scratch, 'closed');
+    const outside = join(sandbox.scratch, 'outside');
+    const open = join(sandbox.scratch, 'open');
+    mkdirSync(open);
+    writeFileSync(closedFile, 'closed');
+    const script = `touch ${quote(join(open, 'written'))}; touch ${quote(outside)}; grep -q closed ${quote(closedFile)} && touch ${quote(join(open, 'read'))}; exit 7`;
+    const policy: Policy = {
+      name: 'verification',
+      allowWrite: [open],
+      denyWrite: [],
+      denyRead: [closedFile],
+      allowRead: [],
+      hosts: [],
+      loopback: [],
+    };
+    const end = await runSandboxed(sandbox, policy, {
+      file: '/bin/sh',
+      args: ['-c', script],
+      cwd: open,
+      env: { PATH: env.PATH ?? '', HOME: env.HOME ?? '/' },
+      marker: 'probe',
+      wallMs: 20_000,
+      stdoutFile: join(sandbox.scratch, 'log'),
+      stderrFile: join(sandbox.scratch, 'log'),
+    });
+    const said = end.stderrTail.trim().split('\n').at(-1)?.slice(0, 200) ?? '';
+    if (end.ending.kind !== 'exited' || end.ending.code !== 7 || !existsSync(join(open, 'written')))
+      return { works: false, reason: `it does not start here: ${said || 'no exit code'}` };
+    const leaky = existsSync(outside) || existsSync(join(open, 'read'));
+    return leaky ? { works: false, reason: 'it starts, and does not hold' } : { works: true, reason: '' };
+  } finally {
+    closeSandbox(sandbox);
+  }
+}

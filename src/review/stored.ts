@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { refuse } from '../errors.ts';
+import { type Result, resultSchema } from './result.ts';
+
+/** Reads a stored result back, or refuses when it is missing or of another version. */
+export function readResult(folder: string): Result {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(join(folder, 'result.json'), 'utf8'));
+  } catch {
+    throw refuse('wrong-state', 'This run has no result yet.', 'kimi-dispatch status');
+  }
+  const parsed = resultSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw refuse(
+    'wrong-state',
+    'This result was written by another version of kimi-dispatch.',
+    'Use the version that wrote it, or discard the run.',
+  );
+}

@@ -1,0 +1,58 @@
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { writeWhole } from '../ledger/store.ts';
+import { attemptPolicy, type PolicyInput, verifyPolicy } from '../process/policy.ts';
+import { type ProcessCall, type Runner, runProcess } from '../process/run.ts';
+import { closeSandbox, openSandbox, runSandboxed, type Sandbox, type SandboxedEnd } from '../process/sandbox.ts';
+
+/** All that the policies of a run are computed from, but its private folder. */
+export type Walls = Omit<PolicyInput, 'scratch'>;
+
+/** The sandbox of one run: Kimi under one policy, the verification under another. */
+export class Enclosure {
+  readonly #sandbox: Sandbox;
+  readonly #input: PolicyInput;
+
+  constructor(root: string, run: string, walls: Walls) {
+    this.#sandbox = openSandbox(root, run);
+    this.#input = { ...walls, scratch: this.#sandbox.scratch };
+  }
+
+  /** Runs Kimi. Its git may stage and compare, with an index and objects of its own (ruling 14). */
+  attempt(call: ProcessCall, commonDir: string): Promise<SandboxedEnd> {
+    const git = join(this.#sandbox.scratch, 'attempt', 'git');
+    mkdirSync(join(git, 'objects'), { recursive: true });
+    // git names a worktree's own folder after the last part of its path; ours are run ids, so no two are alike.
+    const index = join(commonDir, 'worktrees', basename(call.cwd), 'index');
+    if (existsSync(index)) copyFileSync(index, join(git, 'index'));
+    const env = {
+      ...call.env,
+      GIT_INDEX_FILE: join(git, 'index'),
+      GIT_OBJECT_DIRECTORY: join(git, 'objects'),
+      GIT_ALTERNATE_OBJECT_DIRECTORIES: join(commonDir, 'objects'),
+    };
+    return runSandboxed(this.#sandbox, attemptPolicy(this.#input), { ...call, env });
+  }
+
+  verification(call: ProcessCall): Promise<SandboxedEnd> {
+    return runSandboxed(this.#sandbox, verifyPolicy(this.#input), call);
+  }
+
+  close(): void {
+    closeSandbox(this.#sandbox);
+  }
+}
+
+const FILE = 'walls.json';
+
+/** Kept beside the run, so that what is verified again later is verified behind the same walls. */
+export const keepWalls = (runFolder: string, walls: Walls): void =>
+  writeWhole(join(runFolder, FILE), JSON.stringify(walls));
+
+/** A runner for a verification after the run: sandboxed when the run was. `close` it afterwards. */
+export function laterVerification(root: string, run: string, runFolder: string): { run: Runner; close: () => void } {
+  const file = join(runFolder, FILE);
+  if (!existsSync(file)) return { run: runProcess, close: () => {} };
+  const enclosure = new Enclosure(root, run, JSON.parse(readFileSync(file, 'utf8')) as Walls);
+  return { run: (call) => enclosure.verification(call), close: () => enclosure.close() };
+}
