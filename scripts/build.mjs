@@ -20,7 +20,7 @@ await build({
   logLevel: 'warning',
 });
 
-// The sandbox host is a process of its own; beside it lies the library's helper for system calls.
+// The sandbox host is a process of its own; beside it lie the library's own helpers.
 await build({
   entryPoints: { 'sandbox-host': 'src/host/main.ts' },
   outdir: 'dist',
@@ -34,7 +34,10 @@ await build({
   minifySyntax: true,
   logLevel: 'warning',
 });
-cpSync('node_modules/@anthropic-ai/sandbox-runtime/vendor/seccomp', 'dist/seccomp', { recursive: true });
+const vendor = 'node_modules/@anthropic-ai/sandbox-runtime/vendor';
+for (const arch of ['x64', 'arm64'])
+  cpSync(`${vendor}/seccomp/${arch}/apply-seccomp`, `dist/sandbox/${arch}/apply-seccomp`);
+cpSync(`${vendor}/java-proxy-agent/srt-proxy-agent.jar`, 'dist/sandbox/srt-proxy-agent.jar');
 
 // The hook program stands alone: Claude Code may start it with an older Node, and in front of every prompt.
 await build({

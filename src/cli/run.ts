@@ -77,7 +77,7 @@ function rememberRun(world: World, repo: Repo, run: string): void {
 
 /** The flag, else the user's own setting; in CI, where nobody watches, the sandbox is required. */
 function sandboxMode(flag: string | undefined, env: World['env']): SandboxMode {
-  const wanted = flag ?? env.KIMI_DISPATCH_SANDBOX ?? (env.CI === undefined ? 'auto' : 'required');
+  const wanted = flag ?? (env.KIMI_DISPATCH_SANDBOX || undefined) ?? (env.CI === undefined ? 'auto' : 'required');
   if (wanted === 'auto' || wanted === 'required' || wanted === 'off') return wanted;
   throw refuse('usage', `KIMI_DISPATCH_SANDBOX is auto, required or off, not "${wanted}".`);
 }

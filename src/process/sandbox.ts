@@ -11,6 +11,7 @@ export interface HostCall {
     readonly network: { allowedDomains: string[]; deniedDomains: string[] };
     readonly filesystem: { denyRead: string[]; allowRead: string[]; allowWrite: string[]; denyWrite: string[] };
     readonly seccomp?: { applyPath: string };
+    readonly javaAgentJarPath: string;
   };
   readonly command: string;
   /** Where refused hosts are written, one a line. */
@@ -58,7 +59,7 @@ export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: Proce
         allowWrite: [...policy.allowWrite.filter((path) => path !== sandbox.scratch), inside],
         denyWrite: [...policy.denyWrite],
       },
-      ...seccomp(dirname(sandbox.program)),
+      ...helpers(dirname(sandbox.program)),
     },
     command: shellCommand(call, policy, inside),
     denials: join(own, 'denials'),
@@ -88,6 +89,13 @@ function told(end: ProcessEnd): ProcessEnd['ending'] {
 
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
+/**
+ * For a root caller the library leaves /proc/sys writable inside, and with it the core pattern, which the kernel runs
+ * outside. It is closed, and then every capability that could open it again is given up.
+ */
+const AS_ROOT = ['mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys || exit 125'];
+const POWERLESS = 'setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs -- ';
+
 function shellCommand(call: ProcessCall, policy: Policy, inside: string): string {
   const set = {
     TMPDIR: join(inside, 'tmp'),
@@ -104,14 +112,16 @@ function shellCommand(call: ProcessCall, policy: Policy, inside: string): string
     ...(relays.length === 0 ? [] : ['auth=$' + '{HTTP_PROXY#http://}', 'auth=$' + '{auth%%@*}', ...relays]),
     ...Object.entries(set).map(([name, value]) => `export ${name}=${quote(value)}`),
     `cd ${quote(call.cwd)} || exit 126`,
-    `exec ${[call.file, ...call.args].map(quote).join(' ')}`,
+    ...(process.getuid?.() === 0 && process.platform === 'linux' ? AS_ROOT : []),
+    `exec ${process.getuid?.() === 0 && process.platform === 'linux' ? POWERLESS : ''}${[call.file, ...call.args].map(quote).join(' ')}`,
   ].join('\n');
 }
 
-/** The library's own helper, which the build lays beside the host program. */
-function seccomp(dist: string): { seccomp?: { applyPath: string } } {
-  const applyPath = join(dist, 'seccomp', process.arch, 'apply-seccomp');
-  return existsSync(applyPath) ? { seccomp: { applyPath } } : {};
+/** The library's own helpers, which the build lays beside the host program; told, because looking for them is slow. */
+function helpers(dist: string): Pick<HostCall['config'], 'seccomp' | 'javaAgentJarPath'> {
+  const applyPath = join(dist, 'sandbox', process.arch, 'apply-seccomp');
+  const javaAgentJarPath = join(dist, 'sandbox', 'srt-proxy-agent.jar');
+  return { ...(existsSync(applyPath) ? { seccomp: { applyPath } } : {}), javaAgentJarPath };
 }
 
 export interface Probe {

@@ -102,6 +102,27 @@ const scenarios = {
     report('done');
     finish();
   },
+  async escape() {
+    const { plant, stay, tryAll } = await import('./escapes.mjs');
+    const at = JSON.parse(readFileSync('at.json', 'utf8'));
+    at.run = process.cwd().split('/').at(-1);
+    writeFileSync('escapes.json', JSON.stringify(await tryAll(at)));
+    plant(at);
+    stay(at.word);
+    polite();
+    report('done');
+    finish();
+  },
+  async gits() {
+    polite();
+    writeFileSync('new.txt', 'new\n');
+    execFileSync('git', ['add', '-A']);
+    const staged = execFileSync('git', ['diff', '--cached', '--name-only'], { encoding: 'utf8' });
+    execFileSync('git', ['mv', 'new.txt', 'moved.txt']);
+    writeFileSync('staged.txt', staged);
+    report('done');
+    finish();
+  },
   async stubborn() {
     process.on('SIGTERM', () => {});
     polite();
