@@ -61,7 +61,7 @@ export async function runCommand(
     progress.take(event);
     if (event.type === 'run-started') rememberRun(world, repo, event.id);
   };
-  const result = await execute(prepared, watch, world.signal).finally(() => progress.stop());
+  const result = await execute(prepared, watch, { signal: world.signal }).finally(() => progress.stop());
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
   else if (options.ndjson !== true) world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);
   return exitOfOutcome(result.outcome);

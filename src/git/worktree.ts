@@ -52,6 +52,8 @@ export interface Collected {
 export interface CollectOptions {
   readonly message: string;
   readonly commonDir: string;
+  /** True when the run branch already holds an earlier collection of ours. */
+  readonly known?: boolean;
   /** A folder of ours for the private index. */
   readonly scratch: string;
   /** Where the change is written as a patch. */
@@ -69,7 +71,7 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
   const replaced = restoreLink(tree, options.commonDir);
   rmSync(env.GIT_INDEX_FILE, { force: true });
   const [strays, excludes] = await Promise.all([
-    findStrays(tree),
+    findStrays(tree, options.known === true),
     privateExcludes(tree, options),
     git(tree, ['read-tree', tree.base], { env, quiet: true }),
   ]);
@@ -120,7 +122,7 @@ const IDENTITY = {
   GIT_COMMITTER_EMAIL: 'kimi-dispatch@localhost',
 };
 
-async function findStrays(tree: RunTree): Promise<string[]> {
+async function findStrays(tree: RunTree, known: boolean): Promise<string[]> {
   const strays: string[] = [];
   const [head, tip] = await Promise.all([
     gitAnswer(tree, ['symbolic-ref', '-q', 'HEAD'], { answers: [1, 128] }),
@@ -128,7 +130,8 @@ async function findStrays(tree: RunTree): Promise<string[]> {
   ]);
   if (head.stdout.trim() !== `refs/heads/${tree.branch}`)
     strays.push(`HEAD was moved to ${head.stdout.trim() || 'a detached commit'}`);
-  if (tip.stdout.trim() !== tree.base) strays.push('commits were made on the run branch; only the tree counts');
+  if (!known && tip.stdout.trim() !== tree.base)
+    strays.push('commits were made on the run branch; only the tree counts');
   return strays;
 }
 

@@ -5,6 +5,17 @@ export type RunEvent = { readonly t: string } & (
   | ({ readonly type: 'run-started'; readonly v: 1 } & RunFacts)
   | { readonly type: 'step-started'; readonly step: string; readonly title: string }
   | { readonly type: 'step-ended'; readonly step: string; readonly ms: number; readonly note?: string }
+  | { readonly type: 'run-reopened'; readonly why: string; readonly pid: number; readonly start?: string }
+  | { readonly type: 'attempt-started'; readonly attempt: number; readonly why: string }
+  | {
+      readonly type: 'attempt-ended';
+      readonly attempt: number;
+      readonly steps: number;
+      readonly session?: string;
+      readonly outcome?: Outcome;
+      readonly tokens: { readonly input: number; readonly cached: number; readonly output: number };
+    }
+  | { readonly type: 'reviewed'; readonly commit: string; readonly round: number }
   | { readonly type: 'agent'; readonly attempt: number; readonly event: Readonly<Record<string, unknown>> }
   | {
       readonly type: 'check';
@@ -32,6 +43,8 @@ export interface RunFacts {
   readonly dir: string;
   readonly home: string;
   readonly pid: number;
+  /** When the owner's process started: ids are used again. */
+  readonly start?: string;
 }
 
 export interface RunState extends RunFacts {
@@ -40,6 +53,12 @@ export interface RunState extends RunFacts {
   readonly step?: string;
   readonly outcome?: Outcome;
   readonly commit?: string;
+  /** Attempts so far, the session of the last one, and how often the work was sent back. */
+  readonly attempts: number;
+  readonly session?: string;
+  readonly rounds: number;
+  /** The commit that was reviewed last. */
+  readonly reviewed?: string;
   readonly review: 'waiting' | 'merged' | 'discarded';
   readonly merge?: { readonly target: string; readonly from: string; readonly to: string };
 }
@@ -50,7 +69,7 @@ export function fold(events: readonly RunEvent[]): RunState | undefined {
   for (const event of events) {
     if (event.type === 'run-started') {
       const { t, type: _type, v: _v, ...facts } = event;
-      state = { ...facts, startedAt: t, review: 'waiting' };
+      state = { ...facts, startedAt: t, attempts: 0, rounds: 0, review: 'waiting' };
     } else if (state !== undefined) state = next(state, event);
   }
   return state;
@@ -67,6 +86,16 @@ function next(state: RunState, event: RunEvent): RunState {
         endedAt: event.t,
         ...(event.commit === undefined ? {} : { commit: event.commit }),
       };
+    case 'run-reopened': {
+      const { outcome: _outcome, endedAt: _endedAt, start: _start, ...rest } = state;
+      return { ...rest, pid: event.pid, ...(event.start === undefined ? {} : { start: event.start }) };
+    }
+    case 'attempt-started':
+      return { ...state, attempts: event.attempt };
+    case 'attempt-ended':
+      return event.session === undefined ? state : { ...state, session: event.session };
+    case 'reviewed':
+      return { ...state, reviewed: event.commit, rounds: event.round };
     case 'merged':
       return { ...state, review: 'merged', merge: { target: event.target, from: event.from, to: event.to } };
     case 'undone': {

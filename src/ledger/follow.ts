@@ -24,9 +24,9 @@ export async function follow(call: FollowCall): Promise<'ended' | 'lost' | 'stop
     const ownerAlive = pid === 0 || isAlive(pid);
     let ended = false;
     for (const event of reader.read()) {
-      if (event.type === 'run-started') pid = event.pid;
+      if (event.type === 'run-started' || event.type === 'run-reopened') pid = event.pid;
       if (event.type === 'run-ended') ended = true;
-      else if (event.type === 'step-started') ended = false;
+      else if (event.type === 'run-reopened') ended = false;
       call.each(event);
     }
     if (ended) return 'ended';

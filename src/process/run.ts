@@ -25,6 +25,8 @@ export interface ProcessCall {
   readonly fileCap?: number;
   readonly onStdout?: (chunk: Buffer) => void;
   readonly signal?: AbortSignal;
+  /** Called once it runs, with what ends it. */
+  readonly onStart?: (stop: (cause: StopCause) => void) => void;
   /** Its stdin is a pipe that stays open while this process lives. */
   readonly lifeline?: boolean;
 }
@@ -32,13 +34,25 @@ export interface ProcessCall {
 export interface ProcessEnd {
   readonly ending: Ending;
   /** Why we ended it, when we did. */
-  readonly cause: 'deadline' | 'cancelled' | undefined;
+  readonly cause: StopCause | undefined;
   readonly durationMs: number;
   readonly stdoutTail: string;
   readonly stderrTail: string;
   /** Processes that were still there afterwards and had to be ended. */
   readonly survivors: number;
 }
+
+/** Why a program was ended by us. `finished`: it had done its work and did not leave. */
+export type StopCause =
+  | 'deadline'
+  | 'cancelled'
+  | 'first-output'
+  | 'idle'
+  | 'steps'
+  | 'output'
+  | 'disk'
+  | 'retry'
+  | 'finished';
 
 /** Starts a program and tells how it ended: `runProcess`, or the same inside a sandbox. */
 export type Runner = (call: ProcessCall) => Promise<ProcessEnd & { readonly denied?: readonly string[] }>;
@@ -62,15 +76,16 @@ export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
   });
   let cause: ProcessEnd['cause'];
   let ended: Promise<void> | undefined;
-  const stop = (why: 'deadline' | 'cancelled'): void => {
+  const stop = (why: StopCause): void => {
     if (cause !== undefined || child.pid === undefined) return;
     cause = why;
-    ended = endGroup(child.pid, call.graceMs ?? 5000);
+    ended = endGroup(child.pid, call.graceMs ?? 3500);
   };
   const timer = setTimeout(() => stop('deadline'), call.wallMs);
   const onAbort = (): void => stop('cancelled');
   if (call.signal?.aborted === true) onAbort();
   call.signal?.addEventListener('abort', onAbort, { once: true });
+  call.onStart?.(stop);
   const out = drain(child.stdout, call.stdoutFile, call.fileCap, call.onStdout);
   const err = drain(child.stderr, call.stderrFile, call.fileCap);
   const node = child.nodeChildProcess;

@@ -9,6 +9,18 @@ export const profileSchema = z.strictObject({
   wallSeconds: z.number().positive().default(1800),
   /** Attempts per model call. */
   attempts: z.number().int().positive().default(4),
+  /** Until the model's first word. */
+  firstOutputSeconds: z.number().positive().default(300),
+  /** Without a sign of life; while a tool runs `toolSeconds` counts instead. */
+  idleSeconds: z.number().positive().default(360),
+  toolSeconds: z.number().positive().default(900),
+  /** Of Kimi's stream, and of what it adds to the worktree. */
+  outputMegabytes: z.number().positive().default(2048),
+  diskMegabytes: z.number().positive().default(4096),
+  /** The longest wait that the service may ask for before another attempt. */
+  retrySeconds: z.number().positive().default(120),
+  /** How often a silent worker is nudged before the run ends. */
+  nudges: z.number().int().min(0).max(3).default(3),
   concurrency: z.number().int().positive().default(1),
   /** Hosts beside Kimi's own that Kimi may reach from the sandbox. */
   hosts: z.array(z.string()).default([]),

@@ -90,11 +90,14 @@ function changeLines(result: Result): string[] {
   const added = result.changes.reduce((sum, change) => sum + change.added, 0);
   const removed = result.changes.reduce((sum, change) => sum + change.removed, 0);
   const wrong = new Map(result.scope.violations.map((violation) => [violation.path, violation.why]));
-  const rows = [...result.changes].sort((left, right) => risk(right, wrong) - risk(left, wrong)).slice(0, 12);
+  const flagged = new Set(result.flags.map((flag) => flag.path));
+  const rows = [...result.changes]
+    .sort((left, right) => risk(right, wrong, flagged) - risk(left, wrong, flagged))
+    .slice(0, 12);
   const lines = rows.map((change) => {
     const size = change.binary ? 'binary' : `+${change.added} -${change.removed}`;
     const why = wrong.get(change.path);
-    return `  ${change.status} ${quote(change.path, 90)} ${size}${why === undefined ? '' : `  OUT OF SCOPE: ${why}`}`;
+    return `  ${change.status} ${quote(change.path, 90)} ${size}${why === undefined ? '' : `  GATE: ${why}`}`;
   });
   const more = result.changes.length - rows.length;
   const untouched = result.scope.untouched;
@@ -102,15 +105,27 @@ function changeLines(result: Result): string[] {
     `Changes: ${result.changes.length} files, +${added} -${removed} (riskiest first)`,
     ...lines,
     ...(more > 0 ? [`  and ${more} more`] : []),
+    ...flagLines(result),
     ...(untouched.length > 0 ? [`Declared but not changed: ${quote(untouched.slice(0, 6).join(', '), 150)}`] : []),
   ];
 }
 
+/** Flags name what deserves a look; secrets and outside paths are violations and stand at the path itself. */
+function flagLines(result: Result): string[] {
+  const shown = result.flags.slice(0, 4).map((flag) => `  look: ${quote(flag.path, 70)} ${quote(flag.why, 70)}`);
+  return result.flags.length > 4 ? [...shown, `  look: and ${result.flags.length - 4} more flags`] : shown;
+}
+
 /** What a reviewer should look at first: outside the spec, deletions, configuration, tests, then size. */
-function risk(change: Result['changes'][number], wrong: ReadonlyMap<string, string>): number {
+function risk(
+  change: Result['changes'][number],
+  wrong: ReadonlyMap<string, string>,
+  flagged: ReadonlySet<string>,
+): number {
   const { path } = change;
   return (
     (wrong.has(path) ? 1e6 : 0) +
+    (flagged.has(path) ? 3e5 : 0) +
     (change.binary || change.status === 'D' || change.status === 'T' ? 1e5 : 0) +
     (/(^|\/)(package\.json|.*lock.*|Dockerfile|Makefile|\..*|.*\.config\.\w+)$/.test(path) ? 1e5 : 0) +
     (/(^|[/._-])(test|tests|spec)([/._-]|$)/.test(path) ? 5e3 : 0) +

@@ -43,10 +43,13 @@ export const resultSchema = z.object({
       stepLimit: z.number(),
       durationMs: z.number(),
       session: z.string().optional(),
+      tokens: z.object({ input: z.number(), cached: z.number(), output: z.number() }).optional(),
       unreadableLines: z.number(),
       survivors: z.number(),
     })
     .optional(),
+  /** How often the work was sent back. */
+  rounds: z.number().default(0),
   sandbox: z.string(),
   changes: z.array(
     z.object({
@@ -61,6 +64,8 @@ export const resultSchema = z.object({
     violations: z.array(z.object({ path: z.string(), why: z.string() })),
     untouched: z.array(z.string()),
   }),
+  /** What a reviewer should look at first; nothing that gates the merge. */
+  flags: z.array(z.object({ path: z.string(), why: z.string() })).default([]),
   verification: z.array(
     z.object({
       command: z.string(),

@@ -1,12 +1,7 @@
 import type { Outcome } from '../errors.ts';
-import type { checkScope } from '../gate/scope.ts';
 import type { Result } from '../review/result.ts';
+import type { Compared } from '../verify/compare.ts';
 import type { Attempt } from './attempt.ts';
-
-export const toMutable = (scope: ReturnType<typeof checkScope>): Result['scope'] => ({
-  violations: [...scope.violations],
-  untouched: [...scope.untouched],
-});
 
 export const usage = (attempt: Attempt, stepLimit: number, version: string): NonNullable<Result['kimi']> => ({
   version: attempt.version ?? version,
@@ -14,6 +9,7 @@ export const usage = (attempt: Attempt, stepLimit: number, version: string): Non
   stepLimit,
   durationMs: attempt.end.durationMs,
   ...(attempt.session === undefined ? {} : { session: attempt.session }),
+  tokens: { ...attempt.tokens },
   unreadableLines: attempt.unreadable,
   survivors: attempt.end.survivors,
 });
@@ -29,19 +25,49 @@ const REMEDY: Record<string, string> = {
 };
 
 /** The reason of an outcome, with its remedy; undefined when the outcome says it all. */
-export function explain(outcome: Outcome, attempt: Attempt | undefined, wallSeconds: number): string | undefined {
+export function explain(
+  outcome: Outcome,
+  attempt: Attempt | undefined,
+  wallSeconds: number,
+  rows: readonly Compared[] = [],
+): string | undefined {
   if (outcome === 'deadline')
     return `Kimi did not end within ${wallSeconds} s. More time: --timeout ${Math.round(wallSeconds * 2)}`;
   if (outcome === 'step-limit') return 'Kimi reached its step limit. More steps: --max-steps N';
+  if (outcome === 'idle-timeout')
+    return 'Kimi gave no sign of life, also after it was nudged. More patience: --idle SECONDS';
+  if (outcome === 'no-first-output') return 'The model never said a word. Check the service, then run again';
+  if (outcome === 'output-limit')
+    return `Kimi wrote more than the profile allows (${attempt?.end.cause === 'disk' ? 'diskMegabytes' : 'outputMegabytes'})`;
+  const denied = rows.find((row) => row.verdict === 'sandbox-denied');
+  if (outcome === 'verification-failed' && denied !== undefined)
+    return `sandbox-denied: ${denied.command} needs ${(denied.after.denied ?? []).join(', ')}. Allow it: verifyHosts in the profile`;
   const failure = attempt?.failure;
   return failure === undefined ? undefined : `${failure.kind}: ${failure.text} (${REMEDY[failure.kind] ?? ''})`;
 }
 
+export interface NextCall {
+  readonly outcome: Outcome;
+  readonly run: string;
+  readonly changed: boolean;
+  readonly failure: string | undefined;
+  readonly rounds: number;
+}
+
+export const ROUNDS = 3;
+
 /** What a reviewer can do next, as commands. */
-export function nextCommands(outcome: Outcome, run: string, changed: boolean, failure: string | undefined): string[] {
+export function nextCommands({ outcome, run, changed, failure, rounds }: NextCall): string[] {
   const look = changed ? [`kimi-dispatch diff ${run}`] : [];
   const end = [`kimi-dispatch discard ${run}`];
-  if (outcome === 'succeeded') return [...look, `kimi-dispatch merge ${run}`, ...end];
-  if (failure === 'auth') return ['kimi  (then /login)', ...end];
-  return [...look, `kimi-dispatch show ${run} --full`, ...end];
+  if (outcome === 'blocked') return [`kimi-dispatch answer ${run} "..."`, ...end];
+  const back =
+    rounds < ROUNDS
+      ? [`kimi-dispatch revise ${run} --findings FILE`]
+      : [`git switch ${'kimi'}/${run}*  (sent back ${rounds} times: take over)`];
+  if (outcome === 'succeeded') return [...look, `kimi-dispatch merge ${run}`, ...back, ...end];
+  if (failure === 'auth') return ['kimi  (then /login)', `kimi-dispatch resume ${run}`, ...end];
+  if (outcome === 'verification-failed' || outcome === 'out-of-scope')
+    return [...look, `kimi-dispatch show ${run} --full`, ...back, ...end];
+  return [...look, `kimi-dispatch show ${run} --full`, `kimi-dispatch resume ${run}`, ...end];
 }

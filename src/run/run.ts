@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { findKimi, type KimiProgram } from '../flavour/find.ts';
@@ -161,32 +160,3 @@ export function slug(title: string): string {
 
 /** The environment of everything that a run starts. */
 export const runEnvironment = (env: RunRequest['env']): Record<string, string> => allowed(env);
-
-interface Baseline {
-  readonly key: string;
-  readonly checks: unknown;
-}
-
-/** Checks of a base that were run before, by a key of everything that could change them. */
-export class BaselineCache {
-  readonly #file: string;
-
-  constructor(folder: string, key: string) {
-    this.#file = join(folder, `${digestOf(key).slice(0, 32)}.json`);
-  }
-
-  read<T>(key: string): T | undefined {
-    if (!existsSync(this.#file)) return undefined;
-    try {
-      const found = JSON.parse(readFileSync(this.#file, 'utf8')) as Baseline;
-      return found.key === key ? (found.checks as T) : undefined;
-    } catch {
-      return undefined;
-    }
-  }
-
-  write(key: string, checks: unknown): void {
-    mkdirSync(join(this.#file, '..'), { recursive: true });
-    writeFileSync(this.#file, JSON.stringify({ key, checks }));
-  }
-}

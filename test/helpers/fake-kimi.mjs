@@ -35,6 +35,14 @@ const finish = () => {
     content: 'To resume',
   });
 };
+/** A line of the wire file of an agent, as kimi-code writes them while it works. */
+const wire = (record, agent = 'main') => {
+  const folder = `${process.env.KIMI_CODE_HOME}/sessions/wd_x/session_fake/agents/${agent}`;
+  mkdirSync(folder, { recursive: true });
+  appendFileSync(`${folder}/wire.jsonl`, `${JSON.stringify(record)}\n`);
+};
+const loop = (event, agent) => wire({ type: 'context.append_loop_event', event }, agent);
+const resumed = args.includes('-S');
 const polite = () => writeFileSync('greet.txt', 'hello please\n');
 
 const scenarios = {
@@ -123,6 +131,59 @@ const scenarios = {
     report('done');
     finish();
   },
+  silent: () => wait(600_000),
+  async hushed() {
+    loop({ type: 'step.begin' });
+    say({ role: 'assistant', content: 'I begin.' });
+    await wait(600_000);
+  },
+  async wakes() {
+    loop({ type: 'step.begin' });
+    say({ role: 'assistant', content: 'I begin.' });
+    if (!resumed) await wait(600_000);
+    polite();
+    report('done');
+    finish();
+  },
+  async subagents() {
+    for (let index = 0; index < 8; index++) {
+      loop({ type: 'content.part' }, 'agent-1');
+      await wait(500);
+    }
+    polite();
+    report('done');
+    finish();
+  },
+  async longtool() {
+    loop({ type: 'tool.call', toolCallId: 't1' });
+    await wait(3500);
+    loop({ type: 'tool.result', toolCallId: 't1' });
+    polite();
+    report('done');
+    finish();
+  },
+  async manysteps() {
+    for (let index = 0; index < 400; index++) {
+      loop({ type: 'step.begin' }, 'agent-1');
+      await wait(50);
+    }
+  },
+  async retries() {
+    say({ role: 'meta', type: 'turn.step.retrying', failed_attempt: 1, delay_ms: 3_600_000, error_message: '429' });
+    await wait(600_000);
+  },
+  async lingers() {
+    polite();
+    report('done');
+    finish();
+    await wait(600_000);
+  },
+  async fills() {
+    polite();
+    writeFileSync('big.bin', Buffer.alloc(20 * 1024 * 1024, 1));
+    loop({ type: 'content.part' });
+    await wait(600_000);
+  },
   async stubborn() {
     process.on('SIGTERM', () => {});
     polite();
@@ -166,6 +227,10 @@ else if (args[0] !== 'doctor') {
   say({ role: 'meta', type: 'system.version', version: '2.1.0' });
   const prompt = args[args.indexOf('-p') + 1];
   const brief = readFileSync(/Read the file (.+) completely/.exec(prompt)[1], 'utf8');
-  const [, name, value] = /SCENARIO (\w+) ?(\w*)/.exec(brief);
+  // A resumed session plays on what it began with, unless the new brief names another scenario.
+  const memory = `${process.env.KIMI_CODE_HOME}/scenario`;
+  const line = /SCENARIO (\w+) ?(\w*)/.exec(brief)?.[0] ?? readFileSync(memory, 'utf8');
+  if (process.env.KIMI_CODE_HOME !== undefined) writeFileSync(memory, line);
+  const [, name, value] = line.split(/SCENARIO (\w+) ?/);
   await scenarios[name](value);
 }

@@ -25,7 +25,6 @@ const cases: Case[] = [
     /not valid TOML/,
   ],
   ['an unknown profile', () => ({ args: ['--profile', 'huge'] }), /Choose one of: default, moderato, swarm/],
-  ['a sandbox that is not there', () => ({ args: ['--sandbox', 'required'] }), /no sandbox yet/],
   ['a number that is none', () => ({ args: ['--timeout', 'soon'] }), /--timeout takes a number/],
   ['an unknown flag', () => ({ args: ['--turbo'] }), /unknown option/],
 ];

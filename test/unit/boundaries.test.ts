@@ -42,11 +42,12 @@ it('the doors to the world are few', () => {
       .sort();
   expect(using(/from 'execa'|node:child_process/)).toEqual([
     'git/git.ts',
+    'host/main.ts',
     'process/ask.ts',
     'process/detach.ts',
     'process/run.ts',
   ]);
   expect(using(/from 'simple-git'/)).toEqual(['git/git.ts']);
-  expect(using(/process\.exit(Code)?\b/)).toEqual(['main.ts']);
+  expect(using(/process\.exit(Code)?\b/)).toEqual(['host/main.ts', 'main.ts']);
   expect(using(/process\.env\b|\{ env \} = process/)).toEqual(['hook/main.ts', 'main.ts']);
 });

@@ -79,6 +79,8 @@ const huge: Result = {
   worktree: '/w',
   startedAt: '2026-01-01T00:00:00Z',
   endedAt: '2026-01-01T00:00:00Z',
+  rounds: 0,
+  flags: [],
   sandbox: 'off',
   changes: Array.from({ length: 500 }, (_, index) => ({
     status: 'M' as const,

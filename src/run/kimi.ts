@@ -1,0 +1,148 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkConfig } from '../flavour/find.ts';
+import type { AgentEvent } from '../flavour/flavour.ts';
+import { makeHome } from '../flavour/home.ts';
+import { kimiCode } from '../flavour/kimi-code.ts';
+import type { NewEvent } from '../ledger/events.ts';
+import { type ProcessCall, runProcess } from '../process/run.ts';
+import { type Attempt, runAttempt } from './attempt.ts';
+import { fill } from './brief.ts';
+import type { Enclosure } from './enclosure.ts';
+import type { AttemptLimits } from './limits.ts';
+import type { Prepared } from './run.ts';
+
+/** Why an attempt is started. The first and the fresh one get the whole brief, the others resume a session. */
+export type AttemptKind = 'first' | 'nudge' | 'stronger' | 'fresh' | 'revise' | 'answer' | 'resume';
+
+export interface Turn {
+  readonly kind: AttemptKind;
+  /** What Kimi is told; for `first` and `fresh` the brief is made here. */
+  readonly text?: string;
+  readonly session?: string;
+}
+
+export interface KimiPlace {
+  readonly folder: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly enclosure: Enclosure | undefined;
+  readonly say: (event: NewEvent) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Carries out one turn with Kimi; a silent worker is nudged, more strongly, and then begun afresh (row E6). */
+export async function runKimi(prepared: Prepared, place: KimiPlace, turn: Turn): Promise<Attempt> {
+  const { plan, profile, kimi, home, places } = prepared;
+  makeHome(plan.home, home);
+  const config = {
+    file: join(plan.home, 'config.toml'),
+    digest: home.digest,
+    cacheFile: join(places.cache, 'kimi.json'),
+  };
+  await checkConfig(kimi, config, { ...place.env, KIMI_CODE_HOME: plan.home });
+  const until = Date.now() + plan.limits.wallSeconds * 1000;
+  let attempt = await oneAttempt(prepared, place, turn, until);
+  for (const next of LADDER.slice(0, profile.nudges)) {
+    if (attempt.outcome !== 'idle-timeout' && attempt.outcome !== 'no-first-output') break;
+    if (place.signal?.aborted === true || until - Date.now() < 1000) break;
+    const { session } = attempt;
+    const kind = session === undefined ? 'fresh' : next;
+    const resumed = kind === 'fresh' || session === undefined ? {} : { session };
+    attempt = await oneAttempt(prepared, place, { kind, text: nudge(prepared, kind), ...resumed }, until);
+  }
+  return attempt;
+}
+
+const LADDER = ['nudge', 'stronger', 'fresh'] as const;
+
+function nudge({ request, plan }: Prepared, kind: AttemptKind): string {
+  const why =
+    kind === 'nudge'
+      ? 'Nothing was heard from you for a long time, so you were interrupted.'
+      : 'You were interrupted twice because nothing was heard from you. Do not wait for anything: no watch mode, no server in the foreground, no prompt.';
+  return fill(request.root, 'resume.hbs', { why, dir: plan.dir });
+}
+
+async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, until: number): Promise<Attempt> {
+  const { plan, request, profile, kimi } = prepared;
+  const number = attemptsIn(place.folder) + 1;
+  const folder = join(place.folder, `attempt-${number}`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const brief = join(plan.home, `brief-${number}.md`);
+  const text =
+    turn.kind === 'first'
+      ? wholeBrief(prepared)
+      : turn.kind === 'fresh'
+        ? `${wholeBrief(prepared)}\n${turn.text ?? ''}`
+        : (turn.text ?? '');
+  for (const file of [brief, join(folder, 'prompt.md')]) writeFileSync(file, text, { mode: 0o600 });
+  const invocation = kimiCode.build({
+    prompt: `Read the file ${brief} completely (in parts if it is long) and do what it says.`,
+    home: plan.home,
+    steps: plan.limits.steps,
+    attempts: plan.limits.attempts,
+    ...(profile.model === undefined ? {} : { model: profile.model }),
+    ...(turn.session === undefined ? {} : { session: turn.session }),
+    ...(kimi.compileCache === undefined ? {} : { compileCache: kimi.compileCache }),
+  });
+  place.say({ type: 'attempt-started', attempt: number, why: turn.kind });
+  const { enclosure } = place;
+  const attempt = await runAttempt({
+    file: kimi.file,
+    flavour: kimiCode,
+    invocation,
+    dir: plan.dir,
+    home: plan.home,
+    env: place.env,
+    marker: plan.run,
+    folder,
+    limits: limitsOf(prepared, until),
+    ...(place.signal === undefined ? {} : { signal: place.signal }),
+    run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.attempt(call, request.repo.commonDir),
+    onEvent: (event, step) => tell(place, number, event, step),
+  });
+  const { steps, session, tokens, outcome } = attempt;
+  place.say({
+    type: 'attempt-ended',
+    attempt: number,
+    steps,
+    tokens,
+    ...(session === undefined ? {} : { session }),
+    ...(outcome === undefined ? {} : { outcome }),
+  });
+  return attempt;
+}
+
+function tell(place: KimiPlace, attempt: number, event: AgentEvent, step: number): void {
+  // The whole stream is in stream.ndjson; the ledger holds what tells the story.
+  if (event.kind === 'text' || event.kind === 'tool-result') return;
+  place.say({ type: 'agent', attempt, event: { ...event, step } });
+}
+
+const wholeBrief = ({ request, plan }: Prepared): string =>
+  fill(request.root, 'brief.hbs', {
+    dir: plan.dir,
+    generated: request.spec.generated.map((line) => line.text).join(', '),
+    task: request.spec.number,
+    run: plan.run,
+    spec: request.specText,
+  });
+
+const MB = 1024 * 1024;
+
+function limitsOf({ plan, profile }: Prepared, until: number): AttemptLimits {
+  return {
+    wallMs: Math.max(1, until - Date.now()),
+    firstOutputMs: profile.firstOutputSeconds * 1000,
+    idleMs: profile.idleSeconds * 1000,
+    toolMs: profile.toolSeconds * 1000,
+    steps: plan.limits.steps,
+    outputBytes: profile.outputMegabytes * MB,
+    diskBytes: profile.diskMegabytes * MB,
+    retryMs: profile.retrySeconds * 1000,
+  };
+}
+
+/** How many attempts a run folder holds. */
+export const attemptsIn = (folder: string): number =>
+  existsSync(folder) ? readdirSync(folder).filter((name) => /^attempt-\d+$/.test(name)).length : 0;
