@@ -4,13 +4,13 @@ import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { writeWhole } from '../ledger/store.ts';
 import { ask } from '../process/ask.ts';
-import { flavourOf } from './flavour.ts';
+import { type FlavourName, flavourOf } from './flavour.ts';
 import { locateKimi } from './locate.ts';
 
 export interface KimiProgram {
   readonly file: string;
   readonly version: string;
-  readonly flavour: 'kimi-code';
+  readonly flavour: FlavourName;
   /**
    * Node's compile cache of this very program, filled by `kimi --version`: a start takes a fifth less time. In the
    * sandbox it is read-only, so a later run never executes what a worker left there.
@@ -43,27 +43,26 @@ export async function findKimi(env: Env, cacheFile: string): Promise<KimiProgram
   const cache = readCache(cacheFile);
   const known = cache[key];
   const compiled = join(dirname(cacheFile), 'compiled', createHash('sha256').update(key).digest('hex').slice(0, 16));
-  if (known !== undefined) return { file, version: known, flavour: 'kimi-code', ...ifThere(compiled) };
+  if (known !== undefined) return { file, ...readKnown(known), ...ifThere(compiled) };
   const said = await ask(file, ['--version'], {
     PATH: env.PATH ?? '',
     HOME: env.HOME ?? '/',
     NODE_COMPILE_CACHE: compiled,
   });
   const found = flavourOf(said.stdout);
-  if (found?.flavour === 'kimi-cli')
-    throw refuse(
-      'preflight',
-      `${file} is the older kimi-cli ${found.version}, which this version does not drive yet.`,
-      INSTALL,
-    );
   if (found === undefined)
     throw refuse(
       'preflight',
       `${file} does not answer --version as a Kimi client does${said.stderr.trim() === '' ? '' : `: ${said.stderr.trim().split('\n')[0]?.slice(0, 200)}`}.`,
       `Set KIMI_BIN to the right program, or ${INSTALL}`,
     );
-  writeWhole(cacheFile, JSON.stringify({ ...cache, [key]: found.version }));
-  return { file, version: found.version, flavour: 'kimi-code', ...ifThere(compiled) };
+  writeWhole(cacheFile, JSON.stringify({ ...cache, [key]: `${found.flavour} ${found.version}` }));
+  return { file, ...found, ...ifThere(compiled) };
+}
+
+function readKnown(known: string): { flavour: FlavourName; version: string } {
+  const [flavour, version = ''] = known.split(' ');
+  return { flavour: flavour === 'kimi-cli' ? 'kimi-cli' : 'kimi-code', version };
 }
 
 const ifThere = (folder: string): { compileCache?: string } => (existsSync(folder) ? { compileCache: folder } : {});
@@ -74,6 +73,8 @@ export async function checkConfig(
   config: { file: string; digest: string; cacheFile: string },
   env: Readonly<Record<string, string>>,
 ): Promise<void> {
+  // The older client has no such command; it says at its start what it does not like.
+  if (kimi.flavour === 'kimi-cli') return;
   const key = `config ${kimi.file} ${kimi.version} ${config.digest}`;
   const cache = readCache(config.cacheFile);
   if (cache[key] !== undefined) return;

@@ -17,7 +17,9 @@ export interface Failure {
 }
 
 export interface InvocationInput {
-  readonly prompt: string;
+  readonly run: string;
+  /** The file that holds what Kimi is told. */
+  readonly brief: string;
   readonly home: string;
   readonly steps: number;
   readonly attempts: number;
@@ -29,19 +31,25 @@ export interface InvocationInput {
 
 export interface Invocation {
   readonly args: readonly string[];
+  /** Read by the program as its stdin. */
+  readonly stdinFile?: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
+export type FlavourName = 'kimi-code' | 'kimi-cli';
+
 /** One kind of Kimi client: pure functions; how to find it and start it is somebody else's. */
 export interface Flavour {
-  readonly name: 'kimi-code';
+  readonly name: FlavourName;
+  /** What ends it in good order. */
+  readonly stopSignal: 'SIGTERM' | 'SIGINT';
   build(input: InvocationInput): Invocation;
   readLine(line: string): AgentEvent[];
-  failure(stdoutTail: string, stderrTail: string): Failure;
+  failure(stdoutTail: string, stderrTail: string, code: number): Failure;
 }
 
 /** What `kimi --version` says of itself: a bare version is kimi-code, `kimi, version X` is the older kimi-cli. */
-export function flavourOf(versionOutput: string): { flavour: 'kimi-code' | 'kimi-cli'; version: string } | undefined {
+export function flavourOf(versionOutput: string): { flavour: FlavourName; version: string } | undefined {
   const text = versionOutput.trim();
   const code = /^(\d+\.\d+\.\d+\S*)$/.exec(text);
   if (code !== null) return { flavour: 'kimi-code', version: code[1] ?? '' };

@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFi
 import { join } from 'node:path';
 import { parse, stringify, type TomlTable } from 'smol-toml';
 import { refuse } from '../errors.ts';
+import type { FlavourName } from './flavour.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 type Table = Record<string, unknown>;
@@ -31,28 +32,42 @@ export interface HomePlan {
   readonly urls: readonly string[];
 }
 
-/** The user's Kimi home: `$KIMI_CODE_HOME`, else `~/.kimi-code`. */
-export const userHome = (env: Env): string => env.KIMI_CODE_HOME ?? join(env.HOME ?? '/', '.kimi-code');
+/** The user's Kimi home: `$KIMI_CODE_HOME`, else `~/.kimi-code`; of the older client `$KIMI_SHARE_DIR`, else `~/.kimi`. */
+export const userHome = (env: Env, flavour: FlavourName = 'kimi-code'): string =>
+  flavour === 'kimi-code'
+    ? (env.KIMI_CODE_HOME ?? join(env.HOME ?? '/', '.kimi-code'))
+    : (env.KIMI_SHARE_DIR ?? join(env.HOME ?? '/', '.kimi'));
 
 /**
  * Computes the config of a run's home from the user's. Keys named by `api_key_env` are written into the private
  * file, because everything in the environment is visible to the worker's shell.
  */
-export function planHome(env: Env, limits: { steps: number; attempts: number }): HomePlan {
-  const source = userHome(env);
+export function planHome(
+  env: Env,
+  limits: { steps: number; attempts: number },
+  flavour: FlavourName = 'kimi-code',
+): HomePlan {
+  const source = userHome(env, flavour);
   const user = readConfig(join(source, 'config.toml'));
   const carried: Table = {};
   for (const name of CARRIED) if (user[name] !== undefined) carried[name] = user[name];
   addModelFromEnvironment(carried, env);
   requireLogin(carried, source, env);
-  const config = stringify({
+  const older = {
+    ...carried,
+    telemetry: false,
+    loop_control: { max_steps_per_turn: limits.steps, max_retries_per_step: limits.attempts },
+    background: { keep_alive_on_exit: false },
+  };
+  const current = {
     ...carried,
     telemetry: false,
     default_plan_mode: false,
     loop_control: { max_steps_per_turn: limits.steps, max_attempts_per_step: limits.attempts },
     tools: { disabled: TOOLS_OFF },
     task: { print_background_mode: 'exit' },
-  } as TomlTable);
+  };
+  const config = stringify((flavour === 'kimi-code' ? current : older) as TomlTable);
   return { config, digest: createHash('sha256').update(config).digest('hex'), source, urls: urlsIn(carried) };
 }
 

@@ -11,10 +11,12 @@ const otherRecord = z.looseObject({ role: z.literal('meta').optional(), type: z.
 const retry = z.looseObject({ failed_attempt: z.number(), delay_ms: z.number(), error_message: z.string().optional() });
 
 /** kimi-code 2.x: `kimi -p TEXT --output-format stream-json`, limits by environment, one home per run. */
-export const kimiCode: Flavour = { name: 'kimi-code', build, readLine, failure };
+export const kimiCode: Flavour = { name: 'kimi-code', stopSignal: 'SIGTERM', build, readLine, failure };
 
 function build(input: InvocationInput): Invocation {
-  const args = ['-p', input.prompt, '--output-format', 'stream-json'];
+  // A short prompt that names a file: 400 KB would not fit on a command line, and text must not begin with "/".
+  const prompt = `Read the file ${input.brief} completely (in parts if it is long) and do what it says.`;
+  const args = ['-p', prompt, '--output-format', 'stream-json'];
   if (input.model !== undefined) args.push('-m', input.model);
   if (input.session !== undefined) args.push('-S', input.session);
   const env = {

@@ -49,8 +49,8 @@ function list(folder: string): string[] {
  * Ends a process group: TERM, `graceMs` to leave, then KILL. The leader is signalled first and alone, because
  * Kimi ends its tools itself on TERM, each of which has a session of its own.
  */
-export async function endGroup(pid: number, graceMs: number): Promise<void> {
-  signal(pid, 'SIGTERM');
+export async function endGroup(pid: number, graceMs: number, first: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  signal(pid, first);
   const until = Date.now() + graceMs;
   while (Date.now() < until && alive(pid)) await sleep(25);
   signal(-pid, 'SIGKILL');

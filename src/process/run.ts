@@ -27,6 +27,10 @@ export interface ProcessCall {
   readonly signal?: AbortSignal;
   /** Called once it runs, with what ends it. */
   readonly onStart?: (stop: (cause: StopCause) => void) => void;
+  /** What it reads as its stdin; nothing when there is none. */
+  readonly stdinFile?: string;
+  /** What asks it to end in good order. */
+  readonly stopSignal?: 'SIGTERM' | 'SIGINT';
   /** Its stdin is a pipe that stays open while this process lives. */
   readonly lifeline?: boolean;
 }
@@ -70,7 +74,7 @@ export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
     extendEnv: false,
     reject: false,
     buffer: false,
-    stdin: call.lifeline === true ? 'pipe' : 'ignore',
+    stdin: call.lifeline === true ? 'pipe' : call.stdinFile === undefined ? 'ignore' : { file: call.stdinFile },
     detached: true,
     stripFinalNewline: false,
   });
@@ -79,7 +83,7 @@ export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
   const stop = (why: StopCause): void => {
     if (cause !== undefined || child.pid === undefined) return;
     cause = why;
-    ended = endGroup(child.pid, call.graceMs ?? 3500);
+    ended = endGroup(child.pid, call.graceMs ?? 3500, call.stopSignal);
   };
   const timer = setTimeout(() => stop('deadline'), call.wallMs);
   const onAbort = (): void => stop('cancelled');

@@ -66,8 +66,10 @@ export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: Proce
   };
   const file = join(own, 'call.json');
   writeFileSync(file, JSON.stringify(host), { mode: 0o600 });
+  // Its stdin is read inside, by the shell.
+  const { stdinFile: _inside, ...outer } = call;
   const end = await runProcess({
-    ...call,
+    ...outer,
     file: process.execPath,
     args: [sandbox.program, file],
     // With the worktree as its folder the library would leave mount stubs in it (ruling 15).
@@ -113,7 +115,7 @@ function shellCommand(call: ProcessCall, policy: Policy, inside: string): string
     ...Object.entries(set).map(([name, value]) => `export ${name}=${quote(value)}`),
     `cd ${quote(call.cwd)} || exit 126`,
     ...(process.getuid?.() === 0 && process.platform === 'linux' ? AS_ROOT : []),
-    `exec ${process.getuid?.() === 0 && process.platform === 'linux' ? POWERLESS : ''}${[call.file, ...call.args].map(quote).join(' ')}`,
+    `exec ${process.getuid?.() === 0 && process.platform === 'linux' ? POWERLESS : ''}${[call.file, ...call.args].map(quote).join(' ')}${call.stdinFile === undefined ? '' : ` < ${quote(call.stdinFile)}`}`,
   ].join('\n');
 }
 

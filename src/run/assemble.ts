@@ -94,6 +94,9 @@ function notesOf({ plan, sandbox }: Prepared, { attempt, notes }: Gathered): str
       ? []
       : [`${dirty.length} uncommitted paths of your checkout are not in this run: ${dirty.slice(0, 3).join(', ')}`]),
     ...(survivors > 0 ? [`${survivors} processes outlived Kimi and were ended`] : []),
+    ...(plan.kimi.flavour === 'kimi-code' && !/^[0-2]\./.test(plan.kimi.version)
+      ? [`Kimi ${plan.kimi.version} is newer than the versions this was tried with (2.x)`]
+      : []),
     ...(attempt?.end.cause === 'finished' ? ['Kimi had ended its work and did not leave; it was ended'] : []),
     ...(attempt?.end.denied ?? []).map((host) => `sandbox refused Kimi the host ${host} (profile: hosts)`),
     ...(sandbox.on || sandbox.why === '' ? [] : [`no sandbox: ${sandbox.why}`]),

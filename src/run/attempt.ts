@@ -55,6 +55,8 @@ export async function runAttempt(call: AttemptCall): Promise<Attempt> {
     stdoutFile: join(call.folder, 'stream.ndjson'),
     stderrFile: join(call.folder, 'stderr.log'),
     fileCap: STREAM_CAP,
+    stopSignal: call.flavour.stopSignal,
+    ...(call.invocation.stdinFile === undefined ? {} : { stdinFile: call.invocation.stdinFile }),
     onStart: (stop) => watchdog.start(stop),
     onStdout: (chunk) => reader.push(chunk),
     ...(call.signal === undefined ? {} : { signal: call.signal }),
@@ -64,7 +66,7 @@ export async function runAttempt(call: AttemptCall): Promise<Attempt> {
   return {
     ...seen,
     steps: Math.max(seen.steps, wire.steps),
-    session: seen.session ?? wire.session,
+    session: seen.session ?? wire.session ?? call.invocation.session,
     tokens: wire.tokens,
     end,
     ...judge(call.flavour, end),
@@ -148,6 +150,6 @@ function judge(flavour: Flavour, end: ProcessEnd): Pick<Attempt, 'outcome' | 'fa
     return { outcome: 'agent-failed', failure: { kind: 'crashed', text: end.ending.reason } };
   if (end.ending.kind === 'signalled')
     return { outcome: 'agent-failed', failure: { kind: 'crashed', text: `ended by ${end.ending.signal}` } };
-  const failure = flavour.failure(end.stdoutTail, end.stderrTail);
+  const failure = flavour.failure(end.stdoutTail, end.stderrTail, end.ending.code);
   return { outcome: failure.kind === 'step-limit' ? 'step-limit' : 'agent-failed', failure };
 }

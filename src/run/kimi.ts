@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { checkConfig } from '../flavour/find.ts';
 import type { AgentEvent } from '../flavour/flavour.ts';
 import { makeHome } from '../flavour/home.ts';
+import { kimiCli } from '../flavour/kimi-cli.ts';
 import { kimiCode } from '../flavour/kimi-code.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import { type ProcessCall, runProcess } from '../process/run.ts';
@@ -76,8 +77,10 @@ async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, unti
         ? `${wholeBrief(prepared)}\n${turn.text ?? ''}`
         : (turn.text ?? '');
   for (const file of [brief, join(folder, 'prompt.md')]) writeFileSync(file, text, { mode: 0o600 });
-  const invocation = kimiCode.build({
-    prompt: `Read the file ${brief} completely (in parts if it is long) and do what it says.`,
+  const flavour = kimi.flavour === 'kimi-cli' ? kimiCli : kimiCode;
+  const invocation = flavour.build({
+    run: plan.run,
+    brief,
     home: plan.home,
     steps: plan.limits.steps,
     attempts: plan.limits.attempts,
@@ -89,7 +92,7 @@ async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, unti
   const { enclosure } = place;
   const attempt = await runAttempt({
     file: kimi.file,
-    flavour: kimiCode,
+    flavour,
     invocation,
     dir: plan.dir,
     home: plan.home,

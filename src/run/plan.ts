@@ -22,7 +22,7 @@ export interface RunPlan {
   readonly branch: string;
   readonly dir: string;
   readonly home: string;
-  readonly kimi: { readonly file: string; readonly version: string };
+  readonly kimi: { readonly file: string; readonly version: string; readonly flavour: string };
   readonly limits: { readonly steps: number; readonly wallSeconds: number; readonly attempts: number };
   readonly sandbox: string;
   readonly uncommitted: readonly string[];

@@ -94,7 +94,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     attempts: profile.attempts,
   };
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
-  const home = planHome(env, limits);
+  const home = planHome(env, limits, kimi.flavour);
   const [provision, dirty] = await Promise.all([planProvision(repo, base, profile.setup), uncommitted(repo)]);
   const sandbox = await decideSandbox(request);
   const id = options.id ?? newId(request.now());
@@ -106,7 +106,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     branch: `kimi/${id}-${slug(spec.title)}`,
     dir: join(places.state, 'worktrees', id),
     home: join(places.state, 'homes', id),
-    kimi: { file: kimi.file, version: kimi.version },
+    kimi: { file: kimi.file, version: kimi.version, flavour: kimi.flavour },
     limits,
     sandbox: sandbox.on ? 'on' : 'off',
     uncommitted: dirty,

@@ -47,7 +47,7 @@ describe('failures, from the last lines of stderr', () => {
     ['Segmentation fault', 'crashed'],
   ];
   it.each(table)('%s → %s', (stderr, kind) => {
-    expect(kimiCode.failure('', `Warning: something\n${stderr}\nSee log: x\n`).kind).toBe(
+    expect(kimiCode.failure('', `Warning: something\n${stderr}\nSee log: x\n`, 1).kind).toBe(
       kind === 'crashed' ? 'crashed' : kind,
     );
   });
