@@ -33,6 +33,8 @@ export interface Invocation {
   readonly args: readonly string[];
   /** Read by the program as its stdin. */
   readonly stdinFile?: string;
+  /** The session, where the caller may name it. */
+  readonly session?: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
