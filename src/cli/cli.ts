@@ -64,6 +64,7 @@ function declare(bind: Bind): Command {
     .option('--model <alias>', 'a model of your Kimi config')
     .option('--max-steps <n>', 'model calls at most', whole('--max-steps'))
     .option('--timeout <seconds>', 'wall clock for Kimi', number('--timeout'))
+    .option('--idle <seconds>', 'silence of Kimi', number('--idle'))
     .option('--base <ref>', 'where the change starts (default: the spec, else HEAD)')
     .option('--sandbox <mode>', 'auto, required or off', choice('--sandbox', 'auto', 'required', 'off'))
     .option('--no-baseline', 'do not run the verification on the base first')
@@ -79,9 +80,9 @@ function declare(bind: Bind): Command {
     .option('--json', 'result.json')
     .option('--full', 'the whole report')
     .action(bind(async () => (await import('./look.ts')).showCommand));
-  add('diff <run> [path]', everyday, 'the change of a run').action(
-    bind(async () => (await import('./look.ts')).diffCommand),
-  );
+  add('diff <run> [path]', everyday, 'the change of a run')
+    .option('--since-review', 'only what changed since it was sent back')
+    .action(bind(async () => (await import('./look.ts')).diffCommand));
   add('merge <run>', everyday, 'bring the change onto your branch')
     .option('--squash', 'one commit (default)')
     .option('--no-ff', 'a merge commit')
@@ -129,6 +130,29 @@ function declare(bind: Bind): Command {
     .option('--off', 'no offers in this repository')
     .option('--on', 'offers again')
     .action(bind(async () => (await import('./hook.ts')).hookCommand));
+  const act = 'Act on a run:';
+  const attempt = (name: string, text: string): Command =>
+    add(name, act, text)
+      .option('--max-steps <n>', 'model calls at most', whole('--max-steps'))
+      .option('--timeout <seconds>', 'wall clock for Kimi', number('--timeout'))
+      .option('--sandbox <mode>', 'auto, required or off', choice('--sandbox', 'auto', 'required', 'off'))
+      .option('--background', 'start a supervisor that outlives this terminal, print the run id and end')
+      .option('--json', 'print result.json');
+  attempt('revise <run>', 'send the work back: the same session gets the findings')
+    .option('--findings <file>', 'file:line and the change each; - reads stdin')
+    .action(bind(async () => (await import('./again.ts')).reviseCommand));
+  attempt('answer <run> <text>', "answer the worker's question").action(
+    bind(async () => (await import('./again.ts')).answerCommand),
+  );
+  attempt('resume <run>', 'go on after a limit, a crash or a reboot').action(
+    bind(async () => (await import('./again.ts')).resumeCommand),
+  );
+  add('cancel <run>', act, 'end a run at work; what it did is saved').action(
+    bind(async () => (await import('./again.ts')).cancelCommand),
+  );
+  add('recover', act, 'end what a dead dispatcher left behind, and save its work')
+    .option('--json', 'as data')
+    .action(bind(async () => (await import('./again.ts')).recoverCommand));
   add('undo <run>', more, 'take a merge back').action(bind(async () => (await import('./end.ts')).undoCommand));
   return program;
 }

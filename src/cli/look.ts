@@ -29,14 +29,19 @@ export async function showCommand(
 export const readPatch = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
 
 /** `diff`: the change as git shows it, whole or for one path. */
-export async function diffCommand(world: World, args: readonly string[]): Promise<number> {
+export async function diffCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown> = {},
+): Promise<number> {
   const repo = await repoOf(world);
   const run = findRun(repo.commonDir, args[0] ?? '');
   if (run.commit === undefined)
     throw refuse('wrong-state', `Run ${run.id} has no change.`, `kimi-dispatch show ${run.id}`);
+  const from = options.sinceReview === true ? (run.reviewed ?? run.base) : run.base;
   const path = args[1] === undefined ? [] : ['--', `:(top,literal)${args[1]}`];
   world.out(
-    `${await git(repo, ['diff', '--no-color', '--no-ext-diff', '--no-textconv', run.base, run.commit, ...path])}\n`,
+    `${await git(repo, ['diff', '--no-color', '--no-ext-diff', '--no-textconv', from, run.commit, ...path])}\n`,
   );
   return 0;
 }

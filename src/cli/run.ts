@@ -6,6 +6,7 @@ import { runsFolder } from '../ledger/store.ts';
 import { presentResult } from '../review/present.ts';
 import { execute } from '../run/execute.ts';
 import type { RunPlan } from '../run/plan.ts';
+import { recover } from '../run/recover.ts';
 import { prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
 import { Sessions } from '../session/store.ts';
 import { showFindings } from '../spec/show.ts';
@@ -29,6 +30,7 @@ export async function runCommand(
     (options.background === true || world.env.CLAUDECODE === '1')
   )
     return superviseRun(world, repo, options);
+  if (options.dryRun !== true) await recover(repo, world.now);
   const { path, text } = readInput(world, args[0] ?? '');
   const wanted = runOptions(options, world.env);
   const drafted = draft(text, await factsFor(repo, text, wanted.base), '001');
@@ -68,7 +70,7 @@ export async function runCommand(
 }
 
 /** Claude Code's hooks find the run by the session that started it. */
-function rememberRun(world: World, repo: Repo, run: string): void {
+export function rememberRun(world: World, repo: Repo, run: string): void {
   const session = world.env.CLAUDE_CODE_SESSION_ID;
   if (session === undefined) return;
   const folder = join(runsFolder(repo.commonDir), run);
@@ -82,7 +84,7 @@ function sandboxMode(flag: string | undefined, env: World['env']): SandboxMode {
   throw refuse('usage', `KIMI_DISPATCH_SANDBOX is auto, required or off, not "${wanted}".`);
 }
 
-function runOptions(options: Record<string, unknown>, env: World['env']): RunOptions {
+export function runOptions(options: Record<string, unknown>, env: World['env']): RunOptions {
   const text = (name: string): string | undefined =>
     typeof options[name] === 'string' ? (options[name] as string) : undefined;
   const number = (name: string): number | undefined =>
@@ -92,6 +94,7 @@ function runOptions(options: Record<string, unknown>, env: World['env']): RunOpt
     model: text('model'),
     maxSteps: number('maxSteps'),
     timeoutSeconds: number('timeout'),
+    idleSeconds: number('idle'),
     base: text('base'),
   };
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

@@ -1,7 +1,7 @@
 import { locateCommonDir } from '../git/locate.ts';
 import type { RunState } from '../ledger/events.ts';
 import { listRuns } from '../ledger/store.ts';
-import { isAlive } from '../process/alive.ts';
+import { ownerLives } from '../process/alive.ts';
 import type { World } from '../world.ts';
 
 /** `status`: one line for each run that was not discarded, newest last. Imports nothing heavy. */
@@ -24,5 +24,5 @@ export async function statusCommand(
 
 function stateOf(run: RunState): string {
   if (run.outcome !== undefined) return run.review === 'merged' ? 'merged' : run.outcome;
-  return isAlive(run.pid) ? `running: ${run.step ?? 'starting'}` : 'lost';
+  return ownerLives(run) ? `running: ${run.step ?? 'starting'}` : 'lost';
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitOfOutcome } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
@@ -17,8 +17,20 @@ export const SUPERVISED = 'KIMI_DISPATCH_SUPERVISED';
  * `run` inside Claude Code, and `run --background`: a supervisor in a session of its own does the work, and this
  * process only waits. Ending the waiter does not end the run (ruling 4).
  */
-export async function superviseRun(world: World, repo: Repo, options: Record<string, unknown>): Promise<number> {
-  const id = newId(world.now());
+export const superviseRun = (world: World, repo: Repo, options: Record<string, unknown>): Promise<number> =>
+  supervise(world, repo, newId(world.now()), options);
+
+/** The same for another attempt in a run that exists. */
+export const superviseAgain = (
+  world: World,
+  repo: Repo,
+  id: string,
+  options: Record<string, unknown>,
+): Promise<number> => supervise(world, repo, id, options);
+
+async function supervise(world: World, repo: Repo, id: string, options: Record<string, unknown>): Promise<number> {
+  const folder = join(runsFolder(repo.commonDir), id);
+  const from = sizeOf(folder);
   const log = join(placesOf(world.env, repo).state, 'supervisors', `${id}.log`);
   const child = detach({
     file: process.execPath,
@@ -27,26 +39,28 @@ export async function superviseRun(world: World, repo: Repo, options: Record<str
     env: { ...world.env, [SUPERVISED]: id },
     log,
   });
-  const folder = join(runsFolder(repo.commonDir), id);
-  const refused = await startedOrEnded(folder, child);
+  const refused = await startedOrEnded(folder, from, child);
   if (refused !== undefined) return tellLog(world, log, refused);
   if (options.background === true) {
     world.out(`${id}\n`);
     world.err(`Runs in the background. kimi-dispatch wait ${id}\n`);
     return 0;
   }
-  return waitFor(world, { folder, id, json: options.json === true, child, log });
+  return waitFor(world, { folder, id, from, json: options.json === true, child, log });
 }
 
 /** Resolves when the run has begun, or with the exit code of a supervisor that refused to begin. */
-async function startedOrEnded(folder: string, child: Detached): Promise<number | undefined> {
+async function startedOrEnded(folder: string, from: number, child: Detached): Promise<number | undefined> {
   let code: number | undefined;
   void child.exit.then((value) => {
     code = value;
   });
-  while (!existsSync(join(folder, 'events.ndjson')) && code === undefined) await pause(30);
-  return existsSync(join(folder, 'events.ndjson')) ? undefined : code;
+  while (sizeOf(folder) === from && code === undefined) await pause(30);
+  return sizeOf(folder) > from ? undefined : code;
 }
+
+const sizeOf = (folder: string): number =>
+  statSync(join(folder, 'events.ndjson'), { throwIfNoEntry: false })?.size ?? 0;
 
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
@@ -59,13 +73,19 @@ interface Waiting {
   readonly folder: string;
   readonly id: string;
   readonly json: boolean;
+  readonly from?: number;
   readonly child?: Detached;
   readonly log?: string;
 }
 
 async function waitFor(world: World, run: Waiting): Promise<number> {
   const progress = plainProgress(world);
-  const end = await follow({ folder: run.folder, each: (event) => progress.take(event), signal: world.signal });
+  const end = await follow({
+    folder: run.folder,
+    from: run.from ?? 0,
+    each: (event) => progress.take(event),
+    signal: world.signal,
+  });
   if (end === 'stopped') {
     world.err(`The run goes on. kimi-dispatch wait ${run.id}\n`);
     return 130;

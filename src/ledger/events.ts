@@ -68,6 +68,8 @@ export function fold(events: readonly RunEvent[]): RunState | undefined {
   let state: RunState | undefined;
   for (const event of events) {
     if (event.type === 'run-started') {
+      // Another version's events are not guessed at.
+      if (event.v !== 1) return undefined;
       const { t, type: _type, v: _v, ...facts } = event;
       state = { ...facts, startedAt: t, attempts: 0, rounds: 0, review: 'waiting' };
     } else if (state !== undefined) state = next(state, event);

@@ -7,6 +7,8 @@ export interface FollowCall {
   readonly folder: string;
   /** Told of every event, those of the past first. */
   readonly each: (event: RunEvent) => void;
+  /** Bytes of events that are not read: those of an earlier life of the run. */
+  readonly from?: number;
   /** Ends the waiting; the run goes on. */
   readonly signal: AbortSignal;
 }
@@ -18,7 +20,7 @@ const LOOK_MS = 500;
  * Any number of readers may follow; none of them disturbs the writer.
  */
 export async function follow(call: FollowCall): Promise<'ended' | 'lost' | 'stopped'> {
-  const reader = new EventReader(join(call.folder, 'events.ndjson'));
+  const reader = new EventReader(join(call.folder, 'events.ndjson'), call.from ?? 0);
   let pid = 0;
   for (;;) {
     const ownerAlive = pid === 0 || isAlive(pid);
@@ -56,11 +58,12 @@ function change(folder: string, signal: AbortSignal): Promise<void> {
 /** Reads what was appended since the last call; an unfinished last line waits for its end. */
 class EventReader {
   readonly #file: string;
-  #offset = 0;
+  #offset: number;
   #rest = '';
 
-  constructor(file: string) {
+  constructor(file: string, from: number) {
     this.#file = file;
+    this.#offset = from;
   }
 
   read(): RunEvent[] {

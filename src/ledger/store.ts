@@ -1,4 +1,13 @@
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { fold, type NewEvent, type RunEvent, type RunState } from './events.ts';
@@ -21,6 +30,13 @@ export function append(runFolder: string, event: NewEvent, now: Date): RunEvent 
   return line;
 }
 
+/** Ends a torn last line, so that the next event begins on a line of its own. */
+export function mendTail(runFolder: string): void {
+  const file = join(runFolder, 'events.ndjson');
+  const text = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+  if (text.length > 0 && text.at(-1) !== 10) appendFileSync(file, '\n');
+}
+
 /** The events of a run. A torn last line loses that line and nothing else. */
 export function readEvents(runFolder: string): RunEvent[] {
   const file = join(runFolder, 'events.ndjson');
@@ -37,12 +53,63 @@ export function readEvents(runFolder: string): RunEvent[] {
   return events;
 }
 
-/** All runs of a repository, oldest first. */
+/**
+ * All runs of a repository, oldest first. Runs that have not changed since they were read last come from an index,
+ * which is nothing but a memory of the events: it may be deleted, and a line that does not fit is not used.
+ */
 export function listRuns(commonDir: string): RunState[] {
   const folder = runsFolder(commonDir);
   if (!existsSync(folder)) return [];
-  const runs = readdirSync(folder).map((id) => fold(readEvents(join(folder, id))));
+  const index = readIndex(commonDir);
+  const fresh: string[] = [];
+  const runs = readdirSync(folder).map((id) => {
+    const size = statSync(join(folder, id, 'events.ndjson'), { throwIfNoEntry: false })?.size ?? 0;
+    const known = index.get(id);
+    if (known !== undefined && known.size === size) return known.state;
+    const state = fold(readEvents(join(folder, id)));
+    if (state?.outcome !== undefined) fresh.push(JSON.stringify({ v: INDEX_VERSION, id, size, state }));
+    return state;
+  });
+  if (fresh.length > 0) writeIndex(commonDir, index.size === 0, fresh);
   return runs.filter((run) => run !== undefined).sort((left, right) => (left.startedAt < right.startedAt ? -1 : 1));
+}
+
+interface Indexed {
+  readonly v: number;
+  readonly id: string;
+  /** Bytes of the run's events when this line was written. */
+  readonly size: number;
+  readonly state: RunState;
+}
+
+const INDEX_VERSION = 1;
+const indexFile = (commonDir: string): string => join(commonDir, 'kimi-dispatch', 'index.ndjson');
+
+function readIndex(commonDir: string): Map<string, Indexed> {
+  const index = new Map<string, Indexed>();
+  const file = indexFile(commonDir);
+  if (!existsSync(file)) return index;
+  for (const line of readFileSync(file, 'utf8').split('\n'))
+    try {
+      const entry = JSON.parse(line) as Indexed;
+      if (entry.v === INDEX_VERSION) index.set(entry.id, entry);
+    } catch {
+      // A torn line: that run is read from its events.
+    }
+  return index;
+}
+
+/** A reader may write it, so a failure is nobody's business. */
+function writeIndex(commonDir: string, whole: boolean, lines: readonly string[]): void {
+  const file = indexFile(commonDir);
+  const text = `${lines.join('\n')}\n`;
+  try {
+    const grown = (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 4 * 1024 * 1024;
+    if (whole || grown) writeWhole(file, text);
+    else appendFileSync(file, text, { mode: 0o600 });
+  } catch {
+    // Read-only or full: the next reader computes the same again.
+  }
 }
 
 /** A run by id, unique prefix, or `@last`; refuses with the candidates when that names no single run. */

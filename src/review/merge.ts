@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { git, gitAnswer } from '../git/git.ts';
@@ -66,6 +66,7 @@ export async function merge(request: MergeRequest): Promise<Merged> {
     );
   });
   append(folder, { type: 'merged', target, from: tip, to: kept }, request.now());
+  rmSync(run.home, { recursive: true, force: true });
   const files = (await changesBetween(repo, tip, kept)).length;
   return {
     target: target.replace('refs/heads/', ''),
@@ -237,5 +238,7 @@ export async function discard(repo: Repo, run: RunState, now: Date): Promise<voi
   if (run.review === 'discarded')
     throw refuse('wrong-state', `Run ${run.id} was discarded already.`, 'kimi-dispatch status');
   await removeWorktree(repo, run, true);
+  // The run's Kimi home holds keys; it goes when the run has ended for good.
+  rmSync(run.home, { recursive: true, force: true });
   append(join(runsFolder(repo.commonDir), run.id), { type: 'discarded' }, now);
 }

@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { addWorktree, collect, type RunTree, removeWorktree, restoreTree } from '../git/worktree.ts';
 import type { NewEvent, RunEvent } from '../ledger/events.ts';
-import { append, runsFolder, writeWhole } from '../ledger/store.ts';
+import { append, mendTail, runsFolder, writeWhole } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
 import { type ProcessCall, runProcess } from '../process/run.ts';
 import { fullReport } from '../review/present.ts';
@@ -17,6 +17,7 @@ import { Enclosure, keepWalls } from './enclosure.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
 import { commandsOf, type StepId } from './plan.ts';
 import { provision } from './provision.ts';
+import { keepReady, readReady } from './ready.ts';
 import { readReport } from './report.ts';
 import { type Prepared, runEnvironment, wallsOf } from './run.ts';
 
@@ -70,7 +71,7 @@ class Execution {
     let reason: string | undefined;
     try {
       if (this.#entry.again === undefined) await this.#makeReady();
-      else Object.assign(this.#gathered, readGathered(this.#folder));
+      else Object.assign(this.#gathered, readReady(this.#folder));
       await this.#step('kimi', () => this.#kimi());
       await this.#step('collect', () => this.#collect());
       await this.#step('verify', () => this.#verify());
@@ -91,6 +92,7 @@ class Execution {
     const { plan, request } = this.#prepared;
     const { again } = this.#entry;
     if (again !== undefined) {
+      mendTail(this.#folder);
       this.#say({ type: 'run-reopened', why: again.why, ...ownerHere() });
       return;
     }
@@ -108,7 +110,7 @@ class Execution {
     await this.#step('provision', () => this.#provision());
     await this.#step('baseline', () => this.#baseline());
     const { provisioned, before } = this.#gathered;
-    writeWhole(join(this.#folder, 'ready.json'), JSON.stringify({ provisioned, before }));
+    keepReady(this.#folder, { provisioned, ...(before === undefined ? {} : { before }) });
   }
 
   #say(event: NewEvent): void {
@@ -254,10 +256,4 @@ class Execution {
     this.#say({ type: 'run-ended', outcome, ...(commit === undefined ? {} : { commit }) });
     return result;
   }
-}
-
-/** What the steps before Kimi had found, for a run that goes on. */
-function readGathered(folder: string): Partial<Gathered> {
-  const file = join(folder, 'ready.json');
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<Gathered>) : {};
 }

@@ -18,6 +18,8 @@ export interface RunPlan {
   readonly run: string;
   readonly title: string;
   readonly digest: string;
+  /** The name of the profile. */
+  readonly profile: string;
   readonly base: string;
   readonly branch: string;
   readonly dir: string;
@@ -29,7 +31,8 @@ export interface RunPlan {
   readonly steps: readonly PlannedStep[];
 }
 
-export interface PlanInput extends Omit<RunPlan, 'version' | 'steps'> {
+export interface PlanInput extends Omit<RunPlan, 'version' | 'steps' | 'profile'> {
+  readonly profileName: string;
   readonly spec: Spec;
   readonly profile: Profile;
   readonly baseline: boolean;
@@ -38,13 +41,14 @@ export interface PlanInput extends Omit<RunPlan, 'version' | 'steps'> {
 
 /** Computes the steps of a run. Pure. */
 export function planRun(input: PlanInput): RunPlan {
-  const { spec, profile, baseline, provision, ...facts } = input;
+  const { spec, profile, profileName, baseline, provision, ...facts } = input;
   const commands = commandsOf(spec).filter((command) => command.kind === 'command');
   const list = commands.map((command) => command.text).join('; ');
   const step = (id: StepId, title: string, run: boolean, detail: string): PlannedStep => ({ id, title, run, detail });
   return {
     version: 1,
     ...facts,
+    profile: profileName,
     steps: [
       step('worktree', 'Make the worktree', true, `${facts.branch} at ${facts.base.slice(0, 12)} in ${facts.dir}`),
       step(

@@ -30,6 +30,7 @@ export interface RunOptions {
   readonly model?: string;
   readonly maxSteps?: number;
   readonly timeoutSeconds?: number;
+  readonly idleSeconds?: number;
   readonly base?: string;
   readonly sandbox: SandboxMode;
   readonly baseline: boolean;
@@ -86,8 +87,13 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const { repo, spec, env, options } = request;
   const places = placesOf(env, repo);
   const base = await resolveBase(repo, options.base ?? (spec.base === '' ? 'HEAD' : spec.base));
-  const named = loadProfile(options.profile ?? (spec.profile === '' ? 'default' : spec.profile), places.config);
-  const profile: Profile = { ...named, ...(options.model === undefined ? {} : { model: options.model }) };
+  const profileName = options.profile ?? (spec.profile === '' ? 'default' : spec.profile);
+  const named = loadProfile(profileName, places.config);
+  const profile: Profile = {
+    ...named,
+    ...(options.model === undefined ? {} : { model: options.model }),
+    ...(options.idleSeconds === undefined ? {} : { idleSeconds: options.idleSeconds }),
+  };
   const limits = {
     steps: options.maxSteps ?? spec.limits.steps ?? profile.steps,
     wallSeconds: options.timeoutSeconds ?? spec.limits.wallSeconds ?? profile.wallSeconds,
@@ -101,6 +107,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const plan = planRun({
     run: id,
     title: spec.title,
+    profileName,
     digest: digestOf(request.specText),
     base,
     branch: `kimi/${id}-${slug(spec.title)}`,
@@ -119,7 +126,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
 }
 
 /** `auto` means that a probe ran inside; `required` refuses where it did not (ruling 17). */
-async function decideSandbox({ options, root, env }: RunRequest): Promise<Prepared['sandbox']> {
+export async function decideSandbox({ options, root, env }: RunRequest): Promise<Prepared['sandbox']> {
   if (options.sandbox === 'off') return { on: false, why: '' };
   const probe = await probeSandbox(root, env);
   if (probe.works) return { on: true, why: '' };

@@ -229,7 +229,7 @@ else if (args[0] !== 'doctor') {
   const brief = readFileSync(/Read the file (.+) completely/.exec(prompt)[1], 'utf8');
   // A resumed session plays on what it began with, unless the new brief names another scenario.
   const memory = `${process.env.KIMI_CODE_HOME}/scenario`;
-  const line = /SCENARIO (\w+) ?(\w*)/.exec(brief)?.[0] ?? readFileSync(memory, 'utf8');
+  const line = [...brief.matchAll(/SCENARIO (\w+) ?(\w*)/g)].at(-1)?.[0] ?? readFileSync(memory, 'utf8');
   if (process.env.KIMI_CODE_HOME !== undefined) writeFileSync(memory, line);
   const [, name, value] = line.split(/SCENARIO (\w+) ?/);
   await scenarios[name](value);

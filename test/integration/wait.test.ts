@@ -56,6 +56,7 @@ describe('a run that outlives its starter', () => {
     process.kill(await pidOf(), 'SIGKILL');
     const ended = await waiting;
     expect([ended.code, ended.stderr]).toEqual([10, expect.stringContaining('kimi-dispatch recover')]);
+    await lab.run(['recover']);
   });
 
   it('a refusal is told at once, with exit 2', async () => {

@@ -1,0 +1,178 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { exitOfOutcome, refuse } from '../errors.ts';
+import { git } from '../git/git.ts';
+import type { Repo } from '../git/repo.ts';
+import type { RunState } from '../ledger/events.ts';
+import { findRun, runsFolder } from '../ledger/store.ts';
+import { ownerLives } from '../process/alive.ts';
+import { presentResult } from '../review/present.ts';
+import { readResult } from '../review/stored.ts';
+import { prepareAgain } from '../run/again.ts';
+import { fill } from '../run/brief.ts';
+import { type Entry, execute } from '../run/execute.ts';
+import { ROUNDS } from '../run/outcome.ts';
+import { recover } from '../run/recover.ts';
+import type { World } from '../world.ts';
+import { readPatch, repoOf } from './look.ts';
+import { makeProgress } from './progress.ts';
+import { rememberRun, runOptions } from './run.ts';
+import { SUPERVISED, superviseAgain } from './wait.ts';
+
+type Options = Record<string, unknown>;
+/** Makes the turn of another attempt, or refuses; only computes. */
+type MakeEntry = (world: World, repo: Repo, run: RunState) => Promise<Entry>;
+
+/** Another attempt in a run that has ended: in Claude Code and with `--background` under a supervisor. */
+async function again(world: World, args: readonly string[], options: Options, make: MakeEntry): Promise<number> {
+  const repo = await repoOf(world);
+  await recover(repo, world.now);
+  const run = findRun(repo.commonDir, args[0] ?? '');
+  requireEnded(run);
+  const entry = await make(world, repo, run);
+  const supervised = world.env[SUPERVISED] !== undefined;
+  if (!supervised && (options.background === true || world.env.CLAUDECODE === '1'))
+    return superviseAgain(world, repo, run.id, options);
+  const wanted = runOptions(options, world.env);
+  const prepared = await prepareAgain({ repo, run, env: world.env, root: world.root, now: world.now, options: wanted });
+  const progress = makeProgress(world, prepared.plan, options.json === true);
+  const watch = progress.take.bind(progress);
+  rememberRun(world, repo, run.id);
+  const result = await execute(prepared, watch, { signal: world.signal, entry }).finally(() => progress.stop());
+  if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
+  else world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);
+  return exitOfOutcome(result.outcome);
+}
+
+function requireEnded(run: RunState): void {
+  if (run.review === 'merged') throw refuse('wrong-state', `Run ${run.id} is merged.`, `kimi-dispatch undo ${run.id}`);
+  if (run.review === 'discarded')
+    throw refuse('wrong-state', `Run ${run.id} was discarded.`, 'Run the spec again: kimi-dispatch run FILE');
+  if (run.outcome === undefined)
+    throw refuse('wrong-state', `Run ${run.id} is still working.`, `kimi-dispatch wait ${run.id}, or cancel ${run.id}`);
+}
+
+/** `revise <run> --findings <file|->`: the reviewer's findings, and only those, go back to the same session. */
+export const reviseCommand = (world: World, args: readonly string[], options: Options): Promise<number> =>
+  again(world, args, options, async (_world, repo, run) => {
+    if (run.rounds >= ROUNDS)
+      throw refuse(
+        'wrong-state',
+        `Run ${run.id} was sent back ${run.rounds} times; that is the limit.`,
+        `Take over: git diff ${run.base.slice(0, 12)} ${run.branch} | git apply   (or git merge --squash ${run.branch})`,
+      );
+    const findings = readFindings(world, options.findings);
+    await requireKnownFiles(repo, run, findings);
+    if (run.commit !== undefined) await keepReviewed(world, repo, run);
+    const round = run.rounds + 1;
+    const text = fill(world.root, 'revise.hbs', { round: String(round), dir: run.dir, findings: findings.trim() });
+    return turnFor(world, repo, run, { kind: 'revise', text, why: `sent back, round ${round}`, rounds: round });
+  });
+
+/** Findings from a file, or from stdin with `-`. */
+function readFindings(world: World, from: unknown): string {
+  if (typeof from !== 'string')
+    throw refuse('usage', 'revise needs the findings.', 'kimi-dispatch revise RUN --findings FILE (or - for stdin)');
+  const file = from === '-' ? 0 : resolve(world.cwd, from);
+  if (file !== 0 && !existsSync(file)) throw refuse('usage', `There is no file ${from}.`, 'Write the findings first.');
+  const text = readFileSync(file, 'utf8');
+  if (text.trim() === '')
+    throw refuse('usage', 'The findings are empty.', 'One finding per line: path:line what to change');
+  return text;
+}
+
+/** A finding names `path:line` at its beginning; a path that neither base nor change know is a slip. */
+async function requireKnownFiles(repo: Repo, run: RunState, findings: string): Promise<void> {
+  const named = findings.matchAll(/^\s*(?:[-*]\s+|\d+[.)]\s+)?`?([\w@.+-]+(?:\/[\w@.+-]+)+|[\w@+-]+\.\w{1,8}):(\d+)/gm);
+  const known = new Set((await git(repo, ['ls-tree', '-r', '--name-only', '-z', run.commit ?? run.base])).split('\0'));
+  const unknown = [...new Set([...named].map((match) => match[1] ?? ''))].filter((path) => !known.has(path));
+  if (unknown.length === 0) return;
+  throw refuse(
+    'usage',
+    `These findings name files that the change does not hold: ${unknown.join(', ')}`,
+    `kimi-dispatch diff ${run.id}`,
+  );
+}
+
+/** What was reviewed stays reachable, so that `diff --since-review` can compare with it. */
+async function keepReviewed(world: World, repo: Repo, run: RunState): Promise<void> {
+  const { append } = await import('../ledger/store.ts');
+  const ref = `refs/kimi-dispatch/reviewed/${run.id}/${run.rounds + 1}`;
+  await git(repo, ['update-ref', ref, run.commit ?? ''], { quiet: true });
+  const folder = join(runsFolder(repo.commonDir), run.id);
+  append(folder, { type: 'reviewed', commit: run.commit ?? '', round: run.rounds + 1 }, world.now());
+}
+
+/** `answer <run> "..."`: the worker's question gets its answer in the same session. */
+export const answerCommand = (world: World, args: readonly string[], options: Options): Promise<number> =>
+  again(world, args, options, async (_world, repo, run) => {
+    const question = run.outcome === 'blocked' ? (readResult(folderOf(repo, run)).report?.question ?? '') : undefined;
+    if (question === undefined)
+      throw refuse(
+        'wrong-state',
+        `Run ${run.id} asked nothing: it ended with ${run.outcome}.`,
+        `kimi-dispatch show ${run.id}`,
+      );
+    const answer = (args[1] ?? '').trim();
+    if (answer === '') throw refuse('usage', 'The answer is empty.', `kimi-dispatch answer ${run.id} "..."`);
+    const text = fill(world.root, 'answer.hbs', { question, answer, dir: run.dir });
+    return turnFor(world, repo, run, { kind: 'answer', text, why: 'answered', rounds: run.rounds });
+  });
+
+/** `resume <run>`: goes on after a limit, a crash or a reboot. */
+export const resumeCommand = (world: World, args: readonly string[], options: Options): Promise<number> =>
+  again(world, args, options, async (_world, repo, run) => {
+    if (run.outcome === 'succeeded')
+      throw refuse('wrong-state', `Run ${run.id} has succeeded.`, `kimi-dispatch merge ${run.id}, or revise ${run.id}`);
+    if (run.outcome === 'blocked')
+      throw refuse('wrong-state', `Run ${run.id} waits for an answer.`, `kimi-dispatch answer ${run.id} "..."`);
+    const text = fill(world.root, 'resume.hbs', { why: `You were interrupted (${run.outcome}).`, dir: run.dir });
+    return turnFor(world, repo, run, { kind: 'resume', text, why: 'resumed', rounds: run.rounds });
+  });
+
+interface Wanted {
+  readonly kind: 'revise' | 'answer' | 'resume';
+  readonly text: string;
+  readonly why: string;
+  readonly rounds: number;
+}
+
+/** The same session where there is one; else a fresh one that is told to look at the work so far. */
+function turnFor(world: World, repo: Repo, run: RunState, wanted: Wanted): Entry {
+  const again = { why: wanted.why, rounds: wanted.rounds, startedAt: run.startedAt };
+  const live = run.session !== undefined && existsSync(run.home);
+  if (live) return { turn: { kind: wanted.kind, text: wanted.text, session: run.session ?? '' }, again };
+  const patch = join(folderOf(repo, run), 'changes.patch');
+  const size = statSync(patch, { throwIfNoEntry: false })?.size ?? 0;
+  const diff = size > 0 && size < 60_000 ? `\nThe work so far as a diff:\n\n${readFileSync(patch, 'utf8')}\n` : '';
+  const why = 'An earlier session worked on this and cannot be resumed.';
+  const text = `${fill(world.root, 'resume.hbs', { why, dir: run.dir })}\n${wanted.text}\n${diff}`;
+  return { turn: { kind: 'fresh', text }, again };
+}
+
+const folderOf = (repo: Repo, run: RunState): string => join(runsFolder(repo.commonDir), run.id);
+
+/** `cancel <run>`: ends a run at work; what it did is saved. */
+export async function cancelCommand(world: World, args: readonly string[]): Promise<number> {
+  const repo = await repoOf(world);
+  const run = findRun(repo.commonDir, args[0] ?? '');
+  if (run.outcome !== undefined)
+    throw refuse('wrong-state', `Run ${run.id} has ended: ${run.outcome}.`, `kimi-dispatch show ${run.id}`);
+  if (ownerLives(run)) process.kill(run.pid, 'SIGTERM');
+  const { follow } = await import('../ledger/follow.ts');
+  await follow({ folder: folderOf(repo, run), each: () => {}, signal: world.signal });
+  await recover(repo, world.now);
+  const result = readResult(folderOf(repo, run));
+  world.out(`${run.id} ended: ${result.outcome}. ${result.changes.length} changed files are saved on ${run.branch}.\n`);
+  return 0;
+}
+
+/** `recover`: ends what a dead dispatcher left behind, and says what was saved. */
+export async function recoverCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
+  const repo = await repoOf(world);
+  const done = await recover(repo, world.now);
+  if (options.json === true) world.out(`${JSON.stringify({ version: 1, recovered: done })}\n`);
+  else if (done.length === 0) world.out('Nothing was lost.\n');
+  else for (const { run, said } of done) world.out(`${run}: ${said}. kimi-dispatch show ${run}\n`);
+  return 0;
+}

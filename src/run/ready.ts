@@ -1,0 +1,22 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeWhole } from '../ledger/store.ts';
+import type { Check } from '../verify/compare.ts';
+
+/** What the steps before Kimi found, kept for a run that goes on later. */
+export interface Ready {
+  readonly provisioned: string[];
+  readonly before?: Check[];
+}
+
+export const keepReady = (folder: string, ready: Ready): void =>
+  writeWhole(join(folder, 'ready.json'), JSON.stringify(ready));
+
+export function readReady(folder: string): Ready {
+  try {
+    const file = join(folder, 'ready.json');
+    return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Ready) : { provisioned: [] };
+  } catch {
+    return { provisioned: [] };
+  }
+}

@@ -1,0 +1,123 @@
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import type { Repo } from '../git/repo.ts';
+import { collect } from '../git/worktree.ts';
+import type { RunState } from '../ledger/events.ts';
+import { append, listRuns, mendTail, runsFolder, writeWhole } from '../ledger/store.ts';
+import { ownerLives } from '../process/alive.ts';
+import { sweep } from '../process/kill.ts';
+import { withLock } from '../process/lock.ts';
+import { fullReport } from '../review/present.ts';
+import { type Result, resultSchema } from '../review/result.ts';
+import { readReady } from './ready.ts';
+
+export interface Recovered {
+  readonly run: string;
+  /** What was saved, or why nothing was. */
+  readonly said: string;
+}
+
+/** Runs whose dispatcher died before it could end them. */
+export const lostRuns = (commonDir: string): RunState[] =>
+  listRuns(commonDir).filter((run) => run.outcome === undefined && run.review === 'waiting' && !ownerLives(run));
+
+/**
+ * Ends every run whose dispatcher died: its processes are ended, its work becomes a commit and a patch, its outcome is
+ * `lost`. One process at a time does this in a repository; what another does meanwhile is waited for.
+ */
+export async function recover(repo: Repo, now: () => Date): Promise<Recovered[]> {
+  if (lostRuns(repo.commonDir).length === 0) return [];
+  const file = join(repo.commonDir, 'kimi-dispatch', 'recover.lock');
+  return withLock({ file, what: 'Recovery', waitMs: 30_000 }, async () => {
+    const done: Recovered[] = [];
+    for (const run of lostRuns(repo.commonDir)) done.push(await recoverOne(repo, run, now()));
+    return done;
+  });
+}
+
+async function recoverOne(repo: Repo, run: RunState, now: Date): Promise<Recovered> {
+  const folder = join(runsFolder(repo.commonDir), run.id);
+  mendTail(folder);
+  await sweep(run.id);
+  removeLeftovers(repo, run);
+  const saved = await save(repo, run, folder).catch((error: unknown) =>
+    String(error instanceof Error ? error.message : error),
+  );
+  const commit = typeof saved === 'string' ? undefined : saved.commit;
+  const changes = typeof saved === 'string' ? [] : saved.changes;
+  const result = resultSchema.parse(lostResult(run, { folder, now, commit, changes }));
+  writeWhole(join(folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+  writeWhole(join(folder, 'report.md'), fullReport(result));
+  append(folder, { type: 'run-ended', outcome: 'lost', ...(commit === undefined ? {} : { commit }) }, now);
+  const said =
+    typeof saved === 'string' ? `nothing to save (${saved})` : `${changes.length} changed files saved on ${run.branch}`;
+  return { run: run.id, said };
+}
+
+type Saved = Awaited<ReturnType<typeof collect>>;
+
+async function save(repo: Repo, run: RunState, folder: string): Promise<Saved | string> {
+  if (!existsSync(join(run.dir, '.git'))) return 'there was no worktree yet';
+  const scratch = join(folder, 'scratch');
+  mkdirSync(scratch, { recursive: true });
+  const message = `${run.title || 'Kimi run'} (lost)\n\nKimi-Dispatch-Run: ${run.id}\nKimi-Dispatch-Spec: sha256:${run.digest}`;
+  const tree = { dir: run.dir, env: repo.env, branch: run.branch, base: run.base };
+  try {
+    return await collect(tree, {
+      message,
+      commonDir: repo.commonDir,
+      scratch,
+      provisioned: readReady(folder).provisioned,
+      patch: join(folder, 'changes.patch'),
+      known: true,
+    });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Locks that died with their git, in places that belong to this run alone, and its private folders. */
+function removeLeftovers(repo: Repo, run: RunState): void {
+  const own = join(repo.commonDir, 'worktrees', basename(run.dir));
+  for (const name of ['index.lock', 'HEAD.lock']) rmSync(join(own, name), { force: true });
+  rmSync(join(repo.commonDir, 'refs', 'heads', `${run.branch}.lock`), { force: true });
+  for (const name of readdirSync(tmpdir()))
+    if (name.startsWith(`kd-${run.id}-`)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+}
+
+interface Facts {
+  readonly folder: string;
+  readonly now: Date;
+  readonly commit: string | undefined;
+  readonly changes: Saved['changes'];
+}
+
+function lostResult(run: RunState, { folder, now, commit, changes }: Facts): Result {
+  const look = changes.length === 0 ? [] : [`kimi-dispatch diff ${run.id}`];
+  return {
+    version: 1,
+    run: run.id,
+    title: run.title,
+    spec: { digest: run.digest, path: join(folder, 'spec.md') },
+    outcome: 'lost',
+    reason: 'The dispatcher died before the run ended. Nothing was verified.',
+    base: run.base,
+    branch: run.branch,
+    ...(commit === undefined ? {} : { commit }),
+    worktree: run.dir,
+    startedAt: run.startedAt,
+    endedAt: now.toISOString(),
+    rounds: run.rounds,
+    sandbox: 'unknown',
+    changes: [...changes],
+    scope: { violations: [], untouched: [] },
+    flags: [],
+    verification: [],
+    manual: [],
+    contradictions: [],
+    notes: [],
+    next: [...look, `kimi-dispatch resume ${run.id}`, `kimi-dispatch discard ${run.id}`],
+    files: { folder, patch: join(folder, 'changes.patch'), report: join(folder, 'report.md') },
+  };
+}
