@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'verification-failed'
   | 'gate'
   | 'conflict'
+  | 'quota'
   | 'lost'
   | 'internal';
 
@@ -40,6 +41,7 @@ const ERROR_EXIT: Record<ErrorCode, number> = {
   'verification-failed': 3,
   gate: 4,
   conflict: 9,
+  quota: 7,
   lost: 10,
   internal: 1,
 };

@@ -125,6 +125,14 @@ function declare(bind: Bind): Command {
     .option('--json', 'as data')
     .option('--live', 'also ask the installed Kimi for the flags that are used')
     .action(bind(async () => (await import('./doctor.ts')).doctorCommand));
+  const keep = 'Keep house:';
+  add('profile [words...]', keep, 'list, show [name], use <name>, add <name> key=value...')
+    .option('--json', 'as data')
+    .action(bind(async () => (await import('./profile.ts')).profileCommand));
+  add('quota', keep, 'model calls of the last seven days')
+    .option('--live', 'also ask the service')
+    .option('--json', 'as data')
+    .action(bind(async () => (await import('./profile.ts')).quotaCommand));
   add('hook', more, "what Claude Code's hooks decided, and the switch of this repository")
     .option('--explain', 'the latest decisions and why')
     .option('--off', 'no offers in this repository')

@@ -57,6 +57,7 @@ export async function runCommand(
     world.out(options.json === true ? `${JSON.stringify(prepared.plan, null, 2)}\n` : showPlan(prepared.plan));
     return 0;
   }
+  if (prepared.warning !== undefined) world.err(`${prepared.warning}\n`);
   const progress = makeProgress(world, prepared.plan, options.ndjson === true);
   const watch = (event: RunEvent): void => {
     if (options.ndjson === true) world.out(`${JSON.stringify(event)}\n`);

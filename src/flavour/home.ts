@@ -30,6 +30,8 @@ export interface HomePlan {
   readonly source: string;
   /** Every address in the carried config: the hosts that Kimi needs. */
   readonly urls: readonly string[];
+  /** Names the account without telling its key: quota is counted for each. */
+  readonly account: string;
 }
 
 /** The user's Kimi home: `$KIMI_CODE_HOME`, else `~/.kimi-code`; of the older client `$KIMI_SHARE_DIR`, else `~/.kimi`. */
@@ -44,7 +46,7 @@ export const userHome = (env: Env, flavour: FlavourName = 'kimi-code'): string =
  */
 export function planHome(
   env: Env,
-  limits: { steps: number; attempts: number },
+  limits: { steps: number; attempts: number; swarm?: boolean },
   flavour: FlavourName = 'kimi-code',
 ): HomePlan {
   const source = userHome(env, flavour);
@@ -64,11 +66,25 @@ export function planHome(
     telemetry: false,
     default_plan_mode: false,
     loop_control: { max_steps_per_turn: limits.steps, max_attempts_per_step: limits.attempts },
-    tools: { disabled: TOOLS_OFF },
+    tools: { disabled: limits.swarm === true ? TOOLS_OFF : [...TOOLS_OFF, 'AgentSwarm'] },
     task: { print_background_mode: 'exit' },
   };
   const config = stringify((flavour === 'kimi-code' ? current : older) as TomlTable);
-  return { config, digest: createHash('sha256').update(config).digest('hex'), source, urls: urlsIn(carried) };
+  return {
+    config,
+    digest: createHash('sha256').update(config).digest('hex'),
+    source,
+    urls: urlsIn(carried),
+    account: accountOf(carried),
+  };
+}
+
+function accountOf(config: Table): string {
+  const model = (config.models as Record<string, Table> | undefined)?.[String(config.default_model)];
+  const provider = (config.providers as Record<string, Table> | undefined)?.[String(model?.provider)];
+  const slot = (provider?.oauth as Table | undefined)?.key ?? '';
+  const name = `${String(provider?.base_url ?? '')} ${String(slot)} ${String(provider?.api_key ?? '')}`;
+  return createHash('sha256').update(name).digest('hex').slice(0, 12);
 }
 
 function urlsIn(value: unknown): string[] {

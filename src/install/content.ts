@@ -30,6 +30,8 @@ export function pluginFiles(root: string, runtime: string): OwnFile[] {
     own('hooks/hooks.json', read('hooks', 'hooks.json')),
     own('dist/hook.cjs', read('dist', 'hook.cjs')),
     own('bin/kimi-dispatch', shim(join(programIn(runtime), 'bin', 'kimi-dispatch.js')), true),
+    // The two script names of older setups, as thin shims over the program beside them.
+    ...['kimi-wrapper.sh', 'kimi-profile-switch.sh'].map((name) => own(`bin/${name}`, read('bin', name), true)),
   ];
 }
 

@@ -4,6 +4,7 @@ import { refusalOf } from '../errors.ts';
 import { findKimi } from '../flavour/find.ts';
 import { planHome } from '../flavour/home.ts';
 import { ask } from '../process/ask.ts';
+import { probeSandbox } from '../process/sandbox.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { Sessions } from '../session/store.ts';
 import { readManifest } from './changes.ts';
@@ -43,6 +44,7 @@ export async function examine(call: DoctorCall): Promise<Row[]> {
     claude,
     ...installRows(call),
     hookRow(call),
+    await sandboxRow(call),
   ];
 }
 
@@ -151,6 +153,13 @@ function hookRow(call: DoctorCall): Row {
   return last === undefined
     ? row('Hooks', 'warn', 'have not spoken yet', 'Restart Claude Code and approve a plan.')
     : row('Hooks', 'ok', `last heard ${String(last.t).slice(0, 16)}`);
+}
+
+async function sandboxRow(call: DoctorCall): Promise<Row> {
+  const probe = await probeSandbox(call.root, call.env);
+  return probe.works
+    ? row('Sandbox', 'ok', 'a probe ran inside and held')
+    : row('Sandbox', 'warn', probe.reason, 'apt-get install bubblewrap socat ripgrep; without it Kimi runs as you');
 }
 
 function switchedOff(file: string): boolean {

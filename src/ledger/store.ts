@@ -1,12 +1,17 @@
 import {
   appendFileSync,
+  closeSync,
   existsSync,
+  fstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
@@ -23,18 +28,20 @@ export function writeWhole(file: string, text: string): void {
   renameSync(temporary, file);
 }
 
-/** Appends one event as one line. */
+/** Appends one event as one line; a torn line before it is ended first, so that nothing is written onto it. */
 export function append(runFolder: string, event: NewEvent, now: Date): RunEvent {
   const line = { t: now.toISOString(), ...event } as RunEvent;
-  appendFileSync(join(runFolder, 'events.ndjson'), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+  const file = openSync(join(runFolder, 'events.ndjson'), 'a+', 0o600);
+  try {
+    const { size } = fstatSync(file);
+    const last = Buffer.alloc(1);
+    if (size > 0) readSync(file, last, 0, 1, size - 1);
+    const start = size > 0 && last[0] !== 10 ? '\n' : '';
+    writeSync(file, `${start}${JSON.stringify(line)}\n`);
+  } finally {
+    closeSync(file);
+  }
   return line;
-}
-
-/** Ends a torn last line, so that the next event begins on a line of its own. */
-export function mendTail(runFolder: string): void {
-  const file = join(runFolder, 'events.ndjson');
-  const text = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
-  if (text.length > 0 && text.at(-1) !== 10) appendFileSync(file, '\n');
 }
 
 /** The events of a run. A torn last line loses that line and nothing else. */

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse } from 'smol-toml';
+import { parse, stringify, type TomlTable } from 'smol-toml';
 import { z } from 'zod';
 import { refuse } from '../errors.ts';
+import { writeWhole } from '../ledger/store.ts';
 
 export const profileSchema = z.strictObject({
   steps: z.number().int().positive().default(100),
@@ -28,6 +29,10 @@ export const profileSchema = z.strictObject({
   verifyHosts: z.array(z.string()).default([]),
   /** Paths that nothing in the sandbox may read, beside the built-in list. */
   denyRead: z.array(z.string()).default([]),
+  /** Kimi may start many sub-agents at once. */
+  swarm: z.boolean().default(false),
+  /** Model calls in a rolling week; a run that would begin beyond it is refused. */
+  requestsPerWeek: z.number().int().positive().optional(),
   model: z.string().optional(),
   /** A command that prepares the worktree, run once before the baseline. */
   setup: z.string().optional(),
@@ -37,13 +42,13 @@ export type Profile = z.infer<typeof profileSchema>;
 /** The seed's two profiles keep the seed's numbers; the default is neither (ruling 13). */
 const BUILT_IN: Record<string, z.input<typeof profileSchema>> = {
   default: {},
-  moderato: { steps: 100, wallSeconds: 300, concurrency: 1 },
-  swarm: { steps: 300, wallSeconds: 3600, concurrency: 4 },
+  moderato: { steps: 100, wallSeconds: 300, concurrency: 1, requestsPerWeek: 2048 },
+  swarm: { steps: 300, wallSeconds: 3600, concurrency: 4, swarm: true },
 };
 
 /** Loads a profile by name: the user's own `profiles.toml` first, then the built-in ones. */
 export function loadProfile(name: string, configHome: string): Profile {
-  const file = join(configHome, 'kimi-dispatch', 'profiles.toml');
+  const file = profilesFile(configHome);
   const own = existsSync(file) ? readToml(file) : {};
   const found = own[name] ?? BUILT_IN[name];
   if (found === undefined) {
@@ -53,6 +58,46 @@ export function loadProfile(name: string, configHome: string): Profile {
   const parsed = profileSchema.safeParse(found);
   if (parsed.success) return parsed.data;
   throw refuse('usage', `Profile ${name} in ${file}: ${z.prettifyError(parsed.error)}`, 'Correct the file.');
+}
+
+/** Where the user's own profiles lie, and which one is in use. */
+export const profilesFile = (configHome: string): string => join(configHome, 'kimi-dispatch', 'profiles.toml');
+const settingsFile = (configHome: string): string => join(configHome, 'kimi-dispatch', 'config.toml');
+
+/** The name of the profile in use: the project's `.kimi-dispatch.toml`, else the user's choice, else `default`. */
+export function currentProfile(configHome: string, checkout?: string): string {
+  // A project may choose among the user's profiles; it may not widen what a profile allows.
+  const files = [...(checkout === undefined ? [] : [join(checkout, '.kimi-dispatch.toml')]), settingsFile(configHome)];
+  for (const file of files) {
+    const named = existsSync(file) ? readToml(file).profile : undefined;
+    if (typeof named === 'string') return named;
+  }
+  return 'default';
+}
+
+/** Chooses a profile for the user. Kimi's own files are never touched: a run's home is generated. */
+export function useProfile(name: string, configHome: string): void {
+  loadProfile(name, configHome);
+  const file = settingsFile(configHome);
+  const before = existsSync(file) ? readToml(file) : {};
+  writeWhole(file, stringify({ ...before, profile: name }));
+}
+
+/** Adds or changes a profile of the user's own; a value that does not fit is refused before anything is written. */
+export function addProfile(name: string, values: Readonly<Record<string, unknown>>, configHome: string): void {
+  const parsed = profileSchema.safeParse(values);
+  if (!parsed.success)
+    throw refuse('usage', `Profile ${name}: ${z.prettifyError(parsed.error)}`, 'kimi-dispatch profile show default');
+  const file = profilesFile(configHome);
+  const before = existsSync(file) ? readToml(file) : {};
+  writeWhole(file, stringify({ ...before, [name]: values } as TomlTable));
+}
+
+/** Every profile by name, the user's own first. */
+export function listProfiles(configHome: string): string[] {
+  const file = profilesFile(configHome);
+  const own = existsSync(file) ? Object.keys(readToml(file)) : [];
+  return [...new Set([...own, ...Object.keys(BUILT_IN)])];
 }
 
 function readToml(file: string): Record<string, unknown> {

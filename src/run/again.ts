@@ -8,6 +8,7 @@ import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
+import { checkQuota, QuotaBook } from '../profile/quota.ts';
 import { parseSpec } from '../spec/parse.ts';
 import type { RunPlan } from './plan.ts';
 import { planProvision, provision } from './provision.ts';
@@ -38,7 +39,8 @@ export async function prepareAgain(request: AgainRequest): Promise<Prepared> {
     ...(options.timeoutSeconds === undefined ? {} : { wallSeconds: options.timeoutSeconds }),
   };
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
-  const home = planHome(env, limits, kimi.flavour);
+  const home = planHome(env, { ...limits, swarm: profile.swarm }, kimi.flavour);
+  checkQuota(new QuotaBook(env).week(home.account, now().getTime()), profile.requestsPerWeek);
   const specText = readFileSync(join(runsFolder(repo.commonDir), run.id, 'spec.md'), 'utf8');
   const { spec } = parseSpec(specText);
   const full: RunRequest = { repo, spec, specText, env, root, now, options: { ...options, baseline: false } };

@@ -4,7 +4,7 @@ import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { addWorktree, collect, type RunTree, removeWorktree, restoreTree } from '../git/worktree.ts';
 import type { NewEvent, RunEvent } from '../ledger/events.ts';
-import { append, mendTail, runsFolder, writeWhole } from '../ledger/store.ts';
+import { append, runsFolder, writeWhole } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
 import { type ProcessCall, runProcess } from '../process/run.ts';
 import { fullReport } from '../review/present.ts';
@@ -92,7 +92,6 @@ class Execution {
     const { plan, request } = this.#prepared;
     const { again } = this.#entry;
     if (again !== undefined) {
-      mendTail(this.#folder);
       this.#say({ type: 'run-reopened', why: again.why, ...ownerHere() });
       return;
     }

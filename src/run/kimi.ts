@@ -7,6 +7,7 @@ import { kimiCli } from '../flavour/kimi-cli.ts';
 import { kimiCode } from '../flavour/kimi-code.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import { type ProcessCall, runProcess } from '../process/run.ts';
+import { QuotaBook } from '../profile/quota.ts';
 import { type Attempt, runAttempt } from './attempt.ts';
 import { fill } from './brief.ts';
 import type { Enclosure } from './enclosure.ts';
@@ -105,6 +106,8 @@ async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, unti
     onEvent: (event, step) => tell(place, number, event, step),
   });
   const { steps, session, tokens, outcome } = attempt;
+  const { home } = prepared;
+  new QuotaBook(request.env).add({ t: request.now().getTime(), account: home.account, requests: steps, run: plan.run });
   place.say({
     type: 'attempt-ended',
     attempt: number,

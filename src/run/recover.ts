@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import type { Repo } from '../git/repo.ts';
 import { collect } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
-import { append, listRuns, mendTail, runsFolder, writeWhole } from '../ledger/store.ts';
+import { append, listRuns, runsFolder, writeWhole } from '../ledger/store.ts';
 import { ownerLives } from '../process/alive.ts';
 import { sweep } from '../process/kill.ts';
 import { withLock } from '../process/lock.ts';
@@ -38,7 +38,6 @@ export async function recover(repo: Repo, now: () => Date): Promise<Recovered[]>
 
 async function recoverOne(repo: Repo, run: RunState, now: Date): Promise<Recovered> {
   const folder = join(runsFolder(repo.commonDir), run.id);
-  mendTail(folder);
   await sweep(run.id);
   removeLeftovers(repo, run);
   const saved = await save(repo, run, folder).catch((error: unknown) =>

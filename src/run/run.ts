@@ -6,7 +6,8 @@ import { type HomePlan, planHome } from '../flavour/home.ts';
 import { type Repo, resolveBase, uncommitted } from '../git/repo.ts';
 import { allowed } from '../process/environment.ts';
 import { probeSandbox } from '../process/sandbox.ts';
-import { loadProfile, type Profile } from '../profile/profile.ts';
+import { currentProfile, loadProfile, type Profile } from '../profile/profile.ts';
+import { checkQuota, QuotaBook } from '../profile/quota.ts';
 import type { Spec } from '../spec/model.ts';
 import type { Walls } from './enclosure.ts';
 import { planRun, type RunPlan } from './plan.ts';
@@ -48,6 +49,8 @@ export interface Prepared {
   readonly provision: Provision;
   readonly places: Places;
   readonly sandbox: { readonly on: boolean; readonly why: string };
+  /** What the user should know before the run begins. */
+  readonly warning?: string;
 }
 
 export interface Places {
@@ -87,7 +90,8 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const { repo, spec, env, options } = request;
   const places = placesOf(env, repo);
   const base = await resolveBase(repo, options.base ?? (spec.base === '' ? 'HEAD' : spec.base));
-  const profileName = options.profile ?? (spec.profile === '' ? 'default' : spec.profile);
+  const profileName =
+    options.profile ?? (spec.profile === '' ? currentProfile(places.config, repo.root) : spec.profile);
   const named = loadProfile(profileName, places.config);
   const profile: Profile = {
     ...named,
@@ -100,7 +104,9 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     attempts: profile.attempts,
   };
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
-  const home = planHome(env, limits, kimi.flavour);
+  const home = planHome(env, { ...limits, swarm: profile.swarm }, kimi.flavour);
+  const week = new QuotaBook(env).week(home.account, request.now().getTime());
+  const warning = checkQuota(week, profile.requestsPerWeek);
   const [provision, dirty] = await Promise.all([planProvision(repo, base, profile.setup), uncommitted(repo)]);
   const sandbox = await decideSandbox(request);
   const id = options.id ?? newId(request.now());
@@ -122,7 +128,17 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     baseline: options.baseline,
     provision: describeProvision(provision),
   });
-  return { request, plan, profile, kimi, home, provision, places, sandbox };
+  return {
+    request,
+    plan,
+    profile,
+    kimi,
+    home,
+    provision,
+    places,
+    sandbox,
+    ...(warning === undefined ? {} : { warning }),
+  };
 }
 
 /** `auto` means that a probe ran inside; `required` refuses where it did not (ruling 17). */
