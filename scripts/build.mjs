@@ -39,6 +39,8 @@ for (const arch of ['x64', 'arm64'])
   cpSync(`${vendor}/seccomp/${arch}/apply-seccomp`, `dist/sandbox/${arch}/apply-seccomp`);
 cpSync(`${vendor}/java-proxy-agent/srt-proxy-agent.jar`, 'dist/sandbox/srt-proxy-agent.jar');
 
+cpSync('node_modules/diff2html/bundles/css/diff2html.min.css', 'dist/diff2html.min.css');
+
 // The hook program stands alone: Claude Code may start it with an older Node, and in front of every prompt.
 await build({
   entryPoints: { hook: 'src/hook/main.ts' },

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { statusCommand } from './cli/status.ts';
+import { statusCommand, summaryCommand } from './cli/status.ts';
 import { exitOfError, refusalOf } from './errors.ts';
 import type { World } from './world.ts';
 
@@ -30,11 +30,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** `status` is asked for all the time: it does without the parser of the other commands. */
+/** `status` and `summary` are asked for all the time: they do without the parser of the other commands. */
 async function run(argv: readonly string[], world: World): Promise<number> {
   const [command, ...flags] = argv;
-  if (command === 'status' && flags.every((flag) => flag === '--json'))
-    return statusCommand(world, [], { json: flags.length > 0 });
+  const list = command === 'status' ? statusCommand : command === 'summary' ? summaryCommand : undefined;
+  if (list !== undefined && flags.every((flag) => flag === '--json'))
+    return list(world, [], { json: flags.length > 0 });
   return (await import('./cli/cli.ts')).runCli(argv, world);
 }
 

@@ -26,6 +26,8 @@ const env = {
   GIT_COMMITTER_EMAIL: 'demo@localhost',
   ...(live ? {} : { KIMI_BIN: join(root, 'node_modules', '.bin', 'kimi'), GIT_CONFIG_NOSYSTEM: '1' }),
   ...(process.env.CI === undefined ? {} : { CI: process.env.CI }),
+  // The demo runs everywhere; the result says whether the sandbox was there.
+  KIMI_DISPATCH_SANDBOX: process.env.KIMI_DISPATCH_SANDBOX ?? 'auto',
 };
 
 function run(file, args, quiet = false) {

@@ -79,11 +79,12 @@ function declare(bind: Bind): Command {
   add('show <run>', everyday, 'the result of a run')
     .option('--json', 'result.json')
     .option('--full', 'the whole report')
+    .option('--html', 'one page: outcome, steps, verification, gate, diff; prints its path')
     .action(bind(async () => (await import('./look.ts')).showCommand));
   add('diff <run> [path]', everyday, 'the change of a run')
     .option('--since-review', 'only what changed since it was sent back')
     .action(bind(async () => (await import('./look.ts')).diffCommand));
-  add('merge <run>', everyday, 'bring the change onto your branch')
+  add('merge <run...>', everyday, 'bring the change onto your branch')
     .option('--squash', 'one commit (default)')
     .option('--no-ff', 'a merge commit')
     .option('--force', 'also when the verification failed')
@@ -92,6 +93,17 @@ function declare(bind: Bind): Command {
   add('discard <run>', everyday, 'throw the worktree and branch away; the patch stays').action(
     bind(async () => (await import('./end.ts')).discardCommand),
   );
+  const look = 'Look:';
+  add('summary', look, 'what waits for you, with the command for each')
+    .option('--json', 'as data')
+    .action(bind(async () => (await import('./status.ts')).summaryCommand));
+  add('logs <run>', look, 'what happened in a run')
+    .option('-f, --follow', 'go on until it ends')
+    .action(bind(async () => (await import('./logs.ts')).logsCommand));
+  add('watch', look, 'all runs, live').action(bind(async () => (await import('./logs.ts')).watchCommand));
+  add('stats', look, 'whether delegating pays')
+    .option('--json', 'as data')
+    .action(bind(async () => (await import('./keep.ts')).statsCommand));
   const write = 'Specs:';
   add('spec <plan>', write, 'turn a plan into a spec, without a model')
     .option('-o, --output <file>', 'write it there')
@@ -101,6 +113,10 @@ function declare(bind: Bind): Command {
     .option('--json', 'findings as data')
     .option('--strict', 'warnings are errors')
     .action(bind(async () => (await import('./spec.ts')).checkCommand));
+  add('pr <run>', 'Act on a run:', 'push its branch and open a draft pull request')
+    .option('--remote <name>', 'where to push (default: origin)')
+    .option('--json', 'as data')
+    .action(bind(async () => (await import('./end.ts')).prCommand));
   const more = 'More:';
   add('wait <run>', more, 'wait for a run to end; ends with its exit code')
     .option('--json', 'print result.json')
@@ -129,6 +145,11 @@ function declare(bind: Bind): Command {
   add('profile [words...]', keep, 'list, show [name], use <name>, add <name> key=value...')
     .option('--json', 'as data')
     .action(bind(async () => (await import('./profile.ts')).profileCommand));
+  add('prune', keep, 'logs and streams of reviewed runs; a list, until --yes')
+    .option('--older <days>', 'ended before so many days (default: 30)')
+    .option('--keep <n>', 'leave the newest so many whole (default: 20)')
+    .option('--yes', 'remove them')
+    .action(bind(async () => (await import('./keep.ts')).pruneCommand));
   add('quota', keep, 'model calls of the last seven days')
     .option('--live', 'also ask the service')
     .option('--json', 'as data')

@@ -1,34 +1,66 @@
-import { findRun } from '../ledger/store.ts';
-import { discard, merge, undo } from '../review/merge.ts';
-import type { World } from '../world.ts';
+import { join } from 'node:path';
+import { findRun, runsFolder } from '../ledger/store.ts';
+import { discard, merge, staleRuns, undo } from '../review/merge.ts';
+import { readResult } from '../review/stored.ts';
+import { gitEnvironment, type World } from '../world.ts';
 import { repoOf } from './look.ts';
 
-/** `merge`: review said yes. */
+/** `merge <run...>`: review said yes. Several are merged oldest first; afterwards the others are looked at again. */
 export async function mergeCommand(
   world: World,
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
   const repo = await repoOf(world);
-  const run = findRun(repo.commonDir, args[0] ?? '');
   const style = options.ff === false ? 'no-ff' : 'squash';
-  const done = await merge({
-    repo,
-    run,
-    root: world.root,
-    env: world.env,
-    now: world.now,
-    style,
-    force: options.force === true,
-  });
-  if (options.json === true) {
-    world.out(`${JSON.stringify({ version: 1, run: run.id, ...done })}\n`);
-    return 0;
+  const named = args.map((name) => findRun(repo.commonDir, name));
+  const runs = [...named].sort((left, right) => (left.startedAt < right.startedAt ? -1 : 1));
+  for (const run of runs) {
+    const done = await merge({
+      repo,
+      run,
+      root: world.root,
+      env: world.env,
+      now: world.now,
+      style,
+      force: options.force === true,
+    });
+    const stale = await staleRuns(repo);
+    if (options.json === true) {
+      world.out(`${JSON.stringify({ version: 1, run: run.id, ...done, stale })}\n`);
+      continue;
+    }
+    const again = done.reverified ? ' The branch had moved; the merged tree was verified again.' : '';
+    const hooks = done.hooks.length === 0 ? '' : `\nHooks of yours that ran: ${done.hooks.join(', ')}`;
+    world.out(
+      `Merged ${run.id} into ${done.target}: ${done.files} files, ${done.to.slice(0, 10)}.${again}${hooks}\nUndo: ${done.undo}\n`,
+    );
+    for (const other of stale)
+      world.out(
+        `Run ${other.run} no longer applies: ${other.conflicts.join(', ')}. kimi-dispatch discard ${other.run}\n`,
+      );
   }
-  const again = done.reverified ? ' The branch had moved; the merged tree was verified again.' : '';
-  world.out(
-    `Merged ${run.id} into ${done.target}: ${done.files} files, ${done.to.slice(0, 10)}.${again}\nUndo: ${done.undo}\n`,
-  );
+  return 0;
+}
+
+/** `pr <run>`: the branch, and nothing else, to the remote, and a draft through `gh` where it is there. */
+export async function prCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
+  const repo = await repoOf(world);
+  const run = findRun(repo.commonDir, args[0] ?? '');
+  const result = readResult(join(runsFolder(repo.commonDir), run.id));
+  const remote = typeof options.remote === 'string' ? options.remote : 'origin';
+  const { openPullRequest } = await import('../review/pr.ts');
+  const made = await openPullRequest({ repo, run, result, root: world.root, env: gitEnvironment(world.env), remote });
+  if (options.json === true) world.out(`${JSON.stringify({ version: 1, run: run.id, ...made })}\n`);
+  else if (made.made !== 'by-hand') world.out(`${made.made}: ${made.url ?? made.branch}\n`);
+  else
+    world.out(
+      `Pushed ${made.branch} to ${remote}. No \`gh\` here: open ${made.url ?? 'the pull request'} with the body in ${made.bodyFile}\n`,
+    );
   return 0;
 }
 

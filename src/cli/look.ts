@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { git } from '../git/git.ts';
 import { openRepo, type Repo } from '../git/repo.ts';
-import { findRun, runsFolder } from '../ledger/store.ts';
+import { findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
+import type { Result } from '../review/result.ts';
 import { gitEnvironment, type World } from '../world.ts';
 
 export const repoOf = (world: World): Promise<Repo> => openRepo(world.cwd, gitEnvironment(world.env));
@@ -20,9 +21,19 @@ export async function showCommand(
   const { readResult } = await import('../review/stored.ts');
   const { presentResult } = await import('../review/present.ts');
   const result = readResult(folder);
+  if (options.html === true) return showPage(world, folder, result);
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
   else if (options.full === true) world.out(readFileSync(result.files.report, 'utf8'));
   else world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);
+  return 0;
+}
+
+/** `show --html`: one file beside the result, and its path on stdout. */
+async function showPage(world: World, folder: string, result: Result): Promise<number> {
+  const { diffStyle, resultPage } = await import('../review/page.ts');
+  const file = join(folder, 'result.html');
+  writeWhole(file, resultPage(result, readEvents(folder), readPatch(result.files.patch), diffStyle(world.root)));
+  world.out(`${file}\n`);
   return 0;
 }
 

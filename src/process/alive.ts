@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 
-/** True when a process with this id exists, ours or not. */
+/** True when a process with this id is there and at work; one that only waits for its parent to take note is not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return fields(pid)?.[0] !== 'Z';
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
@@ -12,10 +12,14 @@ export function isAlive(pid: number): boolean {
 
 /** When a process started, in the system's own ticks; process ids are used again, this pair is not. Linux only. */
 export function startOf(pid: number): string | undefined {
+  return fields(pid)?.[19];
+}
+
+/** The fields of `/proc/<pid>/stat` behind the name, which may hold anything: the state first, the start as the 20th. */
+function fields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in brackets may hold anything; field 22 counts from the last bracket on.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
   }

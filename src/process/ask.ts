@@ -12,6 +12,7 @@ export async function ask(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   timeout = 30_000,
+  cwd?: string,
 ): Promise<Answer> {
   const said = await execa(file, [...args], {
     reject: false,
@@ -19,6 +20,7 @@ export async function ask(
     stdin: 'ignore',
     extendEnv: false,
     env,
+    ...(cwd === undefined ? {} : { cwd }),
   });
   return { code: said.exitCode, stdout: said.stdout, stderr: said.stderr };
 }

@@ -1,11 +1,11 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { refuse } from '../errors.ts';
+import { refusalOf, refuse } from '../errors.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import { type Repo, uncommitted } from '../git/repo.ts';
 import { addWorktree, changesBetween, removeWorktree } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
-import { append, runsFolder } from '../ledger/store.ts';
+import { append, listRuns, runsFolder } from '../ledger/store.ts';
 import { laterVerification } from '../run/enclosure.ts';
 import { commandsOf } from '../run/plan.ts';
 import { runEnvironment } from '../run/run.ts';
@@ -34,6 +34,8 @@ export interface Merged {
   /** True when the target had moved and the merged tree was verified again. */
   readonly reverified: boolean;
   readonly undo: string;
+  /** Hooks of the user's that ran at the commit (ruling 9). */
+  readonly hooks: readonly string[];
 }
 
 const BACKUP = 'refs/kimi-dispatch/backup';
@@ -50,6 +52,7 @@ export async function merge(request: MergeRequest): Promise<Merged> {
   const commit = run.commit ?? '';
   const target = (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
   const tip = await git(repo, ['rev-parse', 'HEAD']);
+  await refuseMovedBranch(repo, run);
   const tree = await mergedTree(repo, tip, run, commit);
   await refuseDirtyOverlap(repo, tip, tree);
   const moved = tip !== run.base;
@@ -75,6 +78,7 @@ export async function merge(request: MergeRequest): Promise<Merged> {
     files,
     reverified: moved,
     undo: `kimi-dispatch undo ${run.id}`,
+    hooks: hooksIn(await hooksFolder(repo)),
   };
 }
 
@@ -97,6 +101,17 @@ function requireMergeable(request: MergeRequest, result: Result): void {
     code,
     `Run ${run.id} ended with ${result.outcome}.`,
     `kimi-dispatch show ${run.id}, then merge with --force if you are sure`,
+  );
+}
+
+/** What is merged is what was reviewed; commits that somebody put on the branch by hand are theirs to merge. */
+async function refuseMovedBranch(repo: Repo, run: RunState): Promise<void> {
+  const tip = await gitAnswer(repo, ['rev-parse', '-q', '--verify', `refs/heads/${run.branch}`], { answers: [1, 128] });
+  if (tip.code !== 0 || tip.stdout.trim() === run.commit) return;
+  throw refuse(
+    'wrong-state',
+    `The branch ${run.branch} was moved by hand, to ${tip.stdout.trim().slice(0, 10)}.`,
+    `git merge ${run.branch}, or put it back: git branch -f ${run.branch} ${run.commit}`,
   );
 }
 
@@ -178,6 +193,29 @@ async function recreate(repo: Repo, run: RunState, commit: string): Promise<void
   await git(repo, ['worktree', 'add', '-q', run.dir, run.branch]).catch(() =>
     addWorktree(repo, { dir: run.dir, env: repo.env, branch: run.branch, base: commit }),
   );
+}
+
+const AT_COMMIT = ['pre-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit', 'post-merge'];
+
+const hooksIn = (folder: string): string[] =>
+  AT_COMMIT.filter((name) => {
+    const stat = statSync(join(folder, name), { throwIfNoEntry: false });
+    return stat?.isFile() === true && (stat.mode & 0o111) !== 0;
+  });
+
+/** Runs that wait for review and conflict with what the branch is now. */
+export async function staleRuns(repo: Repo): Promise<{ run: string; conflicts: string[] }[]> {
+  const tip = await git(repo, ['rev-parse', 'HEAD']);
+  const stale: { run: string; conflicts: string[] }[] = [];
+  for (const run of listRuns(repo.commonDir)) {
+    if (run.review !== 'waiting' || run.commit === undefined || run.outcome === undefined) continue;
+    const conflicts = await mergedTree(repo, tip, run, run.commit).then(
+      () => [],
+      (error: unknown) => [/: (.+)$/.exec(refusalOf(error)?.message ?? '')?.[1] ?? 'conflict'],
+    );
+    if (conflicts.length > 0) stale.push({ run: run.id, conflicts });
+  }
+  return stale;
 }
 
 /** `core.hooksPath` is relative to the checkout, not to the run's worktree. */

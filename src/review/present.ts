@@ -105,9 +105,19 @@ function changeLines(result: Result): string[] {
     `Changes: ${result.changes.length} files, +${added} -${removed} (riskiest first)`,
     ...lines,
     ...(more > 0 ? [`  and ${more} more`] : []),
+    ...outsideLines(result),
     ...flagLines(result),
     ...(untouched.length > 0 ? [`Declared but not changed: ${quote(untouched.slice(0, 6).join(', '), 150)}`] : []),
   ];
+}
+
+/** Violations that are no changed path of the run: something outside the worktree. */
+function outsideLines(result: Result): string[] {
+  const paths = new Set(result.changes.map((change) => change.path));
+  return result.scope.violations
+    .filter((violation) => !paths.has(violation.path))
+    .slice(0, 4)
+    .map((violation) => `  GATE: ${quote(violation.path, 90)} ${quote(violation.why, 90)}`);
 }
 
 /** Flags name what deserves a look; secrets and outside paths are violations and stand at the path itself. */

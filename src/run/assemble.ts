@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Outcome } from '../errors.ts';
 import type { Gate } from '../gate/gate.ts';
+import type { changedOutside } from '../gate/tripwire.ts';
 import type { Collected } from '../git/worktree.ts';
 import type { Result } from '../review/result.ts';
 import type { Check, Compared } from '../verify/compare.ts';
@@ -16,6 +17,8 @@ export interface Gathered {
   attempt?: Attempt;
   collected?: Collected;
   gate?: Gate;
+  /** What changed outside the worktree; looked at without a sandbox only. */
+  outside?: ReturnType<typeof changedOutside>;
   rows: Compared[];
   notes: string[];
 }

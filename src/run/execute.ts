@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
+import { changedOutside, lookOutside } from '../gate/tripwire.ts';
 import { addWorktree, collect, type RunTree, removeWorktree, restoreTree } from '../git/worktree.ts';
 import type { NewEvent, RunEvent } from '../ledger/events.ts';
 import { append, runsFolder, writeWhole } from '../ledger/store.ts';
@@ -185,7 +186,12 @@ class Execution {
       say: (event: NewEvent) => this.#say(event),
       signal: this.#signal,
     };
+    const { request, home } = this.#prepared;
+    const claude = request.env.CLAUDE_CONFIG_DIR ?? join(request.env.HOME ?? '/', '.claude');
+    const look = () => lookOutside(request.repo, { kimi: home.source, claude });
+    const before = this.#enclosure === undefined ? await look() : undefined;
     this.#gathered.attempt = await runKimi(this.#prepared, place, this.#entry.turn);
+    if (before !== undefined) this.#gathered.outside = changedOutside(before, await look());
   }
 
   async #collect(): Promise<void> {
@@ -208,8 +214,10 @@ class Execution {
     });
     rmSync(scratch, { recursive: true, force: true });
     this.#gathered.collected = collected;
-    this.#gathered.gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base });
-    this.#gathered.notes.push(...collected.strays);
+    const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base });
+    const { outside } = this.#gathered;
+    this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...gate.violations] };
+    this.#gathered.notes.push(...collected.strays, ...(outside?.notes ?? []));
   }
 
   async #verify(): Promise<void> {

@@ -1,8 +1,12 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
-import { Lab, spec } from '../helpers/repo.ts';
+import { probeSandbox } from '../../src/process/sandbox.ts';
+import { Lab, ROOT, spec } from '../helpers/repo.ts';
+
+const sandbox = await probeSandbox(ROOT, { PATH: process.env.PATH, HOME: tmpdir() });
 
 // The real @moonshot-ai/kimi-code; only the model is scripted, over its own wire format, on loopback.
 type Reply = Record<string, unknown>;
@@ -141,4 +145,92 @@ describe('kimi-code 2.1.0', () => {
     expect(readFileSync(join(lab.home, '.kimi-code/config.toml'), 'utf8')).toBe(config);
     expect(readdirSync(join(lab.home, '.kimi-code'))).toEqual(['config.toml']);
   });
+});
+
+describe('the real Kimi, sent back, answered, resumed', () => {
+  const findings = (text: string): string => {
+    writeFileSync(join(lab.folder, 'findings.md'), text);
+    return '../findings.md';
+  };
+  /** Waits until Kimi has written; the stream names a tool only when it has ended. */
+  const atWork = async (): Promise<void> => {
+    const { dir } = JSON.parse((await lab.run(['status', '--json'])).stdout).runs[0];
+    while (!readFileSync(join(dir, 'greet.txt'), 'utf8').includes('please'))
+      await new Promise((wait) => setTimeout(wait, 50));
+    await new Promise((wait) => setTimeout(wait, 500));
+  };
+  /** Everything the model was sent with the last request. */
+  const lastRequest = (): string => JSON.stringify(model.requests.at(-1));
+
+  it('revise resumes the session: the second attempt holds the history of the first', async () => {
+    script = turns(write('rude\n'), done, write('hello please\n'));
+    expect((await run('--no-baseline')).code).toBe(3);
+    const first = await lab.result();
+    const ended = await lab.run(['revise', '@last', '--findings', findings('- greet.txt:1 say please')]);
+    expect(ended.code).toBe(0);
+    const second = await lab.result();
+    expect(second.kimi?.session).toBe(first.kimi?.session);
+    expect(lastRequest()).toContain('rude');
+    expect(lastRequest()).toContain('brief-2.md');
+    expect((await lab.run(['diff', '@last', '--since-review'])).stdout).toMatch(/-rude\n\+hello please/);
+  });
+
+  it('three rounds keep one history', async () => {
+    script = turns(write('rude\n'), done, write('rude 1\n'), done, write('rude 2\n'), done, write('rude 3\n'));
+    await run('--no-baseline');
+    for (const round of [1, 2, 3])
+      expect((await lab.run(['revise', '@last', '--findings', findings(`greet.txt:1 round ${round}`)])).code).toBe(3);
+    for (const text of ['rude', 'rude 1', 'rude 2', 'rude 3']) expect(lastRequest()).toContain(text);
+    expect((await lab.run(['revise', '@last', '--findings', findings('x')])).code).toBe(2);
+  }, 60_000);
+
+  it('an answer resumes the session that asked', async () => {
+    const question =
+      '{"worker_id":"kimi","task_id":"001","status":"blocked","result":{"summary":"?","files_modified":[]},"question":"Which tone?"}';
+    script = turns({ text: question }, write('hello please\n'));
+    expect((await run()).code).toBe(8);
+    expect((await lab.run(['answer', '@last', 'Polite.'])).code).toBe(0);
+    expect(lastRequest()).toContain('Which tone?');
+  });
+
+  it('cancel during a tool, and resume', async () => {
+    script = turns(call('Bash', { command: 'echo hello please > greet.txt; sleep 1000', timeout: 300 }), done);
+    const id = (await run('--background')).stdout.trim();
+    await atWork();
+    const began = performance.now();
+    expect((await lab.run(['cancel', id])).stdout).toContain('1 changed files are saved');
+    expect(performance.now() - began).toBeLessThan(5000);
+    expect((await lab.run(['resume', id])).code).toBe(0);
+    expect(lastRequest()).toContain('sleep 1000');
+  }, 60_000);
+
+  it('SIGKILL of the dispatcher, recover, resume: same session, nothing lost', async () => {
+    script = turns(write('hello please\n'), call('Bash', { command: 'sleep 1000', timeout: 300 }), done);
+    const id = (await run('--background')).stdout.trim();
+    await atWork();
+    process.kill(JSON.parse((await lab.run(['status', '--json'])).stdout).runs[0].pid, 'SIGKILL');
+    expect((await lab.run(['recover'])).stdout).toContain('1 changed files saved');
+    expect((await lab.run(['resume', id])).code).toBe(0);
+    expect(lastRequest()).toContain('hello please');
+    expect(lastRequest()).toContain('sleep 1000');
+  }, 60_000);
+});
+
+describe.skipIf(!sandbox.works)(`the real Kimi in the sandbox${sandbox.reason}`, () => {
+  it('works, resumes, and reaches its model on loopback', async () => {
+    script = turns(
+      write('rude\n'),
+      call('Bash', { command: 'git add -A && git diff --cached --stat; touch ~/escaped' }),
+      done,
+      write('hello please\n'),
+    );
+    const on = { KIMI_DISPATCH_SANDBOX: 'required' };
+    const before = lab.snapshot();
+    const ended = await lab.run(['run', '../spec.md', '--no-baseline'], { env: on });
+    expect([ended.code, ended.stdout]).toEqual([3, expect.stringContaining('sandbox on')]);
+    writeFileSync(join(lab.folder, 'findings.md'), 'greet.txt:1 say please');
+    expect((await lab.run(['revise', '@last', '--findings', '../findings.md'], { env: on })).code).toBe(0);
+    expect(JSON.stringify(model.requests.at(-1))).toMatch(/Read-only file system|greet\.txt \|/);
+    expect(lab.snapshot()).toEqual(before);
+  }, 60_000);
 });

@@ -184,6 +184,21 @@ const scenarios = {
     loop({ type: 'content.part' });
     await wait(600_000);
   },
+  async plants() {
+    polite();
+    const common = execFileSync('git', ['rev-parse', '--git-common-dir'], { encoding: 'utf8' }).trim();
+    writeFileSync(`${common}/hooks/post-merge`, '#!/bin/sh\n', { mode: 0o755 });
+    execFileSync('git', ['config', 'alias.st', '!echo evil']);
+    report('done');
+    finish();
+  },
+  async upstream() {
+    polite();
+    execFileSync('git', ['config', 'branch.main.remote', 'origin']);
+    execFileSync('git', ['branch', 'feature']);
+    report('done');
+    finish();
+  },
   async stubborn() {
     process.on('SIGTERM', () => {});
     polite();

@@ -7,7 +7,7 @@ import { weakened } from '../../src/gate/tests.ts';
 import { openRepo } from '../../src/git/repo.ts';
 import { changesBetween } from '../../src/git/worktree.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
-import { Lab } from '../helpers/repo.ts';
+import { Lab, spec } from '../helpers/repo.ts';
 
 let lab: Lab;
 afterEach(() => lab?.remove());
@@ -177,4 +177,26 @@ describe('the gate: flags', () => {
     ["it('a', () => expect(1))", undefined, ['a test file was removed']],
     ["it('a', () => expect(1))", "it('a', () => expect(1)); it('b', () => expect(2))", []],
   ])('%j → %j', (before, after, said) => expect(weakened(before, after)).toEqual(said));
+});
+
+describe('the tripwire, without a sandbox', () => {
+  const run = async (scenario: string) => {
+    lab = new Lab({ 'greet.txt': 'hello\n' });
+    writeFileSync(join(lab.folder, 'spec.md'), spec(scenario));
+    return lab.run(['run', '../spec.md', '--no-baseline']);
+  };
+
+  it('a hook and an alias gate the merge', async () => {
+    const ended = await run('plants');
+    expect(ended.code).toBe(4);
+    expect(ended.stdout).toMatch(/GATE: .*hooks\/post-merge was changed outside the worktree/);
+    expect(ended.stdout).toMatch(/GATE: git config was changed/);
+    expect((await lab.run(['merge', '@last'])).code).toBe(4);
+  });
+
+  it('does not cry at daily work: an upstream and a new branch', async () => {
+    const ended = await run('upstream');
+    expect(ended.code).toBe(0);
+    expect((await lab.result()).notes.join()).toContain('feature changed meanwhile');
+  });
 });

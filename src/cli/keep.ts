@@ -1,0 +1,47 @@
+import { refuse } from '../errors.ts';
+import { runsFolder } from '../ledger/store.ts';
+import { prunable, prune, sizeOf } from '../review/prune.ts';
+import { statsOf } from '../review/stats.ts';
+import type { World } from '../world.ts';
+import { commonDirOf } from './status.ts';
+
+type Options = Record<string, unknown>;
+
+const megabytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MB`;
+
+/** `stats`: whether delegating pays. Claude's own tokens are not seen from here, and not guessed. */
+export async function statsCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
+  const stats = statsOf(await commonDirOf(world));
+  if (options.json === true) {
+    world.out(`${JSON.stringify({ version: 1, ...stats })}\n`);
+    return 0;
+  }
+  const rate = stats.merged === 0 ? '-' : `${Math.round((stats.firstPass / stats.merged) * 100)} %`;
+  const rows: [string, string][] = [
+    ['runs', String(stats.runs)],
+    ['merged', String(stats.merged)],
+    ['merged without sending back', rate],
+    ['rounds of sending back', String(stats.rounds)],
+    ['steps (requests to Kimi)', String(stats.steps)],
+    ['wall time', `${Math.round(stats.seconds / 60)} min`],
+    ['Kimi tokens in / cached / out', `${stats.tokens.input} / ${stats.tokens.cached} / ${stats.tokens.output}`],
+  ];
+  for (const [name, value] of rows) world.out(`${name.padEnd(32)} ${value}\n`);
+  return 0;
+}
+
+/** `prune`: lists what can go; `--yes` removes it. Events, results and patches stay. */
+export async function pruneCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
+  const commonDir = await commonDirOf(world);
+  const days = Number(options.older ?? 30);
+  const keep = Number(options.keep ?? 20);
+  if (!Number.isFinite(days) || days < 0 || !Number.isInteger(keep) || keep < 0)
+    throw refuse('usage', 'prune takes days and a count.', 'kimi-dispatch prune --older 30 --keep 20');
+  const items = prunable(commonDir, { days, keep, now: world.now() });
+  for (const item of items) world.out(`${item.run}  ${megabytes(item.bytes)}\n`);
+  const sum = items.reduce((total, item) => total + item.bytes, 0);
+  if (options.yes === true) prune(items);
+  const done = options.yes === true ? 'freed' : 'can go: kimi-dispatch prune --yes';
+  world.out(`${megabytes(sum)} of ${megabytes(sizeOf(runsFolder(commonDir)))} ${done}\n`);
+  return 0;
+}

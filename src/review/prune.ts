@@ -1,0 +1,50 @@
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RunState } from '../ledger/events.ts';
+import { listRuns, runsFolder } from '../ledger/store.ts';
+
+export interface PruneRule {
+  /** Runs that ended before this many days. */
+  readonly days: number;
+  /** The newest so many reviewed runs stay whole. */
+  readonly keep: number;
+  readonly now: Date;
+}
+
+/** What can go of one run: logs and streams. Events, result, report and patch stay. */
+export interface Prunable {
+  readonly run: string;
+  readonly paths: readonly string[];
+  readonly bytes: number;
+}
+
+/** Reviewed runs only: an unreviewed result, and unmerged work without a patch, are never touched. */
+export function prunable(commonDir: string, rule: PruneRule): Prunable[] {
+  const reviewed = listRuns(commonDir).filter((run) => run.review !== 'waiting');
+  const old = reviewed.slice(0, Math.max(0, reviewed.length - rule.keep)).filter((run) => isOld(run, rule));
+  return old
+    .map((run) => {
+      const folder = join(runsFolder(commonDir), run.id);
+      const paths = readdirSync(folder)
+        .filter((name) => /^attempt-\d+$|\.log$|^scratch$|^ready\.json$|^walls\.json$/.test(name))
+        .map((name) => join(folder, name));
+      if (existsSync(run.home)) paths.push(run.home);
+      return { run: run.id, paths, bytes: paths.reduce((sum, path) => sum + sizeOf(path), 0) };
+    })
+    .filter((item) => item.paths.length > 0);
+}
+
+const isOld = (run: RunState, { days, now }: PruneRule): boolean =>
+  now.getTime() - Date.parse(run.endedAt ?? run.startedAt) >= days * 24 * 60 * 60 * 1000;
+
+export function prune(items: readonly Prunable[]): void {
+  for (const { paths } of items) for (const path of paths) rmSync(path, { recursive: true, force: true });
+}
+
+/** Bytes below a path. */
+export function sizeOf(path: string): number {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return 0;
+  if (!stat.isDirectory()) return stat.size;
+  return readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
+}
