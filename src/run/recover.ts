@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { WireWatch } from '../flavour/wire.ts';
 import type { Repo } from '../git/repo.ts';
 import { collect } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
@@ -40,6 +41,7 @@ async function recoverOne(repo: Repo, run: RunState, now: Date): Promise<Recover
   const folder = join(runsFolder(repo.commonDir), run.id);
   await sweep(run.id);
   removeLeftovers(repo, run);
+  rememberSession(run, folder, now);
   const saved = await save(repo, run, folder).catch((error: unknown) =>
     String(error instanceof Error ? error.message : error),
   );
@@ -52,6 +54,14 @@ async function recoverOne(repo: Repo, run: RunState, now: Date): Promise<Recover
   const said =
     typeof saved === 'string' ? `nothing to save (${saved})` : `${changes.length} changed files saved on ${run.branch}`;
   return { run: run.id, said };
+}
+
+/** The session of an attempt that was cut off is told by its folder in the Kimi home, so that it can be resumed. */
+function rememberSession(run: RunState, folder: string, now: Date): void {
+  const { session } = new WireWatch(run.home).state;
+  if (session === undefined || run.session === session) return;
+  const tokens = { input: 0, cached: 0, output: 0 };
+  append(folder, { type: 'attempt-ended', attempt: run.attempts, steps: 0, session, tokens, outcome: 'lost' }, now);
 }
 
 type Saved = Awaited<ReturnType<typeof collect>>;

@@ -199,6 +199,12 @@ const scenarios = {
     report('done');
     finish();
   },
+  page() {
+    writeFileSync('greet.txt', '<script>alert("please")</script>\n');
+    writeFileSync('<img src=x onerror=alert(1)>.txt', '"><script>alert(2)</script>\n');
+    report('done');
+    finish();
+  },
   async stubborn() {
     process.on('SIGTERM', () => {});
     polite();
