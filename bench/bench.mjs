@@ -45,7 +45,7 @@ async function flood(repo, env, megabytes) {
     `# Spec: 001 -- Flood\n\n## Context\nSCENARIO flood ${megabytes}\n\n## Tasks\n### Task 1: Flood\nFiles:\n- MODIFY greet.txt\n\n## Verification\n- \`grep -q please greet.txt\`\n`,
   );
   const started = performance.now();
-  const child = spawn(process.execPath, [bin, 'run', spec, '--no-baseline'], {
+  const child = spawn(process.execPath, [bin, 'run', spec, '--no-baseline', '--sandbox', 'off'], {
     cwd: repo,
     env: { ...env, KIMI_BIN: join(root, 'test', 'helpers', 'fake-kimi.mjs') },
     stdio: 'ignore',
@@ -150,8 +150,14 @@ try {
     pair(ours('--no-baseline', '--sandbox', 'off'), script, 5),
     '1.10',
   );
-  row('run with baseline / shell script by hand', pair(ours(), script, 3), '-');
+  row('run with baseline / shell script by hand', pair(ours('--sandbox', 'off'), script, 3), '-');
   const bare = () => must(process.execPath, ['-e', '0'], { env });
+  if (spawnSync('bwrap', ['--version']).status === 0)
+    row(
+      'run in the sandbox, no baseline / shell script by hand',
+      pair(ours('--no-baseline', '--sandbox', 'required'), script, 3),
+      '-',
+    );
   row(
     '--version / node -e 0',
     pair(() => must(process.execPath, [bin, '--version'], { env }), bare, 15),
@@ -162,6 +168,34 @@ try {
     pair(() => must(process.execPath, [bin, 'status'], { cwd: repo, env }), bare, 15),
     '1.5',
   );
+  // A thousand ended runs in the ledger: lists must stay fast.
+  const many = join(folder, 'many');
+  mkdirSync(many);
+  execFileSync('git', ['init', '-q', many], { env });
+  for (let count = 0; count < 1000; count++) {
+    const id = `260101-${String(count).padStart(4, '0')}-bench`;
+    const run = join(many, '.git', 'kimi-dispatch', 'runs', id);
+    mkdirSync(run, { recursive: true });
+    const t = new Date(Date.UTC(2026, 0, 1) + count * 1000).toISOString();
+    const facts = { id, title: 'Bench', digest: 'd', base: 'b', branch: `kimi/${id}`, dir: '/d', home: '/h', pid: 1 };
+    const lines = [
+      { t, type: 'run-started', v: 1, ...facts },
+      ...Array(60).fill({
+        t,
+        type: 'agent',
+        attempt: 1,
+        event: { kind: 'tool-call', tool: 'Write', detail: 'x'.repeat(150) },
+      }),
+      { t, type: 'run-ended', outcome: 'succeeded' },
+    ];
+    writeFileSync(join(run, 'events.ndjson'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  }
+  for (const list of ['status', 'summary'])
+    row(
+      `${list} with 1,000 runs / node -e 0`,
+      pair(() => must(process.execPath, [bin, list], { cwd: many, env }), bare, 15),
+      '2',
+    );
   const event = JSON.stringify({
     hook_event_name: 'PostToolUse',
     session_id: 'bench',

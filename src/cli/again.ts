@@ -15,6 +15,7 @@ import { ROUNDS } from '../run/outcome.ts';
 import { recover } from '../run/recover.ts';
 import type { World } from '../world.ts';
 import { readPatch, repoOf } from './look.ts';
+import { notify } from './notify.ts';
 import { makeProgress } from './progress.ts';
 import { rememberRun, runOptions } from './run.ts';
 import { SUPERVISED, superviseAgain } from './wait.ts';
@@ -39,6 +40,7 @@ async function again(world: World, args: readonly string[], options: Options, ma
   const watch = progress.take.bind(progress);
   rememberRun(world, repo, run.id);
   const result = await execute(prepared, watch, { signal: world.signal, entry }).finally(() => progress.stop());
+  await notify(world, result);
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
   else world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);
   return exitOfOutcome(result.outcome);

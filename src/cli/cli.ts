@@ -22,7 +22,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
   return code;
 }
 
-type Bind = (load: () => Promise<Handler>) => (...values: unknown[]) => Promise<void>;
+export type Bind = (load: () => Promise<Handler>) => (...values: unknown[]) => Promise<void>;
 
 const number =
   (name: string) =>
@@ -47,7 +47,8 @@ const choice =
     throw refuse('usage', `${name} is one of ${words.join(', ')}, not "${text}".`);
   };
 
-function declare(bind: Bind): Command {
+/** The table of commands, flags and groups: help, completions and the manual page come from it. */
+export function declare(bind: Bind): Command {
   const program = new Command('kimi-dispatch').description('Claude Code designs and reviews, Kimi types.');
   program
     .exitOverride()
@@ -154,6 +155,20 @@ function declare(bind: Bind): Command {
     .option('--live', 'also ask the service')
     .option('--json', 'as data')
     .action(bind(async () => (await import('./profile.ts')).quotaCommand));
+  add('completion <shell>', more, 'a completion script for bash, zsh or fish').action(
+    bind(async () => async (world, args) => {
+      const { completionScript } = await import('./completion.ts');
+      world.out(completionScript(program, args[0] ?? ''));
+      return 0;
+    }),
+  );
+  add('manual', more, 'the manual page, for man -l').action(
+    bind(async () => async (world) => {
+      const { manualPage } = await import('./completion.ts');
+      world.out(manualPage(program, ''));
+      return 0;
+    }),
+  );
   add('hook', more, "what Claude Code's hooks decided, and the switch of this repository")
     .option('--explain', 'the latest decisions and why')
     .option('--off', 'no offers in this repository')
@@ -183,5 +198,51 @@ function declare(bind: Bind): Command {
     .option('--json', 'as data')
     .action(bind(async () => (await import('./again.ts')).recoverCommand));
   add('undo <run>', more, 'take a merge back').action(bind(async () => (await import('./end.ts')).undoCommand));
+  for (const command of program.commands) {
+    const example = EXAMPLES[command.name()];
+    if (example !== undefined)
+      command.addHelpText('after', `\nExamples:\n${example.map((line) => `  kimi-dispatch ${line}`).join('\n')}`);
+  }
   return program;
 }
+
+const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  run: [
+    'run plan.md',
+    'run spec.md --dry-run',
+    'run spec.md --background --timeout 900',
+    'run spec.md --ndjson --sandbox required',
+  ],
+  status: ['status', 'status --json'],
+  show: ['show @last', 'show 2601 --full', 'show @last --html'],
+  diff: ['diff @last', 'diff @last src/parse.ts', 'diff @last --since-review'],
+  merge: ['merge @last', 'merge 260101-0101-abcde 260101-0102-fghij', 'merge @last --no-ff'],
+  discard: ['discard @last'],
+  summary: ['summary', 'summary --json'],
+  logs: ['logs @last', 'logs @last -f'],
+  watch: ['watch'],
+  stats: ['stats'],
+  spec: ['spec plan.md', 'spec plan.md -o spec.md', 'spec plan.md -o -'],
+  check: ['check spec.md', 'check spec.md --strict --json'],
+  revise: [
+    'revise @last --findings findings.md',
+    "echo 'src/a.ts:3 handle null' | kimi-dispatch revise @last --findings -",
+  ],
+  answer: ['answer @last "English"'],
+  resume: ['resume @last', 'resume @last --timeout 3600'],
+  cancel: ['cancel @last'],
+  recover: ['recover'],
+  pr: ['pr @last', 'pr @last --remote fork'],
+  undo: ['undo @last'],
+  wait: ['wait @last'],
+  install: ['install --dry-run', 'install', 'install --project', 'install --as plugin'],
+  upgrade: ['upgrade'],
+  uninstall: ['uninstall --dry-run', 'uninstall'],
+  doctor: ['doctor', 'doctor --live', 'doctor --json'],
+  profile: ['profile list', 'profile use moderato', 'profile add careful steps=40 wallSeconds=900'],
+  prune: ['prune', 'prune --older 7 --yes'],
+  quota: ['quota', 'quota --live'],
+  completion: ['completion bash > ~/.local/share/bash-completion/completions/kimi-dispatch'],
+  manual: ['manual | man -l -'],
+  hook: ['hook --explain', 'hook --off'],
+};

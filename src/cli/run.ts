@@ -12,6 +12,7 @@ import { Sessions } from '../session/store.ts';
 import { showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
 import { readPatch, repoOf } from './look.ts';
+import { notify } from './notify.ts';
 import { makeProgress } from './progress.ts';
 import { draft, factsFor, hasErrors, readInput } from './spec.ts';
 import { SUPERVISED, superviseRun } from './wait.ts';
@@ -65,6 +66,7 @@ export async function runCommand(
     if (event.type === 'run-started') rememberRun(world, repo, event.id);
   };
   const result = await execute(prepared, watch, { signal: world.signal }).finally(() => progress.stop());
+  await notify(world, result);
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
   else if (options.ndjson !== true) world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);
   return exitOfOutcome(result.outcome);

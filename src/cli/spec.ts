@@ -131,6 +131,17 @@ function draftFile(folder: string, spec: Spec): string {
   return join(folder, `${spec.number}-${slug === '' ? 'spec' : slug}.md`);
 }
 
+/** What a run of this spec will take, each number called measured or estimated. */
+async function sayEstimate(world: World, spec: Spec): Promise<void> {
+  const files = new Set(spec.tasks.flatMap((task) => task.files.map((file) => file.path))).size;
+  const { commonDir } = await repoOf(world);
+  const { estimate } = await import('../review/stats.ts');
+  const { steps, seconds, from, runs } = estimate(commonDir, files);
+  const source =
+    from === 'measured' ? `measured: the median of the last ${runs} runs here` : 'estimated: too few runs here yet';
+  world.err(`A run takes about ${steps} requests and ${Math.max(1, Math.round(seconds / 60))} min (${source}).\n`);
+}
+
 /** `check <spec>`: findings on stdout; exit 2 when there is an error. Works without a repository too. */
 export async function checkCommand(
   world: World,
@@ -146,6 +157,7 @@ export async function checkCommand(
   const name = relative(world.cwd, path) || basename(path);
   if (options.json === true) world.out(findingsEnvelope(name, findings));
   else world.out(showFindings(name, parsed.lines, findings) || `${name}: no findings\n`);
+  if (facts !== undefined && options.json !== true) await sayEstimate(world, parsed.spec);
   if (facts === undefined) world.err('Not in a repository: the paths were not looked up.\n');
   const bad = findings.some(
     (item) => item.severity === 'error' || (options.strict === true && item.severity === 'warning'),

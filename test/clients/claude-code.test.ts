@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
@@ -12,11 +12,11 @@ type Model = Awaited<ReturnType<typeof startModel>>;
 type Messages = Awaited<ReturnType<typeof startMessages>>;
 
 /** The real Kimi's scripted model: writes the three files of the plan, then reports. */
-const KIMI = ({ turn }: { turn: number }) =>
+const KIMI = ({ turn, text = 'hello please\n' }: { turn: number; text?: string }) =>
   turn === 0
     ? {
         calls: [
-          { name: 'Write', arguments: { path: 'greet.txt', content: 'hello please\n' } },
+          { name: 'Write', arguments: { path: 'greet.txt', content: text } },
           { name: 'Write', arguments: { path: 'src/greet.sh', content: 'cat greet.txt\n' } },
           { name: 'Write', arguments: { path: 'docs/greet.md', content: '# Greeting\n' } },
         ],
@@ -78,6 +78,38 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
     await claude.see(/ALL MERGED/);
     expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
   }, 150_000);
+
+  it('wake-up, review, send back, wake-up, merge, in one session', async () => {
+    let attempt = 0;
+    await kimi.close();
+    kimi = await startModel((request: { turn: number; messages: unknown[] }) => {
+      if (JSON.stringify(request.messages).includes('brief-2.md')) attempt = 1;
+      const last = (request.messages.at(-1) as { role: string }).role;
+      const text = attempt === 0 ? 'rude\n' : 'hello please\n';
+      return last === 'user' ? KIMI({ turn: 0, text }) : { text: 'Done.' };
+    });
+    writeFileSync(join(lab.home, '.kimi-code', 'config.toml'), kimiConfig(kimi.url));
+    messages = await startMessages(obedient());
+    await install();
+    lab.write({ 'findings.md': '- greet.txt:1 say please\n' });
+    await toDialog({ permissions: { disableAutoMode: 'disable' } });
+    await claude.choose('2');
+    await claude.see(/Who implements this plan\?/);
+    await claude.choose('1');
+    const yes = async (done: RegExp): Promise<void> => {
+      const asked = await claude.see(new RegExp(`${done.source}|requires approval|Do you want to proceed`), 30_000);
+      if (!done.test(asked)) await claude.choose('Enter');
+    };
+    await yes(/IT RUNS NOW/);
+    await claude.see(/shall I send it back/, 60_000);
+    await claude.say('yes send it back');
+    await yes(/IT RUNS NOW[\s\S]*IT RUNS NOW/);
+    await claude.see(/shall I merge/, 60_000);
+    await claude.say('yes please merge');
+    await yes(/ALL MERGED/);
+    await claude.see(/ALL MERGED/);
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
+  }, 200_000);
 
   it('auto mode: the question comes all the same; "Claude" starts nothing', async () => {
     messages = await startMessages(obedient());

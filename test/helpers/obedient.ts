@@ -39,6 +39,10 @@ export function obedient({ plan = PLAN, byRule = false } = {}): (asked: Asked) =
     if (last.includes('running in background') || last.includes('running in the background'))
       return { text: 'IT RUNS NOW.' };
     if (/SUCCEEDED \d/.test(last)) return { text: 'REVIEWED: shall I merge?' };
+    if (/VERIFICATION-FAILED \d/.test(last)) return { text: 'REVIEWED: shall I send it back?' };
+    const red = /VERIFICATION-FAILED (\d{6}-\d{4}-\w+)/.exec(text)?.[1];
+    if (last.includes('yes send it back'))
+      return bash(`kimi-dispatch revise ${red} --findings findings.md`, { run_in_background: true });
     const merge = /SUCCEEDED (\d{6}-\d{4}-\w+)/.exec(text)?.[1];
     if (last.includes('yes please merge')) return bash(`kimi-dispatch merge ${merge}`);
     if (last.includes('Merged ')) return { text: 'ALL MERGED.' };
