@@ -85,12 +85,15 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
     kimi = await startModel((request: { turn: number; messages: unknown[] }) => {
       if (JSON.stringify(request.messages).includes('brief-2.md')) attempt = 1;
       const last = (request.messages.at(-1) as { role: string }).role;
-      const text = attempt === 0 ? 'rude\n' : 'hello please\n';
+      const text = attempt === 0 ? 'rude\n' : 'hello please, friend\n';
       return last === 'user' ? KIMI({ turn: 0, text }) : { text: 'Done.' };
     });
     writeFileSync(join(lab.home, '.kimi-code', 'config.toml'), kimiConfig(kimi.url));
     messages = await startMessages(obedient());
     await install();
+    // Green before, so that what Kimi does first is new damage.
+    lab.write({ 'greet.txt': 'hello please\n' });
+    lab.commit('Polite');
     lab.write({ 'findings.md': '- greet.txt:1 say please\n' });
     await toDialog({ permissions: { disableAutoMode: 'disable' } });
     await claude.choose('2');
@@ -108,7 +111,7 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
     await claude.say('yes please merge');
     await yes(/ALL MERGED/);
     await claude.see(/ALL MERGED/);
-    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please, friend\n');
   }, 200_000);
 
   it('auto mode: the question comes all the same; "Claude" starts nothing', async () => {
