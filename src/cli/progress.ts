@@ -21,6 +21,7 @@ export function plainProgress(world: World): Progress {
     take: (event) => {
       if (event.type === 'run-started') world.err(`run ${event.id}\n`);
       if (event.type === 'step-started') world.err(`${event.title}\n`);
+      if (event.type === 'task') world.err(`task ${event.task} ${event.run}: ${event.state}\n`);
       if (event.type === 'check')
         world.err(`  ${quote(event.command, 100)}: ${event.code === null ? 'no exit code' : `exit ${event.code}`}\n`);
       if (event.type === 'agent' && event.event.kind === 'tool-call') tools += 1;

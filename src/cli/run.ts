@@ -8,6 +8,8 @@ import { execute } from '../run/execute.ts';
 import type { RunPlan } from '../run/plan.ts';
 import { recover } from '../run/recover.ts';
 import { prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
+import { runWaves } from '../run/waves.ts';
+import { schedule, showSchedule } from '../schedule/waves.ts';
 import { Sessions } from '../session/store.ts';
 import { showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
@@ -54,7 +56,16 @@ export async function runCommand(
     now: world.now,
     options: supervised === undefined ? wanted : { ...wanted, id: supervised },
   });
+  const waves = options.waves === true ? schedule(drafted.spec) : undefined;
   if (options.dryRun === true) {
+    if (waves !== undefined) {
+      world.out(
+        options.json === true
+          ? `${JSON.stringify({ version: 1, ...waves })}\n`
+          : `${showSchedule(waves)}Nothing was started.\n`,
+      );
+      return 0;
+    }
     world.out(options.json === true ? `${JSON.stringify(prepared.plan, null, 2)}\n` : showPlan(prepared.plan));
     return 0;
   }
@@ -65,7 +76,12 @@ export async function runCommand(
     progress.take(event);
     if (event.type === 'run-started') rememberRun(world, repo, event.id);
   };
-  const result = await execute(prepared, watch, { signal: world.signal }).finally(() => progress.stop());
+  const concurrency = typeof options.concurrency === 'number' ? options.concurrency : prepared.profile.concurrency;
+  const work =
+    waves === undefined
+      ? execute(prepared, watch, { signal: world.signal })
+      : runWaves(prepared, watch, { concurrency, eachMerge: options.verifyEach === true, signal: world.signal });
+  const result = await work.finally(() => progress.stop());
   await notify(world, result);
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
   else if (options.ndjson !== true) world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);

@@ -25,20 +25,21 @@ export function languageOf(env: World['env']): string | undefined {
 /** `status`: one line for each run that was not discarded, newest last. Imports nothing heavy. */
 export async function statusCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
   const words = wordsFor(languageOf(world.env));
-  const runs = listRuns(await commonDirOf(world)).filter((run) => run.review !== 'discarded');
+  const all = listRuns(await commonDirOf(world)).filter((run) => run.review !== 'discarded');
+  const runs = options.json === true ? all : all.filter((run) => run.parent === undefined);
   if (options.json === true) {
     const data = runs.map((run) => ({ ...run, state: stateOf(run, wordsFor('en')) }));
     world.out(`${JSON.stringify({ version: 1, runs: data })}\n`);
     return 0;
   }
   if (runs.length === 0) world.out(`${words.noRuns}\n`);
-  for (const run of runs) world.out(`${run.id}  ${stateOf(run, words).padEnd(20)}  ${run.title}\n`);
+  world.out(runs.map((run) => `${run.id}  ${stateOf(run, words).padEnd(20)}  ${run.title}\n`).join(''));
   return 0;
 }
 
 /** `summary`: what waits for the person, with the exact command for each. */
 export async function summaryCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
-  const runs = listRuns(await commonDirOf(world));
+  const runs = listRuns(await commonDirOf(world)).filter((run) => run.parent === undefined);
   if (options.json === true) {
     const waiting = runs
       .map((run) => ({ run: run.id, title: run.title, need: needOf(run), command: commandFor(run) }))

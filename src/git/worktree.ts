@@ -115,7 +115,8 @@ async function privateExcludes(tree: RunTree, options: CollectOptions): Promise<
   return file;
 }
 
-const IDENTITY = {
+/** Who makes the commits that no person keeps. */
+export const IDENTITY = {
   GIT_AUTHOR_NAME: 'kimi-dispatch',
   GIT_AUTHOR_EMAIL: 'kimi-dispatch@localhost',
   GIT_COMMITTER_NAME: 'kimi-dispatch',
@@ -154,7 +155,7 @@ export async function changesBetween(place: GitPlace, from: string, to: string):
 }
 
 /** Writes the whole change, binary files included, as a patch that `git apply` takes. */
-async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
+export async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
   await git(
     place,
     [

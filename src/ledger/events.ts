@@ -15,6 +15,7 @@ export type RunEvent = { readonly t: string } & (
       readonly outcome?: Outcome;
       readonly tokens: { readonly input: number; readonly cached: number; readonly output: number };
     }
+  | { readonly type: 'task'; readonly task: number; readonly run: string; readonly state: string }
   | { readonly type: 'reviewed'; readonly commit: string; readonly round: number }
   | { readonly type: 'agent'; readonly attempt: number; readonly event: Readonly<Record<string, unknown>> }
   | {
@@ -42,6 +43,8 @@ export interface RunFacts {
   readonly branch: string;
   readonly dir: string;
   readonly home: string;
+  /** The run in waves that this one is a task of. */
+  readonly parent?: string;
   readonly pid: number;
   /** When the owner's process started: ids are used again. */
   readonly start?: string;

@@ -124,7 +124,11 @@ export function findRun(commonDir: string, name: string): RunState {
   const runs = listRuns(commonDir);
   const exact = runs.find((run) => run.id === name);
   const found =
-    exact !== undefined ? [exact] : name === '@last' ? runs.slice(-1) : runs.filter((run) => run.id.startsWith(name));
+    exact !== undefined
+      ? [exact]
+      : name === '@last'
+        ? runs.filter((run) => run.parent === undefined).slice(-1)
+        : runs.filter((run) => run.id.startsWith(name));
   if (found[0] !== undefined && found.length === 1 && name !== '') return found[0];
   const some = (found.length > 0 ? found : runs).slice(-5).map((run) => run.id);
   const hint =

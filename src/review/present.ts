@@ -27,6 +27,7 @@ export function presentResult(result: Result, diff = ''): string {
     `${result.outcome.toUpperCase()} ${result.run} · ${quote(result.title, 60)}`,
     ...(result.reason === undefined ? [] : [`Reason: ${quote(result.reason, 200)}`]),
     kimiLine(result),
+    ...taskLines(result),
     ...verificationLines(result),
     ...changeLines(result),
     ...reportLines(result),
@@ -62,6 +63,22 @@ function kimiLine(result: Result): string {
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+
+function taskLines({ tasks = [] }: Result): string[] {
+  const shown = [...tasks]
+    .sort((left, right) => Number(left.state === 'integrated') - Number(right.state === 'integrated'))
+    .slice(0, 12);
+  const rows = shown.map(
+    ({ task, run, state, why }) => `  task ${task} ${run} ${state}${why === '' ? '' : `: ${quote(why, 90)}`}`,
+  );
+  return tasks.length === 0
+    ? []
+    : [
+        `Tasks: ${tasks.length}`,
+        ...rows,
+        ...(tasks.length > rows.length ? [`  and ${tasks.length - rows.length} more`] : []),
+      ];
+}
 
 function verificationLines(result: Result): string[] {
   if (result.verification.length === 0) return ['Verification: not run'];

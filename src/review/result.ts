@@ -22,6 +22,15 @@ const check = z.object({
   denied: z.array(z.string()).optional(),
 });
 
+/** One task of a wave: integrated, or why not. */
+const taskLine = z.object({
+  task: z.number(),
+  run: z.string(),
+  state: z.enum(['integrated', 'set-aside', 'failed', 'not-started']),
+  why: z.string(),
+});
+export type TaskLine = z.infer<typeof taskLine>;
+
 /** `result.json`: what an ended run hands over. Durations in milliseconds, times in UTC. */
 export const resultSchema = z.object({
   version: z.literal(1),
@@ -75,6 +84,8 @@ export const resultSchema = z.object({
       newlyFailing: z.array(z.string()),
     }),
   ),
+  /** For a run in waves: a line for each task. */
+  tasks: z.array(taskLine).optional(),
   manual: z.array(z.string()),
   report: reportSchema.optional(),
   contradictions: z.array(z.string()),

@@ -100,8 +100,9 @@ class Execution {
     writeWhole(join(this.#folder, 'spec.md'), request.specText);
     writeWhole(join(this.#folder, 'plan.json'), JSON.stringify(plan));
     if (this.#enclosure !== undefined) keepWalls(this.#folder, wallsOf(this.#prepared));
-    const { run: id, title, digest, base, branch, dir, home } = plan;
-    this.#say({ type: 'run-started', v: 1, id, title, digest, base, branch, dir, home, ...ownerHere() });
+    const { run: id, title, digest, base, branch, dir, home, parent } = plan;
+    const facts = { id, title, digest, base, branch, dir, home, ...(parent === undefined ? {} : { parent }) };
+    this.#say({ type: 'run-started', v: 1, ...facts, ...ownerHere() });
   }
 
   /** The steps before Kimi, which a run does once. */

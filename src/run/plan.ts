@@ -17,6 +17,7 @@ export interface RunPlan {
   readonly version: 1;
   readonly run: string;
   readonly title: string;
+  readonly parent?: string;
   readonly digest: string;
   /** The name of the profile. */
   readonly profile: string;

@@ -37,6 +37,8 @@ export interface RunOptions {
   readonly baseline: boolean;
   /** The id of the run, when the caller made it. */
   readonly id?: string;
+  /** The run in waves that this one is a task of. */
+  readonly parent?: string;
 }
 
 /** A run that passed every check that needs no model: ready to be printed or carried out. */
@@ -113,6 +115,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const plan = planRun({
     run: id,
     title: spec.title,
+    ...(options.parent === undefined ? {} : { parent: options.parent }),
     profileName,
     digest: digestOf(request.specText),
     base,

@@ -205,6 +205,13 @@ const scenarios = {
     report('done');
     finish();
   },
+  async file(name) {
+    await wait(Number(process.env.FAKE_MS ?? 0));
+    const [path, text = 'done'] = name.split('_');
+    writeFileSync(`${path}.txt`, `${text}\n`);
+    report('done');
+    finish();
+  },
   async stubborn() {
     process.on('SIGTERM', () => {});
     polite();

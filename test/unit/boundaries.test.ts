@@ -13,7 +13,7 @@ const room = (name: string): string => (name.includes('/') ? (name.split('/')[0]
 /** Rooms from the ground up: a file may import from its own floor and from those below. */
 const FLOORS = [
   ['errors.ts', 'text.ts', 'world.ts'],
-  ['verify', 'spec', 'profile', 'gate', 'flavour', 'git', 'process', 'ledger', 'session'],
+  ['verify', 'spec', 'profile', 'gate', 'flavour', 'git', 'process', 'ledger', 'session', 'schedule'],
   ['run', 'review', 'install'],
   ['cli', 'hook', 'host'],
   ['main.ts'],

@@ -1,0 +1,165 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { dependants, schedule, showSchedule, specOfTask } from '../../src/schedule/waves.ts';
+import { parseSpec } from '../../src/spec/parse.ts';
+import { Lab } from '../helpers/repo.ts';
+
+let lab: Lab | undefined;
+afterEach(() => {
+  lab?.remove();
+  lab = undefined;
+});
+
+interface T {
+  readonly head: string;
+  readonly files: string[];
+  readonly lines?: string[];
+  readonly scenario?: string;
+}
+/** A spec of tasks: the scenario tells the fake what to do for each. */
+const text = (tasks: T[], verify = '`test -f base.txt`'): string =>
+  [
+    '# Spec: 001 -- Many',
+    '',
+    '## Tasks',
+    ...tasks.flatMap((task, index) => [
+      `### Task ${index + 1}: ${task.head}`,
+      ...(task.lines ?? []),
+      'Files:',
+      ...task.files.map((file) => `- ${file}`),
+      'Requirements:',
+      `- SCENARIO ${task.scenario ?? 'success'}`,
+      '',
+    ]),
+    '## Verification',
+    `- ${verify}`,
+    '',
+  ].join('\n');
+const file = (name: string, more: Partial<T> = {}): T => ({
+  head: `Make ${name} [INDEPENDENT]`,
+  files: [`CREATE ${name}.txt`],
+  scenario: `file ${name}`,
+  ...more,
+});
+const run = async (tasks: T[], more: string[] = [], verify?: string) => {
+  lab = new Lab({ 'base.txt': 'x\n' });
+  writeFileSync(join(lab.folder, 'spec.md'), text(tasks, verify));
+  const before = lab.snapshot();
+  const ended = await lab.run(['run', '../spec.md', '--waves', ...more]);
+  return { ...ended, before, lab };
+};
+const parsed = (tasks: T[]) => parseSpec(text(tasks)).spec;
+
+describe('the schedule', () => {
+  it('is made of dependencies, shared paths, shared resources and the order of the text, each with its reason', () => {
+    const spec = parsed([
+      file('a'),
+      file('b', { lines: ['Uses: port:3000'] }),
+      file('c', { lines: ['Uses: port:3000'] }),
+      { head: 'Change a', files: ['MODIFY a.txt'], lines: ['Depends on: 1'] },
+      { head: 'Plain', files: ['CREATE p.txt'] },
+    ]);
+    const made = schedule(spec);
+    expect(made.waves).toEqual([[1, 2], [3, 4], [5]]);
+    expect(showSchedule(made)).toContain('task 3 after task 2: both use port:3000');
+    expect(showSchedule(made)).toContain('task 4 after task 1: both write a.txt');
+    expect(showSchedule(made)).toContain('task 5 after task 4: not marked [INDEPENDENT]');
+    expect(dependants(made.edges, 1)).toEqual(new Set([4, 5]));
+  });
+
+  it('a case of letters is no way around a shared path', () => {
+    expect(schedule(parsed([file('a'), file('A')])).waves).toEqual([[1], [2]]);
+  });
+
+  it('one task of a spec is a spec', () => {
+    const one = specOfTask(parsed([file('a'), file('b')]), 2);
+    expect(one.tasks.map((task) => task.number)).toEqual([2]);
+    expect(one.verification).toHaveLength(1);
+  });
+});
+
+describe('run --waves', () => {
+  it('prints the schedule as data and starts nothing', async () => {
+    const ended = await run([file('a'), file('b')], ['--dry-run', '--json']);
+    expect(JSON.parse(ended.stdout)).toEqual({ version: 1, waves: [[1, 2]], edges: [] });
+    expect((await ended.lab.run(['status'])).stdout).toContain('No runs');
+  });
+
+  it('runs independent tasks at the same time and integrates them into one pack that merges like a run', async () => {
+    const ended = await run(
+      [file('a'), file('b'), file('c', { head: 'Make c', lines: ['Depends on: 1'] })],
+      ['--concurrency', '2'],
+    );
+    expect([ended.code, ended.stdout]).toEqual([0, expect.stringMatching(/Tasks: 3\n {2}task 1 \S+ integrated/)]);
+    expect(ended.lab.snapshot()).toEqual(ended.before);
+    const id = /SUCCEEDED (\S+)/.exec(ended.stdout)?.[1] ?? '';
+    expect((await ended.lab.run(['merge', id])).code).toBe(0);
+    for (const name of ['a', 'b', 'c'])
+      expect(readFileSync(join(ended.lab.repo, `${name}.txt`), 'utf8')).toBe('done\n');
+  });
+
+  it('a failure stops what depends on it, and not the rest', async () => {
+    const ended = await run([
+      file('a', { scenario: 'crash' }),
+      file('b'),
+      file('c', { head: 'Make c', lines: ['Depends on: 1'] }),
+    ]);
+    expect(ended.code).toBe(7);
+    expect(ended.stdout).toMatch(/task 1 \S+ failed: agent-failed/);
+    expect(ended.stdout).toMatch(/task 3 {2}not-started: needs task 1/);
+    expect(ended.stdout).toMatch(/task 2 \S+ integrated/);
+  });
+
+  it('finds what breaks the whole by bisection, and sets it aside by name', async () => {
+    const verify = '`! grep -qs bad b.txt` (shell)';
+    const tasks = [file('a'), file('b', { scenario: 'file b_bad' }), file('c'), file('d')];
+    lab = new Lab({ 'base.txt': 'x\n' });
+    const source = text(tasks, verify).replaceAll(
+      'Requirements:',
+      'Verification:\n- `test -f base.txt`\nRequirements:',
+    );
+    writeFileSync(join(lab.folder, 'spec.md'), source);
+    const ended = await lab.run(['run', '../spec.md', '--waves', '--concurrency', '4']);
+    expect([ended.code, ended.stdout]).toEqual([
+      3,
+      expect.stringMatching(/task 2 \S+ set-aside: breaks the verification/),
+    ]);
+    for (const task of [1, 3, 4]) expect(ended.stdout).toMatch(new RegExp(`task ${task} \\S+ integrated`));
+  });
+
+  it('a change outside its task gates that task alone, and everything else goes on', async () => {
+    const ended = await run([file('a', { scenario: 'file shared' }), file('b')], ['--concurrency', '2']);
+    expect(ended.code).toBe(4);
+    expect(ended.stdout).toMatch(/task 1 \S+ failed: out-of-scope/);
+    expect(ended.stdout).toMatch(/task 2 \S+ integrated/);
+  });
+
+  it('32 tasks at concurrency 8: each in its own worktree, all integrated', async () => {
+    const tasks = Array.from({ length: 32 }, (_, index) => file(`f${index}`));
+    const ended = await run(tasks, ['--concurrency', '8']);
+    expect(ended.code).toBe(0);
+    const { tasks: lines } = await ended.lab.result();
+    expect(lines?.filter((line) => line.state === 'integrated')).toHaveLength(32);
+    expect(new Set(lines?.map((line) => line.run)).size).toBe(32);
+  }, 60_000);
+
+  it.each([
+    [
+      'a cycle',
+      [file('a', { head: 'A', lines: ['Depends on: 2'] }), file('b', { head: 'B', lines: ['Depends on: 1'] })],
+      [],
+      /cycle|1 → 2 → 1|2 → 1/i,
+    ],
+    [
+      'an [INDEPENDENT] that is not',
+      [file('a'), { ...file('b'), files: ['CREATE b.txt', 'MODIFY a.txt'] }],
+      [],
+      /Tasks 1 and 2 both write a\.txt/,
+    ],
+    ['a concurrency of 0', [file('a')], ['--concurrency', '0'], /--concurrency takes a number greater than 0/],
+  ] as [string, T[], string[], RegExp][])('refuses %s', async (_name, tasks, more, message) => {
+    const ended = await run(tasks, more);
+    expect([ended.code, ended.stderr]).toEqual([2, expect.stringMatching(message)]);
+  });
+});
