@@ -74,6 +74,8 @@ export function declare(bind: Bind): Command {
     .option('--verify-each', 'with --waves: verify the whole after each merge')
     .option('--background', 'start a supervisor that outlives this terminal, print the run id and end')
     .option('--dry-run', 'print the steps and start nothing')
+    .option('--artifacts <folder>', 'leave spec, result, report and patch there, for another job')
+    .option('--junit <file>', 'the verification as JUnit XML')
     .option('--json', 'print result.json')
     .option('--ndjson', 'print the events as they happen')
     .action(bind(async () => (await import('./run.ts')).runCommand));
@@ -113,10 +115,18 @@ export function declare(bind: Bind): Command {
     .option('-o, --output <file>', 'write it there')
     .option('--json', 'findings as data')
     .action(bind(async () => (await import('./spec.ts')).specCommand));
+  add('import <kind> <path>', write, 'import spec PATH: tasks of OpenSpec, spec-kit, superpowers or Kiro')
+    .option('-o, --output <file>', 'write it there; - prints it')
+    .option('--json', 'findings as data')
+    .action(bind(async () => (await import('./spec.ts')).importCommand));
   add('check <spec>', write, 'check a spec')
     .option('--json', 'findings as data')
     .option('--strict', 'warnings are errors')
     .action(bind(async () => (await import('./spec.ts')).checkCommand));
+  add('accept <folder>', 'Act on a run:', 'take over what another job left, after checking all of it again')
+    .option('--spec <file>', 'the spec that was asked for')
+    .option('--json', 'as data')
+    .action(bind(async () => (await import('./end.ts')).acceptCommand));
   add('pr <run>', 'Act on a run:', 'push its branch and open a draft pull request')
     .option('--remote <name>', 'where to push (default: origin)')
     .option('--json', 'as data')
@@ -226,6 +236,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   watch: ['watch'],
   stats: ['stats'],
   spec: ['spec plan.md', 'spec plan.md -o spec.md', 'spec plan.md -o -'],
+  import: ['import spec openspec/changes/add-login', 'import spec specs/001/tasks.md -o spec.md'],
   check: ['check spec.md', 'check spec.md --strict --json'],
   revise: [
     'revise @last --findings findings.md',
@@ -235,6 +246,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   resume: ['resume @last', 'resume @last --timeout 3600'],
   cancel: ['cancel @last'],
   recover: ['recover'],
+  accept: ['accept result --spec spec.md'],
   pr: ['pr @last', 'pr @last --remote fork'],
   undo: ['undo @last'],
   wait: ['wait @last'],

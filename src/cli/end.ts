@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { refuse } from '../errors.ts';
 import { findRun, runsFolder } from '../ledger/store.ts';
 import { discard, merge, staleRuns, undo } from '../review/merge.ts';
 import { readResult } from '../review/stored.ts';
@@ -40,6 +42,33 @@ export async function mergeCommand(
         `Run ${other.run} no longer applies: ${other.conflicts.join(', ')}. kimi-dispatch discard ${other.run}\n`,
       );
   }
+  return 0;
+}
+
+/** `accept <folder> --spec FILE`: the second job of a CI run; it has rights and no model. */
+export async function acceptCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
+  if (typeof options.spec !== 'string')
+    throw refuse('usage', 'accept needs the spec that was asked for.', 'kimi-dispatch accept FOLDER --spec spec.md');
+  const repo = await repoOf(world);
+  const specFile = resolve(world.cwd, options.spec);
+  if (!existsSync(specFile)) throw refuse('usage', `There is no file ${options.spec}.`, 'Name the spec: --spec FILE');
+  const { accept } = await import('../review/accept.ts');
+  const { result, gate } = await accept({
+    repo,
+    folder: resolve(world.cwd, args[0] ?? ''),
+    specFile,
+    now: world.now(),
+  });
+  if (options.json === true)
+    world.out(`${JSON.stringify({ version: 1, run: result.run, branch: result.branch, flags: gate.flags })}\n`);
+  else
+    world.out(
+      `Taken over: ${result.run} on ${result.branch}, ${result.changes.length} files. kimi-dispatch pr ${result.run}\n`,
+    );
   return 0;
 }
 

@@ -13,6 +13,7 @@ import { schedule, showSchedule } from '../schedule/waves.ts';
 import { Sessions } from '../session/store.ts';
 import { showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
+import { annotateFindings, tellCi } from './ci.ts';
 import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress } from './progress.ts';
@@ -39,6 +40,7 @@ export async function runCommand(
   const drafted = draft(text, await factsFor(repo, text, wanted.base), '001');
   const name = relative(world.cwd, path);
   world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
+  annotateFindings(world, name, [...drafted.plan.findings, ...(drafted.text === text ? drafted.findings : [])]);
   const specName = drafted.text === text ? name : 'spec.md (from the plan)';
   if (hasErrors(drafted)) {
     world.err(showFindings(specName, drafted.lines, drafted.findings));
@@ -83,6 +85,7 @@ export async function runCommand(
       : runWaves(prepared, watch, { concurrency, eachMerge: options.verifyEach === true, signal: world.signal });
   const result = await work.finally(() => progress.stop());
   await notify(world, result);
+  tellCi(world, result, options);
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
   else if (options.ndjson !== true) world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);
   return exitOfOutcome(result.outcome);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
 import { factsAt } from '../git/facts.ts';
@@ -14,6 +14,7 @@ import { fromPlan } from '../spec/plan/from-plan.ts';
 import { renderSpec } from '../spec/render.ts';
 import { findingsEnvelope, showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
+import { annotateFindings } from './ci.ts';
 import { repoOf } from './look.ts';
 
 const LARGEST = 4 * 1024 * 1024;
@@ -131,6 +132,46 @@ function draftFile(folder: string, spec: Spec): string {
   return join(folder, `${spec.number}-${slug === '' ? 'spec' : slug}.md`);
 }
 
+/** `import spec <file or folder>`: another tool's tasks become a spec; what they do not say is a finding. */
+export async function importCommand(
+  world: World,
+  args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
+  const [kind, from = ''] = args;
+  if (kind !== 'spec') throw refuse('usage', `import does not know "${kind}".`, 'kimi-dispatch import spec PATH');
+  const folder = resolve(world.cwd, from);
+  const file = existsSync(folder) && statSync(folder).isDirectory() ? join(from, 'tasks.md') : from;
+  const { path, text } = readInput(world, file);
+  const { formatOf, importPlan } = await import('../spec/import.ts');
+  const format = formatOf(text);
+  if (format === undefined)
+    throw refuse(
+      'usage',
+      `${relative(world.cwd, path)} is none of OpenSpec, spec-kit, superpowers, Kiro.`,
+      'A plan is read as it is: kimi-dispatch spec FILE',
+    );
+  world.err(`Read as ${format}.\n`);
+  const { plan } = importPlan(text, format);
+  const repo = await repoOf(world);
+  const drafts = join(repo.root, '.kimi-dispatch', 'specs');
+  const drafted = draft(plan, await factsFor(repo, plan), nextNumber(drafts));
+  const output =
+    typeof options.output === 'string' && options.output !== '-'
+      ? resolve(world.cwd, options.output)
+      : draftFile(drafts, drafted.spec);
+  if (options.output === '-') world.out(drafted.text);
+  else writeWhole(output, drafted.text);
+  const name = options.output === '-' ? 'spec.md' : relative(world.cwd, output);
+  if (options.json === true) world.out(findingsEnvelope(name, [...drafted.plan.findings, ...drafted.findings]));
+  else {
+    world.err(showFindings('the plan', drafted.plan.lines, drafted.plan.findings));
+    world.err(showFindings(name, drafted.lines, drafted.findings));
+    if (options.output !== '-') world.out(`${name}\n`);
+  }
+  return hasErrors(drafted) ? 2 : 0;
+}
+
 /** What a run of this spec will take, each number called measured or estimated. */
 async function sayEstimate(world: World, spec: Spec): Promise<void> {
   const files = new Set(spec.tasks.flatMap((task) => task.files.map((file) => file.path))).size;
@@ -155,6 +196,7 @@ export async function checkCommand(
   const parsed = parseSpec(text);
   const findings = [...parsed.findings, ...checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts })];
   const name = relative(world.cwd, path) || basename(path);
+  annotateFindings(world, name, findings);
   if (options.json === true) world.out(findingsEnvelope(name, findings));
   else world.out(showFindings(name, parsed.lines, findings) || `${name}: no findings\n`);
   if (facts !== undefined && options.json !== true) await sayEstimate(world, parsed.spec);
