@@ -131,6 +131,44 @@ export function declare(bind: Bind): Command {
     .option('--remote <name>', 'where to push (default: origin)')
     .option('--json', 'as data')
     .action(bind(async () => (await import('./end.ts')).prCommand));
+  const together = 'Collaborate:';
+  const acting = (name: string, text: string): Command =>
+    add(name, together, text)
+      .option('--as <agent>', 'who acts (default: KIMI_DISPATCH_AGENT, else claude)')
+      .option('--json', 'as data');
+  acting('agent [words...]', 'list, add <name>')
+    .option('--description <text>', 'what it is for')
+    .action(bind(async () => (await import('./mail.ts')).agentCommand));
+  acting('inbox', 'unread mail and open escalations').action(
+    bind(async () => (await import('./mail.ts')).inboxCommand),
+  );
+  acting('msg <words...>', 'send <to> <text>, read <id>, reply <id> <text>, mark <id>, search <words>')
+    .option('--subject <text>', 'one line')
+    .option('--type <type>', 'message, delegation, review, discussion or question')
+    .option('--file <file>', 'the body; - reads stdin')
+    .action(bind(async () => (await import('./mail.ts')).msgCommand));
+  acting('escalate <id> <reason...>', 'a message needs a human; it stays visible')
+    .option('--severity <level>', 'low, medium, high or critical')
+    .action(bind(async () => (await import('./mail.ts')).escalateCommand));
+  acting('resolve <id>', 'ends an escalation').action(bind(async () => (await import('./mail.ts')).resolveCommand));
+  acting('task [words...]', 'create <title>, list, show <id>, update <id>')
+    .option('--to <agent>', 'who does it')
+    .option('--description <text>', 'more words')
+    .option('--priority <level>', 'low, medium, high or critical')
+    .option('--status <state>', 'the next state')
+    .option('--note <text>', 'a note')
+    .option('--expect <version>', 'refuse when it was changed meanwhile', whole('--expect'))
+    .action(bind(async () => (await import('./mail.ts')).taskCommand));
+  acting('quick <text...>', 'a task and its message in one')
+    .option('--to <agent>', 'who does it')
+    .option('--priority <level>', 'low, medium, high or critical')
+    .action(bind(async () => (await import('./mail.ts')).quickCommand));
+  add('relay <agent>', together, 'a prompt with everything inline, for a worker without a terminal').action(
+    bind(async () => (await import('./mail.ts')).relayCommand),
+  );
+  add('mcp', together, 'the same as an MCP server on stdin and stdout').action(
+    bind(async () => (await import('../mcp/server.ts')).mcpCommand),
+  );
   const more = 'More:';
   add('wait <run>', more, 'wait for a run to end; ends with its exit code')
     .option('--json', 'print result.json')
@@ -259,5 +297,22 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   quota: ['quota', 'quota --live'],
   completion: ['completion bash > ~/.local/share/bash-completion/completions/kimi-dispatch'],
   manual: ['manual | man -l -'],
+  agent: ['agent add reviewer', 'agent list'],
+  inbox: ['inbox', 'inbox --as kimi'],
+  msg: [
+    'msg send kimi "Please look at the parser"',
+    'msg read msg-0123456789ab',
+    'msg reply msg-0123456789ab --file answer.md',
+  ],
+  escalate: ['escalate msg-0123456789ab "needs a decision"'],
+  resolve: ['resolve msg-0123456789ab'],
+  task: [
+    'task create "Describe the format" --to kimi',
+    'task list',
+    'task update task-0123456789 --status in_progress',
+  ],
+  quick: ['quick "Add a test for the parser" --to kimi'],
+  relay: ['relay kimi'],
+  mcp: ['mcp'],
   hook: ['hook --explain', 'hook --off'],
 };

@@ -1,7 +1,8 @@
 import { refuse } from '../errors.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { prunable, prune, sizeOf } from '../review/prune.ts';
-import { statsOf } from '../review/stats.ts';
+import { claudeTokens, statsOf } from '../review/stats.ts';
+import { Sessions } from '../session/store.ts';
 import type { World } from '../world.ts';
 import { commonDirOf } from './status.ts';
 
@@ -9,11 +10,13 @@ type Options = Record<string, unknown>;
 
 const megabytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MB`;
 
-/** `stats`: whether delegating pays. Claude's own tokens are not seen from here, and not guessed. */
+/** `stats`: whether delegating pays. Claude's tokens come from the transcripts that the hooks saw; none are guessed. */
 export async function statsCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
-  const stats = statsOf(await commonDirOf(world));
+  const commonDir = await commonDirOf(world);
+  const stats = statsOf(commonDir);
+  const claude = claudeTokens(commonDir, new Sessions(world.env, world.now));
   if (options.json === true) {
-    world.out(`${JSON.stringify({ version: 1, ...stats })}\n`);
+    world.out(`${JSON.stringify({ version: 1, ...stats, claude })}\n`);
     return 0;
   }
   const rate = stats.merged === 0 ? '-' : `${Math.round((stats.firstPass / stats.merged) * 100)} %`;
@@ -25,6 +28,10 @@ export async function statsCommand(world: World, _args: readonly string[], optio
     ['steps (requests to Kimi)', String(stats.steps)],
     ['wall time', `${Math.round(stats.seconds / 60)} min`],
     ['Kimi tokens in / cached / out', `${stats.tokens.input} / ${stats.tokens.cached} / ${stats.tokens.output}`],
+    [
+      'Claude tokens, whole sessions',
+      claude === undefined ? 'not measured' : `${claude.input} / ${claude.cached} / ${claude.output}`,
+    ],
   ];
   for (const [name, value] of rows) world.out(`${name.padEnd(32)} ${value}\n`);
   return 0;

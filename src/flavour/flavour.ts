@@ -9,7 +9,16 @@ export type AgentEvent =
   | { readonly kind: 'unreadable'; readonly bytes: number };
 
 /** Why an attempt failed, told apart because each has another remedy. */
-export type FailureKind = 'step-limit' | 'auth' | 'quota' | 'rate-limit' | 'network' | 'server' | 'refused' | 'crashed';
+export type FailureKind =
+  | 'step-limit'
+  | 'auth'
+  | 'quota'
+  | 'rate-limit'
+  | 'network'
+  | 'server'
+  | 'refused'
+  | 'context'
+  | 'crashed';
 
 export interface Failure {
   readonly kind: FailureKind;

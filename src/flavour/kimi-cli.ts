@@ -61,6 +61,7 @@ function callOf(call: { function?: { name?: unknown; arguments?: unknown } }): A
 }
 
 const FAILURES: readonly [RegExp, FailureKind][] = [
+  [/ContextOverflow|context length|maximum context|compaction\.failed/i, 'context'],
   [/Max number of steps reached/i, 'step-limit'],
   [/usage limit|exceeded_current_quota|account balance|Error code: 402/i, 'quota'],
   [/Error code: 40[13]|LLM not set|not logged in|refresh token/i, 'auth'],

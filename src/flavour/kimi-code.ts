@@ -77,6 +77,7 @@ function assistant(data: z.infer<typeof assistantRecord>): AgentEvent[] {
 }
 
 const FAILURES: readonly [RegExp, FailureKind][] = [
+  [/ContextOverflow|context length|maximum context|compaction\.failed/i, 'context'],
   [/loop\.max_steps_exceeded/, 'step-limit'],
   [/usage limit|exceeded_current_quota|account balance|access_terminated|: 402 /i, 'quota'],
   [/provider\.auth_error|no credential configured|No model configured|login_required|refresh token/i, 'auth'],

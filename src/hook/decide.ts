@@ -22,6 +22,7 @@ export interface HookInput extends Json {
   readonly tool_input?: Json;
   readonly tool_response?: Json;
   readonly agent_id?: string;
+  readonly transcript_path?: string;
   readonly source?: string;
   readonly prompt?: string;
 }
@@ -126,6 +127,8 @@ class Hook {
 
   /** The user's choice: only a clear Kimi starts anything; no answer is no choice. */
   answered(): Decision {
+    const transcript = text(this.input.transcript_path);
+    if (transcript !== undefined) this.sessions.addTranscript(this.#session, transcript);
     const answers = this.input.tool_response?.answers;
     const all = typeof answers === 'object' && answers !== null ? (answers as Json) : {};
     const ours = Object.entries(all).find(([question]) => question.trim() === words.QUESTION);

@@ -42,5 +42,5 @@ export function describeSize(size: PlanSize): string {
   const parts = [`${size.files} ${size.files === 1 ? 'file' : 'files'}`];
   if (size.lines !== undefined) parts.push(`about ${size.lines} lines`);
   if (size.independent > 1) parts.push(`${size.independent} independent tasks`);
-  return parts.join(', ');
+  return `${parts.join(', ')}; about ${4 + size.files * 3} Kimi requests (estimated)`;
 }

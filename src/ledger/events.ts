@@ -45,6 +45,8 @@ export interface RunFacts {
   readonly home: string;
   /** The run in waves that this one is a task of. */
   readonly parent?: string;
+  /** The session of Claude Code that started it. */
+  readonly claude?: string;
   readonly pid: number;
   /** When the owner's process started: ids are used again. */
   readonly start?: string;

@@ -1,6 +1,8 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunState } from '../ledger/events.ts';
 import { listRuns, readEvents, runsFolder } from '../ledger/store.ts';
+import type { Sessions } from '../session/store.ts';
 
 /** What the runs of a repository add up to. Times in seconds. */
 export interface Stats {
@@ -35,6 +37,45 @@ export function statsOf(commonDir: string): Stats {
     seconds: runs.reduce((sum, run) => sum + secondsOf(run), 0),
     tokens: { input: total.input, cached: total.cached, output: total.output },
   };
+}
+
+/**
+ * Tokens of Claude in the sessions that started runs here, from their transcripts: whole sessions, because what
+ * delegating alone cost is not marked in them. Undefined when no transcript is known.
+ */
+export function claudeTokens(
+  commonDir: string,
+  sessions: Sessions,
+): { input: number; cached: number; output: number } | undefined {
+  const names = new Set(listRuns(commonDir).flatMap((run) => (run.claude === undefined ? [] : [run.claude])));
+  const sum = { input: 0, cached: 0, output: 0 };
+  let found = false;
+  for (const name of names) {
+    const file = sessions.transcriptOf(name);
+    if (file === undefined || !existsSync(file)) continue;
+    found = true;
+    for (const line of readFileSync(file, 'utf8').split('\n')) {
+      const usage = usageIn(line);
+      sum.input += usage?.input_tokens ?? 0;
+      sum.cached += usage?.cache_read_input_tokens ?? 0;
+      sum.output += usage?.output_tokens ?? 0;
+    }
+  }
+  return found ? sum : undefined;
+}
+
+interface Usage {
+  readonly input_tokens?: number;
+  readonly cache_read_input_tokens?: number;
+  readonly output_tokens?: number;
+}
+
+function usageIn(line: string): Usage | undefined {
+  try {
+    return (JSON.parse(line) as { message?: { usage?: Usage } }).message?.usage;
+  } catch {
+    return undefined;
+  }
 }
 
 const secondsOf = (run: RunState): number =>

@@ -101,7 +101,9 @@ class Execution {
     writeWhole(join(this.#folder, 'plan.json'), JSON.stringify(plan));
     if (this.#enclosure !== undefined) keepWalls(this.#folder, wallsOf(this.#prepared));
     const { run: id, title, digest, base, branch, dir, home, parent } = plan;
-    const facts = { id, title, digest, base, branch, dir, home, ...(parent === undefined ? {} : { parent }) };
+    const claude = request.env.CLAUDE_CODE_SESSION_ID;
+    const from = { ...(parent === undefined ? {} : { parent }), ...(claude === undefined ? {} : { claude }) };
+    const facts = { id, title, digest, base, branch, dir, home, ...from };
     this.#say({ type: 'run-started', v: 1, ...facts, ...ownerHere() });
   }
 

@@ -20,6 +20,7 @@ const REMEDY: Record<string, string> = {
   'rate-limit': 'try again later',
   network: 'check the network, then run again',
   server: 'the service failed; try again later',
+  context: 'the work is too large for one session; split the spec into tasks and use --waves',
   refused: 'the service refused the text; reword the spec',
   crashed: 'read stderr.log in the run folder',
 };

@@ -69,6 +69,15 @@ export class Sessions {
     this.#write(join('runs', digest(session), `${run.run}.json`), JSON.stringify(run));
   }
 
+  /** Remembers where Claude Code writes a session's transcript; its tokens are summed by `stats`. */
+  addTranscript(session: string, path: string): void {
+    this.#write(join('transcripts', digest(session)), path);
+  }
+
+  transcriptOf(session: string): string | undefined {
+    return this.#read(join('transcripts', digest(session)));
+  }
+
   runsOf(session: string): SessionRun[] {
     const folder = join(this.folder, 'runs', digest(session));
     if (!existsSync(folder)) return [];
@@ -102,7 +111,7 @@ export class Sessions {
     const last = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     if (now - last < DAY) return;
     this.#write('cleaned', '');
-    for (const kind of ['plans', 'asked', 'told', 'pending', 'question', 'runs'])
+    for (const kind of ['plans', 'asked', 'told', 'pending', 'question', 'runs', 'transcripts'])
       for (const name of existsSync(join(this.folder, kind)) ? readdirSync(join(this.folder, kind)) : []) {
         const file = join(this.folder, kind, name);
         if (now - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? now) > 30 * DAY)

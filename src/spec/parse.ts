@@ -22,6 +22,9 @@ const TITLE = /^Spec\s*:?\s*#?(\d+)\s*(?:--|[–—:-])\s*(.+)$/;
 const TASK = /^Task\s+(\d{1,6})(?:\s*(?:--|[–—:.-])\s*|\s+|$)(.*)$/i;
 const TAG = /\s\[INDEPENDENT\]$/i;
 
+/** More sections than anybody wrote for a reader; the time stays linear in what is left. */
+const MOST_SECTIONS = 5000;
+
 type Slot =
   | { readonly list: 'files'; readonly verb: Verb | undefined }
   | { readonly list: 'interfaces' | 'requirements' | 'verification' | 'done' | 'protected' | 'generated' };
@@ -204,9 +207,22 @@ class Parser {
     this.spec.tasks.push(this.task);
   }
 
+  /** Said once; what follows stays, as text, in the section before it. */
+  private tooMany(block: Block): void {
+    if (this.findings.some((item) => item.code === 'spec/too-many-sections')) return;
+    this.say(
+      'spec/too-many-sections',
+      'error',
+      block,
+      `More than ${MOST_SECTIONS} sections have no name of a spec.`,
+      'This is no spec: name a plan or a spec.',
+    );
+  }
+
   private openSection(block: Block): void {
     const title = block.text;
     const known = SECTIONS[title.toLowerCase().replace(/:$/, '').trim()];
+    if (known === undefined && this.spec.extra.length >= MOST_SECTIONS) return this.tooMany(block);
     this.task = undefined;
     this.section = known ?? 'extra';
     this.slot = this.sectionSlot();

@@ -13,9 +13,10 @@ const room = (name: string): string => (name.includes('/') ? (name.split('/')[0]
 /** Rooms from the ground up: a file may import from its own floor and from those below. */
 const FLOORS = [
   ['errors.ts', 'text.ts', 'world.ts'],
-  ['verify', 'spec', 'profile', 'gate', 'flavour', 'git', 'process', 'ledger', 'session', 'schedule'],
+  ['verify', 'spec', 'profile', 'gate', 'flavour', 'git', 'process', 'ledger', 'session', 'schedule', 'mailbox'],
   ['run', 'review', 'install'],
-  ['cli', 'hook', 'host'],
+  ['mcp', 'hook', 'host'],
+  ['cli'],
   ['main.ts'],
 ];
 const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.includes(room(name)));

@@ -44,6 +44,7 @@ describe('failures, from the last lines of stderr', () => {
     ['error: failed to run prompt: provider.connection_error: connect ECONNREFUSED', 'network'],
     ['error: failed to run prompt: provider.api_error: 500 oops', 'server'],
     ['error: Provider safety policy blocked the response.', 'refused'],
+    ['error: failed to run prompt: compaction.failed: APIContextOverflowError 400', 'context'],
     ['Segmentation fault', 'crashed'],
   ];
   it.each(table)('%s → %s', (stderr, kind) => {
