@@ -25,7 +25,7 @@ export const profileSchema = z.strictObject({
   concurrency: z.number().int().positive().default(1),
   /** Hosts beside Kimi's own that Kimi may reach from the sandbox. */
   hosts: z.array(z.string()).default([]),
-  /** Hosts that the verification may reach from the sandbox: `registry.npmjs.org`, `localhost:5432`. */
+  /** Hosts that the verification may reach from the sandbox: `packages.example.org`, `localhost:5432`. */
   verifyHosts: z.array(z.string()).default([]),
   /** Paths that nothing in the sandbox may read, beside the built-in list. */
   denyRead: z.array(z.string()).default([]),
