@@ -1,6 +1,7 @@
 import { Command, type CommanderError } from 'commander';
 import { refuse } from '../errors.ts';
 import type { World } from '../world.ts';
+import { EXAMPLES } from './examples.ts';
 
 type Handler = (world: World, args: readonly string[], options: Record<string, unknown>) => Promise<number>;
 
@@ -256,63 +257,3 @@ export function declare(bind: Bind): Command {
   }
   return program;
 }
-
-const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
-  run: [
-    'run plan.md',
-    'run spec.md --dry-run',
-    'run spec.md --background --timeout 900',
-    'run spec.md --ndjson --sandbox required',
-  ],
-  status: ['status', 'status --json'],
-  show: ['show @last', 'show 2601 --full', 'show @last --html'],
-  diff: ['diff @last', 'diff @last src/parse.ts', 'diff @last --since-review'],
-  merge: ['merge @last', 'merge 260101-0101-abcde 260101-0102-fghij', 'merge @last --no-ff'],
-  discard: ['discard @last'],
-  summary: ['summary', 'summary --json'],
-  logs: ['logs @last', 'logs @last -f'],
-  watch: ['watch'],
-  stats: ['stats'],
-  spec: ['spec plan.md', 'spec plan.md -o spec.md', 'spec plan.md -o -'],
-  import: ['import spec openspec/changes/add-login', 'import spec specs/001/tasks.md -o spec.md'],
-  check: ['check spec.md', 'check spec.md --strict --json'],
-  revise: [
-    'revise @last --findings findings.md',
-    "echo 'src/a.ts:3 handle null' | kimi-dispatch revise @last --findings -",
-  ],
-  answer: ['answer @last "English"'],
-  resume: ['resume @last', 'resume @last --timeout 3600'],
-  cancel: ['cancel @last'],
-  recover: ['recover'],
-  accept: ['accept result --spec spec.md'],
-  pr: ['pr @last', 'pr @last --remote fork'],
-  undo: ['undo @last'],
-  wait: ['wait @last'],
-  install: ['install --dry-run', 'install', 'install --project', 'install --as plugin'],
-  upgrade: ['upgrade'],
-  uninstall: ['uninstall --dry-run', 'uninstall'],
-  doctor: ['doctor', 'doctor --live', 'doctor --json'],
-  profile: ['profile list', 'profile use moderato', 'profile add careful steps=40 wallSeconds=900'],
-  prune: ['prune', 'prune --older 7 --yes'],
-  quota: ['quota', 'quota --live'],
-  completion: ['completion bash > ~/.local/share/bash-completion/completions/kimi-dispatch'],
-  manual: ['manual | man -l -'],
-  agent: ['agent add reviewer', 'agent list'],
-  inbox: ['inbox', 'inbox --as kimi'],
-  msg: [
-    'msg send kimi "Please look at the parser"',
-    'msg read msg-0123456789ab',
-    'msg reply msg-0123456789ab --file answer.md',
-  ],
-  escalate: ['escalate msg-0123456789ab "needs a decision"'],
-  resolve: ['resolve msg-0123456789ab'],
-  task: [
-    'task create "Describe the format" --to kimi',
-    'task list',
-    'task update task-0123456789 --status in_progress',
-  ],
-  quick: ['quick "Add a test for the parser" --to kimi'],
-  relay: ['relay kimi'],
-  mcp: ['mcp'],
-  hook: ['hook --explain', 'hook --off'],
-};

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
 import { findRun, runsFolder } from '../ledger/store.ts';
-import { discard, merge, staleRuns, undo } from '../review/merge.ts';
+import { merge, staleRuns } from '../review/merge.ts';
 import { readResult } from '../review/stored.ts';
+import { discard, undo } from '../review/undo.ts';
 import { gitEnvironment, type World } from '../world.ts';
 import { repoOf } from './look.ts';
 

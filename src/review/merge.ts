@@ -38,7 +38,8 @@ export interface Merged {
   readonly hooks: readonly string[];
 }
 
-const BACKUP = 'refs/kimi-dispatch/backup';
+/** Where the branch stood before a merge, by run. */
+export const BACKUP = 'refs/kimi-dispatch/backup';
 
 /**
  * Brings a run's change onto the branch of the checkout. Everything is built and checked in the run's worktree;
@@ -244,39 +245,4 @@ async function reverify(request: MergeRequest, result: Result): Promise<void> {
     `The branch moved since the run, and merged with it these fail: ${red.join('; ')}`,
     `kimi-dispatch show ${run.id}, or merge with --force`,
   );
-}
-
-/** Takes a merge back while the branch still stands on it. */
-export async function undo(repo: Repo, run: RunState, now: Date): Promise<{ target: string; to: string }> {
-  if (run.merge === undefined) throw refuse('wrong-state', `Run ${run.id} is not merged.`, `kimi-dispatch status`);
-  const { target, from, to } = run.merge;
-  const head = (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
-  if (head !== target)
-    throw refuse(
-      'wrong-state',
-      `The merge went to ${target.replace('refs/heads/', '')}, and another branch is checked out here.`,
-      `git switch ${target.replace('refs/heads/', '')}`,
-    );
-  const tip = await git(repo, ['rev-parse', 'HEAD']);
-  if (tip !== to) throw refuse('conflict', 'Other commits stand on this merge now.', `git revert ${to}`);
-  await git(repo, ['reset', '--keep', '-q', from]).catch((error: unknown) => {
-    throw refuse(
-      'conflict',
-      `Your uncommitted changes are in the way: ${error instanceof Error ? error.message : ''}`,
-      'git stash, then undo again',
-    );
-  });
-  await gitAnswer(repo, ['update-ref', '-d', `${BACKUP}/${run.id}`], { answers: [1] });
-  append(join(runsFolder(repo.commonDir), run.id), { type: 'undone', target }, now);
-  return { target: target.replace('refs/heads/', ''), to: from };
-}
-
-/** Throws a run's worktree, branch and home away; the patch and the record stay. */
-export async function discard(repo: Repo, run: RunState, now: Date): Promise<void> {
-  if (run.review === 'discarded')
-    throw refuse('wrong-state', `Run ${run.id} was discarded already.`, 'kimi-dispatch status');
-  await removeWorktree(repo, run, true);
-  // The run's Kimi home holds keys; it goes when the run has ended for good.
-  rmSync(run.home, { recursive: true, force: true });
-  append(join(runsFolder(repo.commonDir), run.id), { type: 'discarded' }, now);
 }

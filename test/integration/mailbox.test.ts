@@ -90,7 +90,9 @@ describe('the store', () => {
     );
     await mail.updateTask(id, { state: 'completed', by: 'kimi', version: begun.version });
     await mail.updateTask(id, { state: 'approved', by: 'claude' });
-    await expect(mail.updateTask(id, { state: 'in_progress', by: 'kimi' })).rejects.toThrow(/is approved; it cannot become in_progress/);
+    await expect(mail.updateTask(id, { state: 'in_progress', by: 'kimi' })).rejects.toThrow(
+      /is approved; it cannot become in_progress/,
+    );
   });
 
   it('an escalation stays visible until somebody resolves it', () => {
