@@ -13,8 +13,8 @@ export function tellCi(world: World, result: Result, options: Record<string, unk
   const summary = world.env.GITHUB_STEP_SUMMARY;
   if (summary !== undefined && summary !== '') appendFileSync(summary, `\`\`\`\n${presentResult(result)}\n\`\`\`\n`);
   if (world.env.GITHUB_ACTIONS !== 'true') return;
-  for (const { path, why } of result.scope.violations) world.err(`::error file=${escape(path)}::${escape(why)}\n`);
-  for (const { path, why } of result.flags) world.err(`::warning file=${escape(path)}::${escape(why)}\n`);
+  for (const { path, why } of result.scope.violations) world.err(`::error file=${inert(path)}::${inert(why)}\n`);
+  for (const { path, why } of result.flags) world.err(`::warning file=${inert(path)}::${inert(why)}\n`);
 }
 
 /** Findings of a spec as annotations at their lines. */
@@ -23,12 +23,12 @@ export function annotateFindings(world: World, file: string, findings: readonly 
   const level = { error: 'error', warning: 'warning', info: 'notice' } as const;
   for (const item of findings)
     world.err(
-      `::${level[item.severity]} file=${escape(file)},line=${item.line},col=${item.column}::${escape(`${item.message} ${item.fix}`)}\n`,
+      `::${level[item.severity]} file=${inert(file)},line=${item.line},col=${item.column}::${inert(`${item.message} ${item.fix}`)}\n`,
     );
 }
 
 /** A workflow command ends at its line, and a property at a comma: what strangers wrote is escaped. */
-const escape = (text: string): string =>
+const inert = (text: string): string =>
   text
     .replaceAll('%', '%25')
     .replaceAll('\r', '%0D')

@@ -3,7 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { refusalOf, refuse } from '../errors.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import { type Repo, uncommitted } from '../git/repo.ts';
-import { addWorktree, changesBetween, removeWorktree } from '../git/worktree.ts';
+import { addWorktree, changesBetween } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, listRuns, runsFolder } from '../ledger/store.ts';
 import { laterVerification } from '../run/enclosure.ts';

@@ -139,6 +139,6 @@ it('the workflow and the action are what their linter accepts', async () => {
   const workflow = readFileSync(join(ROOT, 'docs', 'ci', 'workflow.yml'), 'utf8');
   expect(lint(workflow, 'workflow.yml').map((found) => `${found.line}: ${found.message}`)).toEqual([]);
   expect(
-    lint('on: push\njobs:\n  a:\n    runs-on: nowhere-latest\n    steps:\n      - run: ${{ bad( }}\n', 'x.yml'),
+    lint('on: push\njobs:\n  a:\n    runs-on: nowhere-latest\n    steps:\n      - run: $' + '{{ bad( }}\n', 'x.yml'),
   ).not.toEqual([]);
 });
