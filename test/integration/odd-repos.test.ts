@@ -84,3 +84,20 @@ it('a detached HEAD and --strict', async () => {
   expect((await lab.run(['check', '../weak.md', '--strict'])).code).toBe(2);
   expect(JSON.parse((await lab.run(['check', '../weak.md', '--json'])).stdout)).toHaveProperty('findings');
 });
+
+it('merge.ff of the user, and a merge from another worktree of the repository', async () => {
+  make();
+  lab.git('config', 'merge.ff', 'false');
+  expect((await run()).code).toBe(0);
+  expect((await run()).code).toBe(0);
+  const [first, second] = JSON.parse((await lab.run(['status', '--json'])).stdout).runs as { id: string }[];
+  expect((await lab.run(['merge', first?.id ?? ''])).code).toBe(0);
+  expect(lab.git('rev-list', '--count', 'HEAD')).toBe('2');
+  const other = join(lab.folder, 'other worktree');
+  lab.git('worktree', 'add', '-q', '-b', 'side', other, 'HEAD~1');
+  const merged = await lab.run(['merge', second?.id ?? ''], { cwd: other });
+  expect([merged.code, merged.stdout]).toEqual([0, expect.stringContaining('into side')]);
+  expect(lab.git('rev-parse', 'main')).not.toBe(lab.git('rev-parse', 'side'));
+  expect((await lab.run(['undo', second?.id ?? ''])).stderr).toContain('git switch side');
+  expect((await lab.run(['undo', second?.id ?? ''], { cwd: other })).code).toBe(0);
+});

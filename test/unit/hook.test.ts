@@ -302,9 +302,8 @@ describe('what Claude reads', () => {
       tokens(words.chosen('0123456789ab')) +
       tokens(words.ended('260101-0101-abcde', 'succeeded'));
     const result = 1200;
-    // Counts of the two nearest public peers: 1,004 always listed with bodies up to 2,572; 173 with bodies up to 921.
     console.log(
-      `tokens: rule ${rule}, command bodies ${bodies.join(' ')}, injections ${injected}, whole ${rule + injected + result}`,
+      `tokens: rule ${rule}, command bodies ${bodies.join(' ')}, injections ${injected}, whole ${rule + injected + result}; the two nearest public peers: 1004 always listed with bodies up to 2572, and 173 with bodies up to 921`,
     );
     expect(rule).toBeLessThanOrEqual(700);
     expect(Math.max(...bodies)).toBeLessThanOrEqual(900);
