@@ -2,6 +2,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { locateKimi } from '../flavour/locate.ts';
 import { locateCommonDir } from '../git/locate.ts';
+import { mailboxFolder, takeSignals } from '../mailbox/signal.ts';
 import { isAlive } from '../process/alive.ts';
 import { sandboxProven } from '../process/proven.ts';
 import { planId, type Sessions } from '../session/store.ts';
@@ -186,8 +187,16 @@ class Hook {
           said.push(words.stillRunning(run));
       }
     }
-    if (said[0] === undefined) return nothing('nothing new about the runs of this session');
-    return inject(event, said[0], said[0].slice(0, 80));
+    const mail = this.#mail();
+    if (said[0] === undefined && mail === undefined) return nothing('nothing new about the runs of this session');
+    const all = [said[0], mail].filter((line) => line !== undefined);
+    return inject(event, all.join('\n'), (all[0] ?? '').slice(0, 80));
+  }
+
+  /** Unread mail for Claude, once: a count and subjects; the bodies are data of others and come on request. */
+  #mail(): string | undefined {
+    const mail = takeSignals(mailboxFolder(this.env), this.env.KIMI_DISPATCH_AGENT ?? 'claude');
+    return mail.length === 0 ? undefined : words.mail(mail);
   }
 
   #offer(plan: string, wrap: (said: string) => string, event: string): Decision {

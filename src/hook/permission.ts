@@ -1,7 +1,20 @@
 /** What a Bash command that starts our program may do without a question (ruling 2). */
 export type Permission = 'allow' | 'ask' | undefined;
 
-const LOOK = new Set(['spec', 'check', 'status', 'summary', 'show', 'diff', 'logs', 'wait']);
+const LOOK = new Set([
+  'spec',
+  'check',
+  'status',
+  'summary',
+  'show',
+  'diff',
+  'logs',
+  'wait',
+  'inbox',
+  'stats',
+  'quota',
+  'doctor',
+]);
 const SANDBOXED = new Set(['run', 'revise', 'answer']);
 const KEEP = new Set(['merge', 'undo', 'pr', 'discard', 'prune', 'install', 'uninstall', 'upgrade']);
 /** One plain word, or one quoted text without anything that a shell would expand. */

@@ -15,6 +15,7 @@ import { refuse } from '../errors.ts';
 import { withLock } from '../process/lock.ts';
 import type { Agent, Entry, Message, SpecEntry, Task, TaskState } from './model.ts';
 import * as model from './model.ts';
+import { mailboxFolder, signal } from './signal.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -36,7 +37,7 @@ export class Mailbox {
   #offset = 0;
 
   constructor(env: Env, now: () => Date) {
-    this.#folder = join(env.XDG_DATA_HOME ?? join(env.HOME ?? '/tmp', '.local', 'share'), 'kimi-dispatch', 'mailbox');
+    this.#folder = mailboxFolder(env);
     this.#now = now;
   }
 
@@ -127,6 +128,7 @@ export class Mailbox {
       ...(message.task === undefined ? {} : { task: model.requireName('A task', message.task) }),
       ...(message.replyTo === undefined ? {} : { replyTo: this.message(message.replyTo).id }),
     } as never);
+    signal(this.#folder, to, { id, from, subject: oneLine(message.subject) });
     return id;
   }
 
