@@ -70,6 +70,7 @@ export function declare(bind: Bind): Command {
     .option('--base <ref>', 'where the change starts (default: the spec, else HEAD)')
     .option('--sandbox <mode>', 'auto, required or off', choice('--sandbox', 'auto', 'required', 'off'))
     .option('--no-baseline', 'do not run the verification on the base first')
+    .option('--review', 'Kimi reads and reports; it cannot write (needs the sandbox)')
     .option('--waves', 'a run for each task, in waves, integrated one by one')
     .option('--concurrency <n>', 'runs at a time (default: the profile)', whole('--concurrency'))
     .option('--verify-each', 'with --waves: verify the whole after each merge')
@@ -167,9 +168,20 @@ export function declare(bind: Bind): Command {
   add('relay <agent>', together, 'a prompt with everything inline, for a worker without a terminal').action(
     bind(async () => (await import('./mail.ts')).relayCommand),
   );
-  add('mcp', together, 'the same as an MCP server on stdin and stdout').action(
-    bind(async () => (await import('../mcp/server.ts')).mcpCommand),
-  );
+  add('init', together, 'name, principal and mode of this repository; guide and shared context')
+    .option('--project <name>', 'its name')
+    .option('--principal <agent>', 'who dispatches and merges', 'claude')
+    .option(
+      '--mode <mode>',
+      'hierarchical, peer or review',
+      choice('--mode', 'hierarchical', 'peer', 'review'),
+      'hierarchical',
+    )
+    .option('--force', 'over an earlier one')
+    .action(bind(async () => (await import('./mail.ts')).initCommand));
+  add('mcp', together, 'the same as an MCP server on stdin and stdout')
+    .option('--worker <home>', 'inside a run: the tools of its outbox')
+    .action(bind(async () => (await import('../mcp/server.ts')).mcpCommand));
   const more = 'More:';
   add('wait <run>', more, 'wait for a run to end; ends with its exit code')
     .option('--json', 'print result.json')

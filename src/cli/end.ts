@@ -5,6 +5,7 @@ import { findRun, runsFolder } from '../ledger/store.ts';
 import { merge, staleRuns } from '../review/merge.ts';
 import { readResult } from '../review/stored.ts';
 import { discard, undo } from '../review/undo.ts';
+import { requirePrincipal } from '../run/project.ts';
 import { gitEnvironment, type World } from '../world.ts';
 import { repoOf } from './look.ts';
 
@@ -15,6 +16,7 @@ export async function mergeCommand(
   options: Record<string, unknown>,
 ): Promise<number> {
   const repo = await repoOf(world);
+  requirePrincipal(repo, world.env, 'Merging');
   const style = options.ff === false ? 'no-ff' : 'squash';
   const named = args.map((name) => findRun(repo.commonDir, name));
   const runs = [...named].sort((left, right) => (left.startedAt < right.startedAt ? -1 : 1));

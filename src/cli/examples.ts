@@ -55,6 +55,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   quick: ['quick "Add a test for the parser" --to kimi'],
   relay: ['relay kimi'],
+  init: ['init --project shop', 'init --mode peer', 'init --mode review --force'],
   mcp: ['mcp'],
   hook: ['hook --explain', 'hook --off'],
 };

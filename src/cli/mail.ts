@@ -4,7 +4,9 @@ import { refuse } from '../errors.ts';
 import { TASK_STATES, type Task } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';
 import { quote } from '../review/present.ts';
+import { initProject, type Project } from '../run/project.ts';
 import type { World } from '../world.ts';
+import { repoOf } from './look.ts';
 
 type Options = Record<string, unknown>;
 
@@ -14,6 +16,23 @@ const actor = (world: World, options: Options): string =>
   typeof options.as === 'string' ? options.as : (world.env.KIMI_DISPATCH_AGENT ?? 'claude');
 const text = (options: Options, name: string): string | undefined =>
   typeof options[name] === 'string' ? (options[name] as string) : undefined;
+
+/** `init`: name, principal and mode of this repository; what exists is extended inside markers. */
+export async function initCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
+  const repo = await repoOf(world);
+  const mode = (text(options, 'mode') ?? 'hierarchical') as Project['mode'];
+  const project: Project = {
+    version: 1,
+    name: text(options, 'project') ?? repo.name,
+    principal: text(options, 'principal') ?? 'claude',
+    mode,
+  };
+  boxOf(world).register(project.principal, repo.root, 'the principal');
+  const files = initProject(repo, world.root, project, options.force === true);
+  for (const file of files) world.out(`${file}\n`);
+  world.out(`${project.name}: ${project.principal} is the principal, mode ${project.mode}.\n`);
+  return 0;
+}
 
 /** `agent list|add <name>`: who can write to whom. */
 export async function agentCommand(world: World, args: readonly string[], options: Options): Promise<number> {

@@ -6,6 +6,7 @@ import { runsFolder } from '../ledger/store.ts';
 import { presentResult } from '../review/present.ts';
 import { execute } from '../run/execute.ts';
 import type { RunPlan } from '../run/plan.ts';
+import { requirePrincipal } from '../run/project.ts';
 import { recover } from '../run/recover.ts';
 import { prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
 import { runWaves } from '../run/waves.ts';
@@ -35,6 +36,7 @@ export async function runCommand(
   )
     return superviseRun(world, repo, options);
   if (options.dryRun !== true) await recover(repo, world.now);
+  requirePrincipal(repo, world.env, 'Dispatching');
   const { path, text } = readInput(world, args[0] ?? '');
   const wanted = runOptions(options, world.env);
   const drafted = draft(text, await factsFor(repo, text, wanted.base), '001');
@@ -124,6 +126,7 @@ export function runOptions(options: Record<string, unknown>, env: World['env']):
     ...known,
     sandbox: sandboxMode(text('sandbox'), env),
     baseline: options.baseline !== false,
+    ...(options.review === true ? { review: true } : {}),
   };
 }
 

@@ -26,6 +26,8 @@ export interface PolicyInput {
   /** The user's own Kimi home; its credential folders are open for a token refresh. */
   readonly userKimi: string;
   readonly scratch: string;
+  /** A review: the worktree may be read and not written. */
+  readonly readOnly: boolean;
   readonly apiUrls: readonly string[];
   readonly hosts: readonly string[];
   readonly verifyHosts: readonly string[];
@@ -45,9 +47,10 @@ export function attemptPolicy(input: PolicyInput): Policy {
     .map(realpath);
   const { hosts, loopback } = reachable(input.apiUrls);
   const own = [input.worktree, input.kimiHome, input.scratch, ...credentials].map(realpath);
+  const worktree = realpath(input.worktree);
   return {
     name: 'attempt',
-    allowWrite: own,
+    allowWrite: input.readOnly ? own.filter((path) => path !== worktree) : own,
     denyWrite: [join(realpath(input.worktree), '.git')],
     denyRead: closed(input),
     allowRead: own,

@@ -16,6 +16,7 @@ import { assemble, type Gathered } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
+import { takeOutbox } from './outbox.ts';
 import { commandsOf, type StepId } from './plan.ts';
 import { provision } from './provision.ts';
 import { keepReady, readReady } from './ready.ts';
@@ -194,6 +195,7 @@ class Execution {
     const look = () => lookOutside(request.repo, { kimi: home.source, claude });
     const before = this.#enclosure === undefined ? await look() : undefined;
     this.#gathered.attempt = await runKimi(this.#prepared, place, this.#entry.turn);
+    this.#gathered.notes.push(...takeOutbox(this.#prepared));
     if (before !== undefined) this.#gathered.outside = changedOutside(before, await look());
   }
 
@@ -234,7 +236,11 @@ class Execution {
     if (this.#signal?.aborted === true) return 'cancelled';
     if (attempt?.outcome !== undefined) return attempt.outcome;
     if (readReport(attempt?.words ?? '')?.status === 'blocked') return 'blocked';
-    if ((collected?.changes ?? []).length === 0) return 'no-changes';
+    const changed = (collected?.changes ?? []).length > 0;
+    // A review that wrote nothing and reported is done; one that wrote got out of its walls.
+    if (this.#prepared.plan.review === true)
+      return changed ? 'out-of-scope' : attempt?.words === '' ? 'no-changes' : 'succeeded';
+    if (!changed) return 'no-changes';
     if (!verified(rows)) return 'verification-failed';
     return (gate?.violations ?? []).length > 0 ? 'out-of-scope' : 'succeeded';
   }

@@ -12,6 +12,8 @@ import { type Attempt, runAttempt } from './attempt.ts';
 import { fill } from './brief.ts';
 import type { Enclosure } from './enclosure.ts';
 import type { AttemptLimits } from './limits.ts';
+import { giveMailbox } from './outbox.ts';
+import { readProject } from './project.ts';
 import type { Prepared } from './run.ts';
 
 /** Why an attempt is started. The first and the fresh one get the whole brief, the others resume a session. */
@@ -36,6 +38,8 @@ export interface KimiPlace {
 export async function runKimi(prepared: Prepared, place: KimiPlace, turn: Turn): Promise<Attempt> {
   const { plan, profile, kimi, home, places } = prepared;
   makeHome(plan.home, home);
+  // The mailbox costs a second process at each start: it is there where the repository was initialised for it.
+  if (readProject(prepared.request.repo.commonDir) !== undefined) giveMailbox(prepared);
   const config = {
     file: join(plan.home, 'config.toml'),
     digest: home.digest,
@@ -129,6 +133,7 @@ const wholeBrief = ({ request, plan }: Prepared): string =>
   fill(request.root, 'brief.hbs', {
     dir: plan.dir,
     generated: request.spec.generated.map((line) => line.text).join(', '),
+    review: plan.review === true ? 'yes' : '',
     task: request.spec.number,
     run: plan.run,
     spec: request.specText,

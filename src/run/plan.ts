@@ -18,6 +18,8 @@ export interface RunPlan {
   readonly run: string;
   readonly title: string;
   readonly parent?: string;
+  /** Kimi reads and reports; its worktree is read-only. */
+  readonly review?: boolean;
   readonly digest: string;
   /** The name of the profile. */
   readonly profile: string;

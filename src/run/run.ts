@@ -11,6 +11,7 @@ import { checkQuota, QuotaBook } from '../profile/quota.ts';
 import type { Spec } from '../spec/model.ts';
 import type { Walls } from './enclosure.ts';
 import { planRun, type RunPlan } from './plan.ts';
+import { readProject } from './project.ts';
 import { type Provision, planProvision } from './provision.ts';
 
 export interface RunRequest {
@@ -39,6 +40,7 @@ export interface RunOptions {
   readonly id?: string;
   /** The run in waves that this one is a task of. */
   readonly parent?: string;
+  readonly review?: boolean;
 }
 
 /** A run that passed every check that needs no model: ready to be printed or carried out. */
@@ -83,6 +85,7 @@ export const wallsOf = ({ plan, request, profile, home, places }: Prepared): Wal
   verifyHosts: profile.verifyHosts,
   denyRead: profile.denyRead,
   claudeHome: request.env.CLAUDE_CONFIG_DIR,
+  readOnly: plan.review === true,
 });
 
 export const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -110,12 +113,20 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const week = new QuotaBook(env).week(home.account, request.now().getTime());
   const warning = checkQuota(week, profile.requestsPerWeek);
   const [provision, dirty] = await Promise.all([planProvision(repo, base, profile.setup), uncommitted(repo)]);
+  const review = options.review ?? readProject(repo.commonDir)?.mode === 'review';
   const sandbox = await decideSandbox(request);
+  if (review && !sandbox.on)
+    throw refuse(
+      'preflight',
+      'A review run is read-only by the sandbox, and there is none.',
+      `Install its parts (kimi-dispatch doctor); ${sandbox.why}`,
+    );
   const id = options.id ?? newId(request.now());
   const plan = planRun({
     run: id,
     title: spec.title,
     ...(options.parent === undefined ? {} : { parent: options.parent }),
+    ...(review ? { review } : {}),
     profileName,
     digest: digestOf(request.specText),
     base,

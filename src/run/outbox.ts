@@ -1,0 +1,52 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { refusalOf } from '../errors.ts';
+import { LIMITS } from '../mailbox/model.ts';
+import { Mailbox } from '../mailbox/store.ts';
+import type { Prepared } from './run.ts';
+
+/** What a worker may leave in its outbox; the dispatcher files it under the worker's name (ruling 19). */
+const noteSchema = z.object({
+  to: z.string().max(LIMITS.id).default('claude'),
+  subject: z.string().max(LIMITS.title),
+  content: z.string().max(LIMITS.body),
+  escalate: z.object({ reason: z.string().max(LIMITS.text), severity: z.string().max(20).default('high') }).optional(),
+});
+
+const MOST = 100;
+
+/** Gives Kimi a mailbox by MCP: an outbox in its own home that it may write, and a copy of its mail to read. */
+export function giveMailbox({ plan, request, kimi }: Prepared): void {
+  const inbox = new Mailbox(request.env, request.now).inbox('kimi').slice(0, MOST);
+  writeFileSync(join(plan.home, 'inbox.json'), JSON.stringify(inbox), { mode: 0o600 });
+  if (kimi.flavour !== 'kimi-code') return;
+  const program = join(request.root, 'bin', 'kimi-dispatch.js');
+  const server = { command: process.execPath, args: [program, 'mcp', '--worker', plan.home] };
+  writeFileSync(join(plan.home, 'mcp.json'), JSON.stringify({ mcpServers: { mailbox: server } }), { mode: 0o600 });
+}
+
+/** Files what the worker left, as `kimi`; returns what was refused, in words. A line that is no note is counted. */
+export function takeOutbox({ plan, request }: Prepared): string[] {
+  const file = join(plan.home, 'outbox.ndjson');
+  if (!existsSync(file)) return [];
+  const mailbox = new Mailbox(request.env, request.now);
+  const notes: string[] = [];
+  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
+  rmSync(file, { force: true });
+  for (const line of lines.slice(0, MOST))
+    try {
+      const { to, subject, content, escalate } = noteSchema.parse(JSON.parse(line));
+      const id = mailbox.send({
+        from: 'kimi',
+        to,
+        subject: `[${plan.run}] ${subject}`.slice(0, LIMITS.title),
+        content,
+      });
+      if (escalate !== undefined) mailbox.escalate(id, 'kimi', escalate.reason, escalate.severity);
+    } catch (error) {
+      notes.push(`a message of the worker was refused: ${refusalOf(error)?.message ?? 'it is not well formed'}`);
+    }
+  if (lines.length > MOST) notes.push(`${lines.length - MOST} more messages of the worker were not filed`);
+  return notes;
+}
