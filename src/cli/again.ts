@@ -13,6 +13,7 @@ import { fill } from '../run/brief.ts';
 import { type Entry, execute } from '../run/execute.ts';
 import { ROUNDS } from '../run/outcome.ts';
 import { recover } from '../run/recover.ts';
+import { moveTask } from '../run/task-link.ts';
 import type { World } from '../world.ts';
 import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
@@ -66,6 +67,8 @@ export const reviseCommand = (world: World, args: readonly string[], options: Op
     const findings = readFindings(world, options.findings);
     await requireKnownFiles(repo, run, findings);
     if (run.commit !== undefined) await keepReviewed(world, repo, run);
+    if (run.task !== undefined)
+      await moveTask(world.env, world.now, { task: run.task, run: run.id, to: 'needs_revision' });
     const round = run.rounds + 1;
     const text = fill(world.root, 'revise.hbs', { round: String(round), dir: run.dir, findings: findings.trim() });
     return turnFor(world, repo, run, { kind: 'revise', text, why: `sent back, round ${round}`, rounds: round });

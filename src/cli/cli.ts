@@ -70,6 +70,7 @@ export function declare(bind: Bind): Command {
     .option('--base <ref>', 'where the change starts (default: the spec, else HEAD)')
     .option('--sandbox <mode>', 'auto, required or off', choice('--sandbox', 'auto', 'required', 'off'))
     .option('--no-baseline', 'do not run the verification on the base first')
+    .option('--task <id>', 'the task of the mailbox that this run carries out')
     .option('--review', 'Kimi reads and reports; it cannot write (needs the sandbox)')
     .option('--waves', 'a run for each task, in waves, integrated one by one')
     .option('--concurrency <n>', 'runs at a time (default: the profile)', whole('--concurrency'))
@@ -117,8 +118,13 @@ export function declare(bind: Bind): Command {
     .option('-o, --output <file>', 'write it there')
     .option('--json', 'findings as data')
     .action(bind(async () => (await import('./spec.ts')).specCommand));
-  add('import <kind> <path>', write, 'import spec PATH: tasks of OpenSpec, spec-kit, superpowers or Kiro')
+  add(
+    'import <kind> <path>',
+    write,
+    'spec PATH (OpenSpec, spec-kit, superpowers, Kiro) or mailbox PATH (older systems)',
+  )
     .option('-o, --output <file>', 'write it there; - prints it')
+    .option('--yes', 'with mailbox: take it over; without, a list')
     .option('--json', 'findings as data')
     .action(bind(async () => (await import('./spec.ts')).importCommand));
   add('check <spec>', write, 'check a spec')
@@ -165,6 +171,9 @@ export function declare(bind: Bind): Command {
     .option('--to <agent>', 'who does it')
     .option('--priority <level>', 'low, medium, high or critical')
     .action(bind(async () => (await import('./mail.ts')).quickCommand));
+  add('dashboard', together, 'runs, tasks and escalations as a Markdown page')
+    .option('-o, --output <file>', 'write it there')
+    .action(bind(async () => (await import('./mail.ts')).dashboardCommand));
   add('relay <agent>', together, 'a prompt with everything inline, for a worker without a terminal').action(
     bind(async () => (await import('./mail.ts')).relayCommand),
   );

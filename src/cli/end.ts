@@ -6,6 +6,7 @@ import { merge, staleRuns } from '../review/merge.ts';
 import { readResult } from '../review/stored.ts';
 import { discard, undo } from '../review/undo.ts';
 import { requirePrincipal } from '../run/project.ts';
+import { moveTask } from '../run/task-link.ts';
 import { gitEnvironment, type World } from '../world.ts';
 import { repoOf } from './look.ts';
 
@@ -30,6 +31,7 @@ export async function mergeCommand(
       style,
       force: options.force === true,
     });
+    if (run.task !== undefined) await moveTask(world.env, world.now, { task: run.task, run: run.id, to: 'approved' });
     const stale = await staleRuns(repo);
     if (options.json === true) {
       world.out(`${JSON.stringify({ version: 1, run: run.id, ...done, stale })}\n`);
@@ -112,6 +114,7 @@ export async function discardCommand(world: World, args: readonly string[]): Pro
   const repo = await repoOf(world);
   const run = findRun(repo.commonDir, args[0] ?? '');
   await discard(repo, run, world.now());
+  if (run.task !== undefined) await moveTask(world.env, world.now, { task: run.task, run: run.id, to: 'cancelled' });
   world.out(`Discarded ${run.id}. The patch stays in ${repo.commonDir}/kimi-dispatch/runs/${run.id}/\n`);
   return 0;
 }

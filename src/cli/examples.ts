@@ -16,7 +16,11 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   watch: ['watch'],
   stats: ['stats'],
   spec: ['spec plan.md', 'spec plan.md -o spec.md', 'spec plan.md -o -'],
-  import: ['import spec openspec/changes/add-login', 'import spec specs/001/tasks.md -o spec.md'],
+  import: [
+    'import mailbox ~/.claude-interagent',
+    'import spec openspec/changes/add-login',
+    'import spec specs/001/tasks.md -o spec.md',
+  ],
   check: ['check spec.md', 'check spec.md --strict --json'],
   revise: [
     'revise @last --findings findings.md',
@@ -54,6 +58,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'task update task-0123456789 --status in_progress',
   ],
   quick: ['quick "Add a test for the parser" --to kimi'],
+  dashboard: ['dashboard', 'dashboard -o dashboard.md'],
   relay: ['relay kimi'],
   init: ['init --project shop', 'init --mode peer', 'init --mode review --force'],
   mcp: ['mcp'],

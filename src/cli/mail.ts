@@ -1,12 +1,16 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { refuse } from '../errors.ts';
+import { listRuns, writeWhole } from '../ledger/store.ts';
+import { readOlder } from '../mailbox/import.ts';
 import { TASK_STATES, type Task } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';
+import { dashboard } from '../review/dashboard.ts';
 import { quote } from '../review/present.ts';
 import { initProject, type Project } from '../run/project.ts';
 import type { World } from '../world.ts';
 import { repoOf } from './look.ts';
+import { commonDirOf } from './status.ts';
 
 type Options = Record<string, unknown>;
 
@@ -241,6 +245,38 @@ export async function relayCommand(world: World, args: readonly string[]): Promi
       'When you are done, answer with what you did for each task (done, failed or blocked), the files you changed, and open questions.',
       '',
     ].join('\n'),
+  );
+  return 0;
+}
+
+/** `dashboard`: one Markdown page, made anew each time. */
+export async function dashboardCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
+  const view = boxOf(world).read();
+  const page = dashboard(listRuns(await commonDirOf(world)), [...view.tasks.values()], [...view.messages.values()]);
+  const file = text(options, 'output');
+  if (file === undefined) world.out(page);
+  else writeWhole(resolve(world.cwd, file), page);
+  return 0;
+}
+
+/** `import mailbox <folder>`: a list first; with --yes it is taken over. Nothing of theirs is changed. */
+export async function importMailbox(world: World, from: string, options: Options): Promise<number> {
+  const folder = resolve(world.cwd, from);
+  if (!existsSync(folder))
+    throw refuse('usage', `There is no folder ${from}.`, '.interagent, .agentweave or ~/.claude-interagent');
+  const items = readOlder(folder);
+  const box = boxOf(world);
+  let taken = 0;
+  for (const item of items) {
+    world.out(`${item.what}: ${quote(item.name, 100)}\n`);
+    if (options.yes !== true) continue;
+    await item.run(box);
+    taken += 1;
+  }
+  world.out(
+    options.yes === true
+      ? `${taken} taken over.\n`
+      : `${items.length} found. To take them over: kimi-dispatch import mailbox ${from} --yes\n`,
   );
   return 0;
 }

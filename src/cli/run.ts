@@ -120,6 +120,7 @@ export function runOptions(options: Record<string, unknown>, env: World['env']):
     timeoutSeconds: number('timeout'),
     idleSeconds: number('idle'),
     base: text('base'),
+    task: text('task'),
   };
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return {

@@ -139,7 +139,9 @@ export async function importCommand(
   options: Record<string, unknown>,
 ): Promise<number> {
   const [kind, from = ''] = args;
-  if (kind !== 'spec') throw refuse('usage', `import does not know "${kind}".`, 'kimi-dispatch import spec PATH');
+  if (kind === 'mailbox') return (await import('./mail.ts')).importMailbox(world, from, options);
+  if (kind !== 'spec')
+    throw refuse('usage', `import does not know "${kind}".`, 'kimi-dispatch import spec PATH, or import mailbox PATH');
   const folder = resolve(world.cwd, from);
   const file = existsSync(folder) && statSync(folder).isDirectory() ? join(from, 'tasks.md') : from;
   const { path, text } = readInput(world, file);

@@ -45,6 +45,8 @@ export interface RunFacts {
   readonly home: string;
   /** The run in waves that this one is a task of. */
   readonly parent?: string;
+  /** The task of the mailbox that it carries out. */
+  readonly task?: string;
   /** The session of Claude Code that started it. */
   readonly claude?: string;
   readonly pid: number;

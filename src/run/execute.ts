@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { stringify } from 'yaml';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { changedOutside, lookOutside } from '../gate/tripwire.ts';
@@ -22,6 +23,7 @@ import { provision } from './provision.ts';
 import { keepReady, readReady } from './ready.ts';
 import { readReport } from './report.ts';
 import { type Prepared, runEnvironment, wallsOf } from './run.ts';
+import { moveTask, stateAfter } from './task-link.ts';
 
 /** Told of every event as it is written. */
 export type Watcher = (event: RunEvent) => void;
@@ -69,6 +71,7 @@ class Execution {
 
   async go(): Promise<Result> {
     this.#begin();
+    await this.#moveTask('started');
     let outcome: Outcome;
     let reason: string | undefined;
     try {
@@ -87,7 +90,16 @@ class Execution {
     } finally {
       this.#enclosure?.close();
     }
+    await this.#moveTask(stateAfter(outcome));
     return this.#finish(outcome, reason);
+  }
+
+  /** The task that this run carries out moves with it. */
+  async #moveTask(to: string): Promise<void> {
+    const { plan, request } = this.#prepared;
+    if (plan.task === undefined) return;
+    const why = await moveTask(request.env, request.now, { task: plan.task, run: plan.run, to });
+    if (why !== undefined) this.#gathered.notes.push(`task ${plan.task} was not moved: ${why}`);
   }
 
   #begin(): void {
@@ -103,7 +115,11 @@ class Execution {
     if (this.#enclosure !== undefined) keepWalls(this.#folder, wallsOf(this.#prepared));
     const { run: id, title, digest, base, branch, dir, home, parent } = plan;
     const claude = request.env.CLAUDE_CODE_SESSION_ID;
-    const from = { ...(parent === undefined ? {} : { parent }), ...(claude === undefined ? {} : { claude }) };
+    const from = {
+      ...(parent === undefined ? {} : { parent }),
+      ...(claude === undefined ? {} : { claude }),
+      ...(plan.task === undefined ? {} : { task: plan.task }),
+    };
     const facts = { id, title, digest, base, branch, dir, home, ...from };
     this.#say({ type: 'run-started', v: 1, ...facts, ...ownerHere() });
   }
@@ -263,11 +279,18 @@ class Execution {
   }
 
   #finish(outcome: Outcome, reason: string | undefined): Result {
+    const { plan, request } = this.#prepared;
     const rounds = this.#entry.again?.rounds ?? 0;
     const ended = { outcome, reason, startedAt: this.#startedAt, folder: this.#folder, rounds };
     const result = resultSchema.parse(assemble(this.#prepared, this.#gathered, ended));
     writeWhole(join(this.#folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
     writeWhole(join(this.#folder, 'report.md'), fullReport(result));
+    // The seed's YAML report, for people and terminals that read it; the JSON is the same.
+    if (result.report !== undefined)
+      writeWhole(
+        join(this.#folder, 'report.yaml'),
+        stringify({ ...result.report, worker_id: 'kimi', task_id: plan.task ?? request.spec.number, parent: plan.run }),
+      );
     const commit = this.#gathered.collected?.commit;
     this.#say({ type: 'run-ended', outcome, ...(commit === undefined ? {} : { commit }) });
     return result;

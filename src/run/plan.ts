@@ -18,6 +18,8 @@ export interface RunPlan {
   readonly run: string;
   readonly title: string;
   readonly parent?: string;
+  /** The task of the mailbox that it carries out. */
+  readonly task?: string;
   /** Kimi reads and reports; its worktree is read-only. */
   readonly review?: boolean;
   readonly digest: string;

@@ -41,6 +41,8 @@ export interface RunOptions {
   /** The run in waves that this one is a task of. */
   readonly parent?: string;
   readonly review?: boolean;
+  /** The task of the mailbox that this run carries out. */
+  readonly task?: string;
 }
 
 /** A run that passed every check that needs no model: ready to be printed or carried out. */
@@ -127,6 +129,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     title: spec.title,
     ...(options.parent === undefined ? {} : { parent: options.parent }),
     ...(review ? { review } : {}),
+    ...(options.task === undefined ? {} : { task: options.task }),
     profileName,
     digest: digestOf(request.specText),
     base,

@@ -244,6 +244,34 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
   }, 90_000);
 });
 
+describe('the MCP server in the real Claude Code', () => {
+  it('its tools are listed and called, and results arrive', async () => {
+    const lab = new Lab({ 'greet.txt': 'hello\n' });
+    const client = new Claude(lab);
+    const messages = await startMessages(({ last }) => {
+      if (last.includes('tool_result')) return { text: last.includes('registered') ? 'MCP WORKS' : last.slice(0, 500) };
+      const input = { name: 'claude-1', workspace_path: '/w', description: 'd' };
+      return { calls: [{ name: 'mcp__kimi-dispatch__register_agent', input }] };
+    });
+    try {
+      client.prepare();
+      const server = ['--', process.execPath, join(ROOT, 'bin', 'kimi-dispatch.js'), 'mcp'];
+      expect(client.cli(['mcp', 'add', '--scope', 'user', 'kimi-dispatch', ...server]).code).toBe(0);
+      const said = await client.headless(
+        ['-p', 'register', '--allowedTools', 'mcp__kimi-dispatch__register_agent'],
+        messages.url,
+        false,
+      );
+      expect(said).toContain('MCP WORKS');
+      expect(JSON.stringify(messages.requests).includes('mcp__kimi-dispatch__escalate')).toBe(true);
+      expect((await lab.run(['agent', 'list'])).stdout).toContain('claude-1');
+    } finally {
+      await messages.close();
+      lab.remove();
+    }
+  }, 60_000);
+});
+
 describe('the bundle, as the client judges it', () => {
   it('claude plugin validate --strict passes on the marketplace and on the packed plugin', () => {
     const lab = new Lab({});

@@ -118,8 +118,8 @@ export class Claude {
   }
 
   /** `claude -p ...`, while the scripted model in this process answers. */
-  headless(args: readonly string[], url: string): Promise<string> {
-    this.prepare();
+  headless(args: readonly string[], url: string, fresh = true): Promise<string> {
+    if (fresh) this.prepare();
     const env = Object.fromEntries(this.environment(url).map((item) => splitOnce(item)));
     return new Promise((done) => {
       const child = spawn(CLAUDE, [...args], { cwd: this.#lab.repo, env, stdio: ['ignore', 'pipe', 'pipe'] });

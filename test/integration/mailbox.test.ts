@@ -248,6 +248,77 @@ describe('the MCP server, with the official client', () => {
   }, 60_000);
 });
 
+describe('a task that is a run', () => {
+  it('moves when it is dispatched, when it ends, when it is sent back and when it is merged; a YAML report lies beside', async () => {
+    const task = (await lab.run(['task', 'create', 'Be polite', '--to', 'kimi'])).stdout.trim();
+    const state = (): string => box().task(task).state;
+    writeFileSync(join(lab.folder, 'spec.md'), spec('success'));
+    await lab.run(['run', '../spec.md', '--no-baseline', '--task', task]);
+    expect(state()).toBe('completed');
+    const { files, run } = await lab.result();
+    expect(readFileSync(join(files.folder, 'report.yaml'), 'utf8')).toMatch(
+      new RegExp(`worker_id: kimi\\ntask_id: ${task}[\\s\\S]*parent: ${run}`),
+    );
+    writeFileSync(join(lab.folder, 'findings.md'), 'greet.txt:1 SCENARIO wrong');
+    await lab.run(['revise', '@last', '--findings', '../findings.md']);
+    expect(state()).toBe('failed');
+    expect((await lab.run(['dashboard'])).stdout).toMatch(new RegExp(`\\| ${task} \\| Be polite \\| failed`));
+    writeFileSync(join(lab.folder, 'findings.md'), 'greet.txt:1 SCENARIO success');
+    await lab.run(['revise', '@last', '--findings', '../findings.md']);
+    expect(state()).toBe('completed');
+    await lab.run(['merge', '@last']);
+    expect(state()).toBe('approved');
+    expect(box().task(task).notes.length).toBeGreaterThan(4);
+  });
+});
+
+describe('import mailbox', () => {
+  it('lists first, takes over messages, tasks, agents and specs of older systems, and changes nothing of theirs', async () => {
+    const old = join(lab.folder, 'old');
+    const write = (path: string, data: unknown): void =>
+      lab.write({ [path]: typeof data === 'string' ? data : JSON.stringify(data) }, old);
+    write('messages/pending/msg-1.json', {
+      id: 'msg-1',
+      from: 'claude',
+      to: 'kimi',
+      subject: 'Hello',
+      content: 'There',
+    });
+    write('messages/archive/msg-2.json', '{ torn');
+    write('tasks/active/task-1.json', {
+      id: 'task-1',
+      title: 'Old task',
+      assignee: 'kimi',
+      assigner: 'claude',
+      requirements: ['one'],
+    });
+    const listed = await lab.run(['import', 'mailbox', '../old']);
+    expect(listed.stdout).toMatch(/message: claude → kimi: Hello\ntask: Old task\n2 found/);
+    expect(box().read().messages.size).toBe(0);
+    expect((await lab.run(['import', 'mailbox', '../old', '--yes'])).stdout).toContain('2 taken over');
+    expect(box().inbox('kimi')[0]?.content).toBe('There');
+    expect([...box().read().tasks.values()][0]?.requirements).toEqual(['one']);
+    const server = join(lab.folder, 'server');
+    lab.write(
+      {
+        'registry.json': '{"agents":{"web":{"name":"web","workspace_path":"/w","description":"d"}}}',
+        'messages-meta/u.json': '{"from":"web","to":"claude","subject":"S"}',
+        'messages/u.md': 'Body',
+        'specs/api.md': '# Api',
+      },
+      server,
+    );
+    await lab.run(['import', 'mailbox', '../server', '--yes']);
+    expect(box().read().specs.get('api')?.[0]?.content).toBe('# Api');
+    expect(
+      box()
+        .inbox('claude')
+        .map((message) => message.content),
+    ).toEqual(['Body']);
+    expect(readFileSync(join(old, 'messages/archive/msg-2.json'), 'utf8')).toBe('{ torn');
+  });
+});
+
 it('the journal is one file that only grows', async () => {
   await lab.run(['msg', 'send', 'kimi', 'one']);
   const before = readFileSync(box().file, 'utf8');

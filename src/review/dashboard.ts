@@ -1,0 +1,36 @@
+import type { RunState } from '../ledger/events.ts';
+import { commandFor, needOf } from '../ledger/state.ts';
+import type { Message, Task } from '../mailbox/model.ts';
+import { quote } from './present.ts';
+
+const cell = (text: string): string => quote(text, 80).replaceAll('|', '\\|');
+
+/** Runs, tasks and escalations as one Markdown page, made anew each time: nobody edits it. */
+export function dashboard(runs: readonly RunState[], tasks: readonly Task[], messages: readonly Message[]): string {
+  const open = runs.filter((run) => needOf(run) !== 'nothing' && run.parent === undefined);
+  const escalated = messages.filter((message) => message.escalation !== undefined);
+  return [
+    '# Dashboard',
+    '',
+    '## For a person',
+    ...(escalated.length === 0
+      ? ['Nothing is escalated.']
+      : escalated.map(
+          (message) =>
+            `- **${message.escalation?.severity}** ${cell(message.subject)}: ${cell(message.escalation?.reason ?? '')} (${message.id})`,
+        )),
+    '',
+    '## Runs',
+    '| run | title | state | next |',
+    '|---|---|---|---|',
+    ...open.map((run) => `| ${run.id} | ${cell(run.title)} | ${run.outcome ?? 'at work'} | \`${commandFor(run)}\` |`),
+    '',
+    '## Tasks',
+    '| task | title | state | who | run |',
+    '|---|---|---|---|---|',
+    ...tasks
+      .filter((task) => !['approved', 'cancelled'].includes(task.state))
+      .map((task) => `| ${task.id} | ${cell(task.title)} | ${task.state} | ${task.assignee} | ${task.run ?? ''} |`),
+    '',
+  ].join('\n');
+}
