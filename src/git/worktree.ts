@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { withLock } from '../process/lock.ts';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
 
@@ -11,8 +12,27 @@ export interface RunTree extends GitPlace {
 /** Makes the run's worktree and branch at the base commit. Nothing of the user's checkout is touched. */
 export async function addWorktree(repo: Repo, tree: RunTree): Promise<void> {
   mkdirSync(dirname(tree.dir), { recursive: true, mode: 0o700 });
-  await git(repo, ['worktree', 'add', '--no-track', '-b', tree.branch, tree.dir, tree.base]);
+  const args = ['worktree', 'add', '--no-track', '-b', tree.branch, tree.dir, tree.base];
+  await alone(repo, async () => {
+    for (let left = 5; ; left--)
+      try {
+        await git(repo, args);
+        return;
+      } catch (error) {
+        // Somebody else's git is making a worktree, or holds a lock, in this very moment.
+        if (left === 0 || !/commondir|\.lock|File exists/.test(String(error))) throw error;
+        await gitAnswer(repo, ['branch', '-D', tree.branch], { answers: [1, 128] });
+        await new Promise((done) => setTimeout(done, 200));
+      }
+  });
 }
+
+/** git reads half-made worktrees of others and fails over them: one of ours at a time makes or removes one. */
+const alone = <T>(repo: Repo, work: () => Promise<T>): Promise<T> =>
+  withLock(
+    { file: join(repo.commonDir, 'kimi-dispatch', 'worktrees.lock'), what: 'Making worktrees', waitMs: 120_000 },
+    work,
+  );
 
 /** Removes the run's worktree; the branch stays unless asked for. A tree that is already gone is no error. */
 export async function removeWorktree(
@@ -20,10 +40,12 @@ export async function removeWorktree(
   tree: { dir: string; branch: string },
   branchToo: boolean,
 ): Promise<void> {
-  if (existsSync(tree.dir))
-    await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128] });
-  rmSync(tree.dir, { recursive: true, force: true });
-  await git(repo, ['worktree', 'prune'], { quiet: true });
+  await alone(repo, async () => {
+    if (existsSync(tree.dir))
+      await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128] });
+    rmSync(tree.dir, { recursive: true, force: true });
+    await git(repo, ['worktree', 'prune'], { quiet: true });
+  });
   if (branchToo)
     await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${tree.branch}`], { answers: [1, 128], quiet: true });
 }

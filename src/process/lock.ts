@@ -44,6 +44,12 @@ function take(file: string): boolean {
   return false;
 }
 
+/** Removes a lock whose owner died; a living one is left alone. */
+export function clearDead(file: string): void {
+  const owner = readOwner(file);
+  if (owner !== undefined && !ownerLives(owner)) takeOver(file, owner);
+}
+
 /** Only one process at a time removes a dead lock, and only if it is still the one that was seen. */
 function takeOver(file: string, seen: Owner | undefined): void {
   const guard = `${file}.takeover`;

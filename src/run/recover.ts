@@ -8,7 +8,7 @@ import type { RunState } from '../ledger/events.ts';
 import { append, listRuns, runsFolder, writeWhole } from '../ledger/store.ts';
 import { ownerLives } from '../process/alive.ts';
 import { sweep } from '../process/kill.ts';
-import { withLock } from '../process/lock.ts';
+import { clearDead, withLock } from '../process/lock.ts';
 import { fullReport } from '../review/present.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { readReady } from './ready.ts';
@@ -28,6 +28,7 @@ export const lostRuns = (commonDir: string): RunState[] =>
  * `lost`. One process at a time does this in a repository; what another does meanwhile is waited for.
  */
 export async function recover(repo: Repo, now: () => Date): Promise<Recovered[]> {
+  for (const name of ['worktrees.lock', 'recover.lock']) clearDead(join(repo.commonDir, 'kimi-dispatch', name));
   if (lostRuns(repo.commonDir).length === 0) return [];
   const file = join(repo.commonDir, 'kimi-dispatch', 'recover.lock');
   return withLock({ file, what: 'Recovery', waitMs: 30_000 }, async () => {
