@@ -206,6 +206,33 @@ try {
   const hook = () =>
     must(process.execPath, [join(root, 'dist', 'hook.cjs')], { env, input: event, stdio: ['pipe', 'ignore', 'pipe'] });
   row('hook decision / node -e 0', pair(hook, bare, 15), '1.3');
+  // Fifty processes with two hundred messages each, then an inbox of ten thousand.
+  const writer = join(root, 'test', 'helpers', 'mail-writer.ts');
+  const began = performance.now();
+  await Promise.all(
+    Array.from({ length: 50 }, (_, index) => {
+      const child = spawn(
+        process.execPath,
+        ['--experimental-transform-types', '--disable-warning=ExperimentalWarning', writer, `w${index}`, '200'],
+        { env, stdio: 'ignore' },
+      );
+      return new Promise((done) => child.on('exit', done));
+    }),
+  );
+  const journal = readFileSync(join(home, '.local', 'share', 'kimi-dispatch', 'mailbox', 'journal.ndjson'), 'utf8');
+  const sent = journal.split('"type":"message"').length - 1;
+  rows.push({
+    name: '50 processes x 200 messages: sent, lost, a second',
+    ours: String(sent),
+    against: String(10_000 - sent),
+    ratio: String(Math.round(sent / ((performance.now() - began) / 1000))),
+    goal: '0 lost',
+  });
+  row(
+    'inbox with 10,000 messages / node -e 0',
+    pair(() => must(process.execPath, [bin, 'inbox'], { cwd: repo, env }), bare, 9),
+    '2',
+  );
   await stream(repo, env);
   console.table(rows);
 } finally {

@@ -19,6 +19,9 @@ const EN = {
   diskUse: 'on disk',
   watching: 'Ctrl-C ends the watching; the runs go on.',
   step: 'step',
+  escalated: 'For a person',
+  mail: 'Unread mail for Claude',
+  tasks: 'Open tasks',
 } as const;
 
 export type Words = { readonly [name in keyof typeof EN]: string };
@@ -43,6 +46,9 @@ const JA: Words = {
   diskUse: 'ディスク使用量',
   watching: 'Ctrl-C で表示を終了します(実行は続きます)。',
   step: 'ステップ',
+  escalated: '人の判断が必要',
+  mail: 'Claude の未読メール',
+  tasks: '未完了タスク',
 };
 
 const LANGUAGES: Readonly<Record<string, Words>> = { en: EN, ja: JA };

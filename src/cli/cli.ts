@@ -174,6 +174,15 @@ export function declare(bind: Bind): Command {
   add('dashboard', together, 'runs, tasks and escalations as a Markdown page')
     .option('-o, --output <file>', 'write it there')
     .action(bind(async () => (await import('./mail.ts')).dashboardCommand));
+  add(
+    'update-template <file>',
+    together,
+    'a prompt that improves a template; its answer is checked before it replaces anything',
+  )
+    .option('--focus <text>', 'what to look at')
+    .option('--answer <file>', 'check it and show the difference')
+    .option('--yes', 'take it')
+    .action(bind(async () => (await import('./mail.ts')).templateCommand));
   add('relay <agent>', together, 'a prompt with everything inline, for a worker without a terminal').action(
     bind(async () => (await import('./mail.ts')).relayCommand),
   );

@@ -59,6 +59,10 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   quick: ['quick "Add a test for the parser" --to kimi'],
   dashboard: ['dashboard', 'dashboard -o dashboard.md'],
+  'update-template': [
+    'update-template ~/.claude/templates/hybrid/spec-template.md',
+    'update-template spec-template.md --answer answer.md --yes',
+  ],
   relay: ['relay kimi'],
   init: ['init --project shop', 'init --mode peer', 'init --mode review --force'],
   mcp: ['mcp'],

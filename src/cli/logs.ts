@@ -7,7 +7,7 @@ import { quote } from '../review/present.ts';
 import { wordsFor } from '../text.ts';
 import type { World } from '../world.ts';
 import { repoOf } from './look.ts';
-import { commonDirOf, languageOf, summaryText } from './status.ts';
+import { commonDirOf, languageOf, mailText, summaryText } from './status.ts';
 
 type Options = Record<string, unknown>;
 
@@ -72,7 +72,7 @@ export async function watchCommand(world: World): Promise<number> {
   let shown = '';
   while (!world.signal.aborted) {
     const runs = listRuns(commonDir);
-    const text = `${summaryText(runs.slice(-50), words)}`;
+    const text = summaryText(runs.slice(-50), words) + (await mailText(world));
     if (text !== shown) world.out(world.lively ? `\u001b[H\u001b[2J${text}\n${words.watching}\n` : `${text}\n`);
     shown = text;
     if (!world.lively && !runs.some((run) => needOf(run) === 'work')) break;

@@ -1,14 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { refuse } from '../errors.ts';
+import { gitAnswer } from '../git/git.ts';
 import { listRuns, writeWhole } from '../ledger/store.ts';
 import { readOlder } from '../mailbox/import.ts';
-import { TASK_STATES, type Task } from '../mailbox/model.ts';
+import { TASK_STATES, type Task, within } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';
 import { dashboard } from '../review/dashboard.ts';
 import { quote } from '../review/present.ts';
+import { fill } from '../run/brief.ts';
 import { initProject, type Project } from '../run/project.ts';
-import type { World } from '../world.ts';
+import { parseSpec } from '../spec/parse.ts';
+import { gitEnvironment, type World } from '../world.ts';
 import { repoOf } from './look.ts';
 import { commonDirOf } from './status.ts';
 
@@ -278,5 +281,44 @@ export async function importMailbox(world: World, from: string, options: Options
       ? `${taken} taken over.\n`
       : `${items.length} found. To take them over: kimi-dispatch import mailbox ${from} --yes\n`,
   );
+  return 0;
+}
+
+const LARGEST_TEMPLATE = 16_000;
+
+/** `update-template <file>`: a bounded prompt; with `--answer` the answer is checked and shown as a diff, with `--yes` taken. */
+export async function templateCommand(world: World, args: readonly string[], options: Options): Promise<number> {
+  const file = resolve(world.cwd, args[0] ?? '');
+  if (!existsSync(file))
+    throw refuse('usage', `There is no file ${args[0]}.`, 'Name the template: kimi-dispatch update-template FILE');
+  const template = readFileSync(file, 'utf8');
+  if (template.length > LARGEST_TEMPLATE) throw refuse('usage', 'A template has 16,000 characters at most.');
+  const answerFile = text(options, 'answer');
+  if (answerFile === undefined) {
+    world.out(
+      fill(world.root, 'update.hbs', {
+        focus: within('The focus', text(options, 'focus') ?? 'clarity', 1000),
+        template,
+      }),
+    );
+    return 0;
+  }
+  const answer = readFileSync(resolve(world.cwd, answerFile), 'utf8');
+  const { findings } = parseSpec(answer);
+  const errors = findings.filter((finding) => finding.severity === 'error');
+  if (answer.length > LARGEST_TEMPLATE || errors.length > 0)
+    throw refuse(
+      'spec-invalid',
+      `The answer is no template: ${errors[0]?.message ?? 'it is too long'}`,
+      'Ask again, or correct the answer.',
+    );
+  const shown = await gitAnswer(
+    { dir: world.cwd, env: gitEnvironment(world.env) },
+    ['diff', '--no-index', '--no-color', '--', file, resolve(world.cwd, answerFile)],
+    { answers: [1] },
+  );
+  world.out(shown.stdout);
+  if (options.yes === true) writeWhole(file, answer);
+  else world.err('Nothing was replaced. To take it: the same with --yes\n');
   return 0;
 }

@@ -47,8 +47,25 @@ export async function summaryCommand(world: World, _args: readonly string[], opt
     world.out(`${JSON.stringify({ version: 1, waiting })}\n`);
     return 0;
   }
-  world.out(summaryText(runs, wordsFor(languageOf(world.env))));
+  world.out(summaryText(runs, wordsFor(languageOf(world.env))) + (await mailText(world)));
   return 0;
+}
+
+/** Escalations first, then unread mail and open tasks; nothing where the mailbox was never used. */
+export async function mailText(world: World): Promise<string> {
+  const { mailboxFolder } = await import('../mailbox/signal.ts');
+  if (!existsSync(join(mailboxFolder(world.env), 'journal.ndjson'))) return '';
+  const { Mailbox } = await import('../mailbox/store.ts');
+  const words = wordsFor(languageOf(world.env));
+  const box = new Mailbox(world.env, world.now);
+  const view = box.read();
+  const escalated = [...view.messages.values()].filter((message) => message.escalation !== undefined);
+  const unread = box.inbox('claude').length;
+  const tasks = [...view.tasks.values()].filter((task) => !['approved', 'cancelled'].includes(task.state)).length;
+  const lines = escalated
+    .slice(0, 5)
+    .map((message) => `${words.escalated}: ${message.subject.slice(0, 50)}\n      kimi-dispatch resolve ${message.id}`);
+  return `${[...lines, `${words.mail}: ${unread}  ${words.tasks}: ${tasks}`].join('\n')}\n`;
 }
 
 /** The summary as text, at most 80 columns where the commands allow it. */

@@ -23,6 +23,7 @@ export interface HookInput extends Json {
   readonly tool_input?: Json;
   readonly tool_response?: Json;
   readonly agent_id?: string;
+  readonly stop_hook_active?: boolean;
   readonly transcript_path?: string;
   readonly source?: string;
   readonly prompt?: string;
@@ -59,6 +60,8 @@ export function decide(input: HookInput, context: { env: Env; now: () => Date; s
           : nothing('not ours');
     case 'SessionStart':
       return hook.sessionStarted();
+    case 'Stop':
+      return hook.stopping();
     case 'UserPromptSubmit':
       return hook.prompted();
     default:
@@ -159,6 +162,17 @@ class Hook {
       },
       why: `${verdict} ${verb}`,
     };
+  }
+
+  /** Before Claude stops: only for a run of this session that waits for an answer, once, and never in a loop. */
+  stopping(): Decision {
+    if (this.input.stop_hook_active === true || this.input.agent_id !== undefined) return nothing('stopping already');
+    for (const { run, folder } of this.sessions.runsOf(this.#session)) {
+      if (outcomeOf(folder) !== 'blocked' || reviewed(folder)) continue;
+      if (!this.sessions.once('told', `${run} stop`)) continue;
+      return { output: { decision: 'block', reason: words.waits(run) }, why: `run ${run} waits for an answer` };
+    }
+    return nothing('nothing of this session waits');
   }
 
   prompted(): Decision {

@@ -29,6 +29,9 @@ export const chosen = (plan: string): string => `kimi-dispatch: the user chose K
 export const ended = (run: string, outcome: string): string =>
   `kimi-dispatch: run ${run} ended: ${outcome}. \`kimi-dispatch show ${run}\` prints the result (40 lines at most); \`kimi-dispatch diff ${run} [path]\` the change. Review it against the plan, then propose one: \`kimi-dispatch merge ${run}\`, sending it back, or \`kimi-dispatch discard ${run}\`. Merging needs the user's own yes; this notice is none.`;
 
+export const waits = (run: string): string =>
+  `kimi-dispatch: run ${run} waits for an answer. \`kimi-dispatch show ${run}\` prints the question. Answer it from the plan or the code with \`kimi-dispatch answer ${run} "..."\`, or ask the user; then stop.`;
+
 export const stillRunning = (run: string): string =>
   `kimi-dispatch: run ${run} goes on; only its waiter ended. To be woken at its end: \`kimi-dispatch wait ${run}\` with Bash, run_in_background true.`;
 

@@ -1,4 +1,5 @@
 import { refuse } from '../errors.ts';
+import type { Owner } from '../process/alive.ts';
 
 /** Limits at every door: what is longer is refused, never cut. Characters; a body in bytes. */
 export const LIMITS = { id: 50, title: 200, description: 5000, item: 500, text: 1000, body: 64 * 1024 } as const;
@@ -35,6 +36,8 @@ export interface Agent {
   readonly workspace: string;
   readonly description: string;
   readonly since: string;
+  /** The connection that is this agent, while it lives. */
+  readonly owner?: Owner;
   readonly status?: string;
   readonly statusAt?: string;
 }
@@ -87,7 +90,13 @@ export interface SpecEntry {
 
 /** One line of the journal. */
 export type Entry = { readonly t: string } & (
-  | { readonly type: 'agent'; readonly name: string; readonly workspace: string; readonly description: string }
+  | {
+      readonly type: 'agent';
+      readonly name: string;
+      readonly workspace: string;
+      readonly description: string;
+      readonly owner?: Owner;
+    }
   | { readonly type: 'status'; readonly name: string; readonly status: string }
   | {
       readonly type: 'message';

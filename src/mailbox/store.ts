@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { type Owner, ownerLives } from '../process/alive.ts';
 import { withLock } from '../process/lock.ts';
 import type { Agent, Entry, Message, SpecEntry, Task, TaskState } from './model.ts';
 import * as model from './model.ts';
@@ -87,14 +88,22 @@ export class Mailbox {
     return withLock({ file: join(this.#folder, 'lock'), what: 'The mailbox', waitMs: 30_000 }, async () => work());
   }
 
-  register(name: string, workspace: string, description: string): void {
-    const entry = {
-      type: 'agent' as const,
+  /** Registers an agent. With an owner, the name belongs to that process while it lives, and to nobody else. */
+  register(name: string, workspace: string, description: string, owner?: Owner): void {
+    const holder = this.read().agents.get(name)?.owner;
+    if (owner !== undefined && holder !== undefined && holder.pid !== owner.pid && ownerLives(holder))
+      throw refuse(
+        'wrong-state',
+        `The agent ${name} is another session that is still there.`,
+        `Register another name: ${name}-2`,
+      );
+    this.#append({
+      type: 'agent',
       name: model.requireName('An agent', name),
       workspace: model.within('A workspace', workspace, model.LIMITS.text),
       description: model.within('A description', description, model.LIMITS.text),
-    };
-    this.#append(entry);
+      ...(owner === undefined ? {} : { owner }),
+    } as never);
   }
 
   setStatus(name: string, status: string): void {
@@ -306,8 +315,9 @@ function foldLine(view: View, line: string): void {
 function fold(view: View, entry: Entry): void {
   switch (entry.type) {
     case 'agent': {
-      const { name, workspace, description, t } = entry;
-      view.agents.set(name, { ...view.agents.get(name), name, workspace, description, since: t });
+      const { name, workspace, description, owner, t } = entry;
+      const more = owner === undefined ? {} : { owner };
+      view.agents.set(name, { ...view.agents.get(name), name, workspace, description, since: t, ...more });
       return;
     }
     case 'status': {

@@ -6,6 +6,7 @@ import { commandFor, needOf } from '../ledger/state.ts';
 import { listRuns, runsFolder } from '../ledger/store.ts';
 import { LIMITS, MESSAGE_TYPES, TASK_STATES } from '../mailbox/model.ts';
 import type { Mailbox } from '../mailbox/store.ts';
+import { ownerHere } from '../process/alive.ts';
 
 /** What a tool works with: the mailbox, the agent that this connection registered as, and a way to start runs. */
 export interface Connection {
@@ -47,7 +48,12 @@ const AGENTS: Tool[] = [
     run: (input, connection) => {
       if (connection.agent !== undefined && connection.agent !== input.name)
         throw refuse('usage', `This connection is ${connection.agent} already.`);
-      connection.mailbox.register(String(input.name), String(input.workspace_path), String(input.description));
+      connection.mailbox.register(
+        String(input.name),
+        String(input.workspace_path),
+        String(input.description),
+        ownerHere(),
+      );
       connection.agent = String(input.name);
       return { registered: connection.agent };
     },

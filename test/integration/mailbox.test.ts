@@ -197,6 +197,14 @@ describe('the MCP server, with the official client', () => {
         [two, 'beta'],
       ] as const)
         await call(client, 'register_agent', { name, workspace_path: '/w', description: 'd' });
+      expect((await call(two, 'register_agent', { name: 'alpha', workspace_path: '/w', description: 'd' })).error).toBe(
+        true,
+      );
+      const third = await connect();
+      expect(
+        (await call(third, 'register_agent', { name: 'alpha', workspace_path: '/w', description: 'd' })).said,
+      ).toContain('another session');
+      await third.close();
       const sent = await call(one, 'send_message', { from: 'alpha', to: 'beta', subject: 'Hi', content: 'There' });
       expect(
         (await call(one, 'send_message', { from: 'beta', to: 'alpha', subject: 'x', content: 'y' })).said,
@@ -269,6 +277,26 @@ describe('a task that is a run', () => {
     await lab.run(['merge', '@last']);
     expect(state()).toBe('approved');
     expect(box().task(task).notes.length).toBeGreaterThan(4);
+  });
+});
+
+describe('update-template', () => {
+  it('prints a bounded prompt; an answer is validated and shown as a diff before it replaces anything', async () => {
+    const template = join(lab.folder, 'template.md');
+    const old = '# Spec: 001 -- Title\n\n## Tasks\n\n### Task 1: X\nFiles:\n- CREATE a.ts\n';
+    writeFileSync(template, old);
+    const prompt = await lab.run(['update-template', template, '--focus', 'tests']);
+    expect(prompt.stdout).toMatch(/at most[\s\S]*tests[\s\S]*# Spec: 001/);
+    expect(prompt.stdout.length).toBeLessThan(20_000);
+    writeFileSync(join(lab.folder, 'bad.md'), '# Spec: 001 -- T\n\n## Tasks\n\n```\nnever closed\n');
+    const bad = await lab.run(['update-template', template, '--answer', '../bad.md', '--yes']);
+    expect([bad.code, readFileSync(template, 'utf8')]).toEqual([2, old]);
+    writeFileSync(join(lab.folder, 'good.md'), `${old}Verification:\n- \`npm test\`\n`);
+    const shown = await lab.run(['update-template', template, '--answer', '../good.md']);
+    expect(shown.stdout).toContain('+- `npm test`');
+    expect(readFileSync(template, 'utf8')).toBe(old);
+    await lab.run(['update-template', template, '--answer', '../good.md', '--yes']);
+    expect(readFileSync(template, 'utf8')).toContain('npm test');
   });
 });
 

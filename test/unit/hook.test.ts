@@ -229,6 +229,19 @@ describe('decisions', () => {
     expect(context({ hook_event_name: 'UserPromptSubmit', prompt: 'hi' })).toBe('');
   });
 
+  it('speaks before stopping only for a run that waits for an answer, once, and never in a loop', () => {
+    const run = join(folder, 'run');
+    mkdirSync(run);
+    sessions.addRun('s1', { run: 'R3', folder: run, pid: process.pid });
+    const stop = (more: HookInput = {}) => say({ hook_event_name: 'Stop', ...more }).output;
+    expect(stop()).toBeUndefined();
+    writeFileSync(join(run, 'result.json'), '{"outcome": "blocked"}');
+    expect(stop({ stop_hook_active: true })).toBeUndefined();
+    expect(stop({ session_id: 'other' })).toBeUndefined();
+    expect(stop()).toMatchObject({ decision: 'block', reason: expect.stringContaining('run R3 waits') });
+    expect(stop()).toBeUndefined();
+  });
+
   it('says when the dispatcher died', () => {
     const run = join(folder, 'run');
     mkdirSync(run);
