@@ -30,12 +30,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** `status` and `summary` are asked for all the time: they do without the parser of the other commands. */
+/** `status`, `summary` and `inbox` are asked for all the time: they do without the parser of the other commands. */
 async function run(argv: readonly string[], world: World): Promise<number> {
   const [command, ...flags] = argv;
   const list = command === 'status' ? statusCommand : command === 'summary' ? summaryCommand : undefined;
   if (list !== undefined && flags.every((flag) => flag === '--json'))
     return list(world, [], { json: flags.length > 0 });
+  if (command === 'inbox' && flags.every((flag) => flag === '--json'))
+    return (await import('./cli/inbox.ts')).inboxCommand(world, [], { json: flags.length > 0 });
   return (await import('./cli/cli.ts')).runCli(argv, world);
 }
 

@@ -148,7 +148,7 @@ export function declare(bind: Bind): Command {
     .option('--description <text>', 'what it is for')
     .action(bind(async () => (await import('./mail.ts')).agentCommand));
   acting('inbox', 'unread mail and open escalations').action(
-    bind(async () => (await import('./mail.ts')).inboxCommand),
+    bind(async () => (await import('./inbox.ts')).inboxCommand),
   );
   acting('msg <words...>', 'send <to> <text>, read <id>, reply <id> <text>, mark <id>, search <words>')
     .option('--subject <text>', 'one line')

@@ -3,7 +3,7 @@ import type { RunEvent } from '../ledger/events.ts';
 import { follow } from '../ledger/follow.ts';
 import { needOf } from '../ledger/state.ts';
 import { findRun, listRuns, readEvents, runsFolder } from '../ledger/store.ts';
-import { quote } from '../review/present.ts';
+import { quote } from '../quote.ts';
 import { wordsFor } from '../text.ts';
 import type { World } from '../world.ts';
 import { repoOf } from './look.ts';

@@ -6,8 +6,8 @@ import { listRuns, writeWhole } from '../ledger/store.ts';
 import { readOlder } from '../mailbox/import.ts';
 import { TASK_STATES, type Task, within } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';
+import { quote } from '../quote.ts';
 import { dashboard } from '../review/dashboard.ts';
-import { quote } from '../review/present.ts';
 import { fill } from '../run/brief.ts';
 import { initProject, type Project } from '../run/project.ts';
 import { parseSpec } from '../spec/parse.ts';
@@ -56,26 +56,6 @@ export async function agentCommand(world: World, args: readonly string[], option
   else
     for (const agent of agents)
       world.out(`${agent.name}  ${quote(agent.status ?? '-', 40)}  ${quote(agent.description, 60)}\n`);
-  return 0;
-}
-
-/** `inbox`: unread mail, and escalations until they are resolved. */
-export async function inboxCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
-  const mail = boxOf(world).inbox(actor(world, options));
-  if (options.json === true) {
-    world.out(`${JSON.stringify({ version: 1, messages: mail })}\n`);
-    return 0;
-  }
-  if (mail.length === 0) world.out('No unread mail.\n');
-  const rows = mail.slice(0, 50).map((message) => {
-    const urgent =
-      message.escalation === undefined
-        ? ''
-        : ` ESCALATED (${message.escalation.severity}): ${quote(message.escalation.reason, 60)}`;
-    return `${message.id}  ${message.from}: ${quote(message.subject, 60)}${urgent}`;
-  });
-  if (rows.length > 0) world.out(`${rows.join('\n')}\n`);
-  if (mail.length > rows.length) world.out(`and ${mail.length - rows.length} more\n`);
   return 0;
 }
 

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ask } from '../process/ask.ts';
-import { quote } from '../review/present.ts';
+import { quote } from '../quote.ts';
 import type { Result } from '../review/result.ts';
 import { wordsFor } from '../text.ts';
 import type { World } from '../world.ts';

@@ -1,6 +1,6 @@
 import ora, { type Ora } from 'ora';
 import type { RunEvent } from '../ledger/events.ts';
-import { quote } from '../review/present.ts';
+import { quote } from '../quote.ts';
 import type { RunPlan } from '../run/plan.ts';
 import type { World } from '../world.ts';
 

@@ -1,7 +1,7 @@
 import type { RunState } from '../ledger/events.ts';
 import { commandFor, needOf } from '../ledger/state.ts';
 import type { Message, Task } from '../mailbox/model.ts';
-import { quote } from './present.ts';
+import { quote } from '../quote.ts';
 
 const cell = (text: string): string => quote(text, 80).replaceAll('|', '\\|');
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { html as diffHtml } from 'diff2html';
 import type { RunEvent } from '../ledger/events.ts';
-import { clean } from '../run/report.ts';
+import { clean } from '../quote.ts';
 import { ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
 

@@ -5,8 +5,8 @@ import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { ask } from '../process/ask.ts';
+import { clean } from '../quote.ts';
 import { fill } from '../run/brief.ts';
-import { clean } from '../run/report.ts';
 import { ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
 

@@ -1,4 +1,4 @@
-import { clean } from '../run/report.ts';
+import { clean, quote } from '../quote.ts';
 import type { Check } from '../verify/compare.ts';
 import { ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
@@ -6,12 +6,6 @@ import type { Result } from './result.ts';
 export const MAX_LINES = 40;
 /** 1,200 tokens at four characters each. */
 export const MAX_CHARACTERS = 4800;
-
-/** One line of somebody else's text: no control characters, no line ends, capped. */
-export const quote = (text: string, width: number): string => {
-  const flat = clean(text).replace(/\s+/g, ' ').trim();
-  return flat.length > width ? `${flat.slice(0, width - 1)}…` : flat;
-};
 
 const MARK: Record<Result['verification'][number]['verdict'], string> = {
   passing: 'pass',

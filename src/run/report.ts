@@ -1,5 +1,6 @@
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
+import { clean } from '../quote.ts';
 
 const text = z.coerce.string().transform((value) => clean(value).slice(0, 2000));
 const list = z.preprocess(
@@ -20,12 +21,6 @@ export const reportSchema = z.object({
   question: text.nullish(),
 });
 export type Report = z.infer<typeof reportSchema>;
-
-/** Control characters and escape sequences out: worker text is data. */
-export const clean = (value: string): string =>
-  value
-    .replace(/\u001b\[[0-9;?]*[A-Za-z]/g, '')
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/g, '');
 
 /** Finds the report in the worker's last words: fenced or bare, JSON or YAML; the last one counts. */
 export function readReport(words: string): Report | undefined {

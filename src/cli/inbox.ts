@@ -1,0 +1,28 @@
+import { Mailbox } from '../mailbox/store.ts';
+import { quote } from '../quote.ts';
+import type { World } from '../world.ts';
+
+/** `inbox`: unread mail, and escalations until they are resolved. Imports nothing heavy. */
+export async function inboxCommand(
+  world: World,
+  _args: readonly string[],
+  options: Record<string, unknown>,
+): Promise<number> {
+  const me = typeof options.as === 'string' ? options.as : (world.env.KIMI_DISPATCH_AGENT ?? 'claude');
+  const mail = new Mailbox(world.env, world.now).inbox(me);
+  if (options.json === true) {
+    world.out(`${JSON.stringify({ version: 1, messages: mail })}\n`);
+    return 0;
+  }
+  if (mail.length === 0) world.out('No unread mail.\n');
+  const rows = mail.slice(0, 50).map((message) => {
+    const urgent =
+      message.escalation === undefined
+        ? ''
+        : ` ESCALATED (${message.escalation.severity}): ${quote(message.escalation.reason, 60)}`;
+    return `${message.id}  ${message.from}: ${quote(message.subject, 60)}${urgent}`;
+  });
+  if (rows.length > 0) world.out(`${rows.join('\n')}\n`);
+  if (mail.length > rows.length) world.out(`and ${mail.length - rows.length} more\n`);
+  return 0;
+}
