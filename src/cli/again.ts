@@ -19,7 +19,7 @@ import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress } from './progress.ts';
 import { rememberRun, runOptions } from './run.ts';
-import { SUPERVISED, superviseAgain } from './wait.ts';
+import { SUPERVISED, supervise } from './wait.ts';
 
 type Options = Record<string, unknown>;
 /** Makes the turn of another attempt, or refuses; only computes. */
@@ -34,7 +34,7 @@ async function again(world: World, args: readonly string[], options: Options, ma
   const entry = await make(world, repo, run);
   const supervised = world.env[SUPERVISED] !== undefined;
   if (!supervised && (options.background === true || world.env.CLAUDECODE === '1'))
-    return superviseAgain(world, repo, run.id, options);
+    return supervise(world, repo, run.id, options);
   const wanted = runOptions(options, world.env);
   const prepared = await prepareAgain({ repo, run, env: world.env, root: world.root, now: world.now, options: wanted });
   const progress = makeProgress(world, prepared.plan, options.json === true);

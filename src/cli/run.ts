@@ -8,7 +8,7 @@ import { execute } from '../run/execute.ts';
 import type { RunPlan } from '../run/plan.ts';
 import { requirePrincipal } from '../run/project.ts';
 import { recover } from '../run/recover.ts';
-import { prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
+import { newId, prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
 import { runWaves } from '../run/waves.ts';
 import { schedule, showSchedule } from '../schedule/waves.ts';
 import { Sessions } from '../session/store.ts';
@@ -19,7 +19,7 @@ import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress } from './progress.ts';
 import { draft, factsFor, hasErrors, readInput } from './spec.ts';
-import { SUPERVISED, superviseRun } from './wait.ts';
+import { SUPERVISED, supervise } from './wait.ts';
 
 /** `run <spec or plan>`: the main job. */
 export async function runCommand(
@@ -34,7 +34,7 @@ export async function runCommand(
     options.dryRun !== true &&
     (options.background === true || world.env.CLAUDECODE === '1')
   )
-    return superviseRun(world, repo, options);
+    return supervise(world, repo, newId(world.now()), options);
   if (options.dryRun !== true) await recover(repo, world.now);
   requirePrincipal(repo, world.env, 'Dispatching');
   const { path, text } = readInput(world, args[0] ?? '');

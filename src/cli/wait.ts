@@ -1,11 +1,11 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitOfOutcome } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
 import { follow } from '../ledger/follow.ts';
 import { findRun, runsFolder } from '../ledger/store.ts';
 import { type Detached, detach } from '../process/detach.ts';
-import { newId, placesOf } from '../run/run.ts';
+import { placesOf } from '../run/run.ts';
 import type { World } from '../world.ts';
 import { readPatch, repoOf } from './look.ts';
 import { plainProgress } from './progress.ts';
@@ -14,24 +14,20 @@ import { plainProgress } from './progress.ts';
 export const SUPERVISED = 'KIMI_DISPATCH_SUPERVISED';
 
 /**
- * `run` inside Claude Code, and `run --background`: a supervisor in a session of its own does the work, and this
- * process only waits. Ending the waiter does not end the run (ruling 4).
+ * `run` inside Claude Code, and `run --background`, and the same for another attempt: a supervisor in a session of its
+ * own does the work, and this process only waits. Ending the waiter does not end the run (ruling 4).
  */
-export const superviseRun = (world: World, repo: Repo, options: Record<string, unknown>): Promise<number> =>
-  supervise(world, repo, newId(world.now()), options);
-
-/** The same for another attempt in a run that exists. */
-export const superviseAgain = (
+export async function supervise(
   world: World,
   repo: Repo,
   id: string,
   options: Record<string, unknown>,
-): Promise<number> => supervise(world, repo, id, options);
-
-async function supervise(world: World, repo: Repo, id: string, options: Record<string, unknown>): Promise<number> {
+): Promise<number> {
   const folder = join(runsFolder(repo.commonDir), id);
   const from = sizeOf(folder);
   const log = join(placesOf(world.env, repo).state, 'supervisors', `${id}.log`);
+  // An earlier attempt may have written into it.
+  rmSync(log, { force: true });
   const child = detach({
     file: process.execPath,
     args: [join(world.root, 'bin', 'kimi-dispatch.js'), ...world.argv],

@@ -32,12 +32,14 @@ export async function lookOutside(repo: Repo, homes: { kimi: string; claude: str
     join(repo.root, '.mcp.json'),
   ])
     guarded.set(path, digestOf(path));
-  const config = await gitAnswer(repo, ['config', '--list', '-z', '--show-scope'], { answers: [1], honour: true });
+  const [config, refs] = await Promise.all([
+    gitAnswer(repo, ['config', '--list', '-z', '--show-scope'], { answers: [1], honour: true }),
+    gitAnswer(repo, ['for-each-ref', '--format=%(refname) %(objectname)', 'refs/heads', 'refs/tags']),
+  ]);
   const running = config.stdout
     .split('\0')
     .filter((_entry, index, all) => index % 2 === 1 && RUNS_PROGRAMS.test(all[index] ?? ''));
   guarded.set('git config', createHash('sha256').update(running.join('\0')).digest('hex'));
-  const refs = await gitAnswer(repo, ['for-each-ref', '--format=%(refname) %(objectname)', 'refs/heads', 'refs/tags']);
   const watched = refs.stdout
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('refs/heads/kimi/'))

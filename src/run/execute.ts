@@ -7,6 +7,7 @@ import { changedOutside, lookOutside } from '../gate/tripwire.ts';
 import { addWorktree, collect, type RunTree, removeWorktree, restoreTree } from '../git/worktree.ts';
 import type { NewEvent, RunEvent } from '../ledger/events.ts';
 import { append, runsFolder, writeWhole } from '../ledger/store.ts';
+import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
 import { type ProcessCall, runProcess } from '../process/run.ts';
 import { fullReport } from '../review/present.ts';
@@ -71,7 +72,7 @@ class Execution {
 
   async go(): Promise<Result> {
     this.#begin();
-    await this.#moveTask('started');
+    await this.#moveTask('in_progress');
     let outcome: Outcome;
     let reason: string | undefined;
     try {
@@ -95,7 +96,7 @@ class Execution {
   }
 
   /** The task that this run carries out moves with it. */
-  async #moveTask(to: string): Promise<void> {
+  async #moveTask(to: TaskState): Promise<void> {
     const { plan, request } = this.#prepared;
     if (plan.task === undefined) return;
     const why = await moveTask(request.env, request.now, { task: plan.task, run: plan.run, to });
@@ -210,6 +211,8 @@ class Execution {
     const claude = request.env.CLAUDE_CONFIG_DIR ?? join(request.env.HOME ?? '/', '.claude');
     const look = () => lookOutside(request.repo, { kimi: home.source, claude });
     const before = this.#enclosure === undefined ? await look() : undefined;
+    // The scanner of the gate takes a moment to load: it does so while Kimi works.
+    void import('../gate/secrets.ts').catch(() => undefined);
     this.#gathered.attempt = await runKimi(this.#prepared, place, this.#entry.turn);
     this.#gathered.notes.push(...takeOutbox(this.#prepared));
     if (before !== undefined) this.#gathered.outside = changedOutside(before, await look());
