@@ -210,7 +210,10 @@ export async function relayCommand(world: World, args: readonly string[]): Promi
   const tasks = [...view.tasks.values()].filter(
     (task) => task.assignee === name && ['pending', 'needs_revision'].includes(task.state),
   );
-  const mail = box.inbox(name).slice(0, 5);
+  const mail = box
+    .inbox(name)
+    .slice(0, 5)
+    .map((header) => box.message(header.id));
   if (tasks.length === 0 && mail.length === 0) {
     world.out(`Nothing waits for ${name}.\n`);
     return 0;

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { type Owner, ownerLives } from '../process/alive.ts';
 import { withLock } from '../process/lock.ts';
+import { addToBox, beginBoxes, type Header, headerOf, readBox } from './box.ts';
 import type { Agent, Entry, Message, SpecEntry, Task, TaskState } from './model.ts';
 import * as model from './model.ts';
 import { mailboxFolder, signal } from './signal.ts';
@@ -49,8 +50,11 @@ export class Mailbox {
   #append(entry: Omit<Entry, 't'> & { type: Entry['type'] }): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const version = join(this.#folder, 'version');
-    if (!existsSync(version)) writeFileSync(version, '1\n', { mode: 0o600 });
-    else this.#requireVersion(version);
+    if (!existsSync(version)) {
+      writeFileSync(version, '1\n', { mode: 0o600 });
+      if (!existsSync(this.file)) beginBoxes(this.#folder);
+    }
+    this.#requireVersion(version);
     appendFileSync(this.file, `${JSON.stringify({ t: this.#now().toISOString(), ...entry })}\n`, { mode: 0o600 });
   }
 
@@ -137,6 +141,7 @@ export class Mailbox {
       ...(message.task === undefined ? {} : { task: model.requireName('A task', message.task) }),
       ...(message.replyTo === undefined ? {} : { replyTo: this.message(message.replyTo).id }),
     } as never);
+    addToBox(this.#folder, to, headerOf(this.message(id)));
     signal(this.#folder, to, { id, from, subject: oneLine(message.subject) });
     return id;
   }
@@ -163,8 +168,10 @@ export class Mailbox {
     const message = this.message(id);
     if (message.to !== reader && message.from !== reader)
       throw refuse('usage', `Message ${id} is for ${message.to}, not for ${reader}.`);
-    if (message.to === reader && message.state === 'pending')
+    if (message.to === reader && message.state === 'pending') {
       this.#append({ type: 'mark', id, state: 'acknowledged', by: reader } as never);
+      this.#tell(id);
+    }
     return message;
   }
 
@@ -172,15 +179,31 @@ export class Mailbox {
     const message = this.message(id);
     if (message.to !== by) throw refuse('usage', `Message ${id} is for ${message.to}, not for ${by}.`);
     this.#append({ type: 'mark', id, state, by } as never);
+    this.#tell(id);
   }
 
   /** Everything that waits for an agent: unread mail, and escalations until they are resolved. */
-  inbox(name: string): Message[] {
-    return [...this.read().messages.values()].filter(
+  inbox(name: string): Header[] {
+    const kept = readBox(this.#folder, name);
+    if (kept !== undefined) return kept;
+    const waiting = [...this.read().messages.values()].filter(
       (message) =>
         (message.to === name && message.state === 'pending') ||
         (message.escalation !== undefined && (message.to === name || message.from === name)),
     );
+    return waiting.map(headerOf);
+  }
+
+  /** A change of a message, told to the boxes of both ends. */
+  #tell(id: string): void {
+    const message = this.message(id);
+    const open = message.escalation !== undefined;
+    for (const agent of [message.to, message.from])
+      addToBox(
+        this.#folder,
+        agent,
+        open || (agent === message.to && message.state === 'pending') ? headerOf(message) : { id, gone: true },
+      );
   }
 
   escalate(id: string, by: string, reason: string, severity = 'high'): void {
@@ -194,11 +217,13 @@ export class Mailbox {
       reason: model.within('A reason', reason, model.LIMITS.text),
       severity: level,
     } as never);
+    this.#tell(id);
   }
 
   resolve(id: string, by: string): void {
     this.message(id);
     this.#append({ type: 'resolve', id, by: model.requireName('An agent', by) } as never);
+    this.#tell(id);
   }
 
   search(words: string): Message[] {

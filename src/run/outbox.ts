@@ -18,7 +18,11 @@ const MOST = 100;
 
 /** Gives Kimi a mailbox by MCP: an outbox in its own home that it may write, and a copy of its mail to read. */
 export function giveMailbox({ plan, request, kimi }: Prepared): void {
-  const inbox = new Mailbox(request.env, request.now).inbox('kimi').slice(0, MOST);
+  const mailbox = new Mailbox(request.env, request.now);
+  const inbox = mailbox
+    .inbox('kimi')
+    .slice(0, MOST)
+    .map((header) => mailbox.message(header.id));
   writeFileSync(join(plan.home, 'inbox.json'), JSON.stringify(inbox), { mode: 0o600 });
   if (kimi.flavour !== 'kimi-code') return;
   const program = join(request.root, 'bin', 'kimi-dispatch.js');
