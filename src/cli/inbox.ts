@@ -9,13 +9,14 @@ export async function inboxCommand(
   options: Record<string, unknown>,
 ): Promise<number> {
   const me = typeof options.as === 'string' ? options.as : (world.env.KIMI_DISPATCH_AGENT ?? 'claude');
-  const mail = new Mailbox(world.env, world.now).inbox(me);
+  const mailbox = new Mailbox(world.env, world.now);
   if (options.json === true) {
-    world.out(`${JSON.stringify({ version: 1, messages: mail })}\n`);
+    world.out(`${JSON.stringify({ version: 1, messages: mailbox.inbox(me) })}\n`);
     return 0;
   }
-  if (mail.length === 0) world.out('No unread mail.\n');
-  const rows = mail.slice(0, 50).map((message) => {
+  const { first, count } = mailbox.inboxPage(me, 50);
+  if (count === 0) world.out('No unread mail.\n');
+  const rows = first.map((message) => {
     const urgent =
       message.escalation === undefined
         ? ''
@@ -23,6 +24,6 @@ export async function inboxCommand(
     return `${message.id}  ${message.from}: ${quote(message.subject, 60)}${urgent}`;
   });
   if (rows.length > 0) world.out(`${rows.join('\n')}\n`);
-  if (mail.length > rows.length) world.out(`and ${mail.length - rows.length} more\n`);
+  if (count > rows.length) world.out(`and ${count - rows.length} more\n`);
   return 0;
 }

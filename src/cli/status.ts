@@ -4,6 +4,7 @@ import { locateCommonDir } from '../git/locate.ts';
 import type { RunState } from '../ledger/events.ts';
 import { commandFor, type Need, needOf, stateOf } from '../ledger/state.ts';
 import { listRuns } from '../ledger/store.ts';
+import { mailboxFolder } from '../mailbox/signal.ts';
 import { type Words, wordsFor } from '../text.ts';
 import type { World } from '../world.ts';
 
@@ -53,14 +54,13 @@ export async function summaryCommand(world: World, _args: readonly string[], opt
 
 /** Escalations first, then unread mail and open tasks; nothing where the mailbox was never used. */
 export async function mailText(world: World): Promise<string> {
-  const { mailboxFolder } = await import('../mailbox/signal.ts');
   if (!existsSync(join(mailboxFolder(world.env), 'journal.ndjson'))) return '';
   const { Mailbox } = await import('../mailbox/store.ts');
   const words = wordsFor(languageOf(world.env));
   const box = new Mailbox(world.env, world.now);
   const view = box.read();
   const escalated = [...view.messages.values()].filter((message) => message.escalation !== undefined);
-  const unread = box.inbox('claude').length;
+  const unread = box.inboxPage('claude', 0).count;
   const tasks = [...view.tasks.values()].filter((task) => !['approved', 'cancelled'].includes(task.state)).length;
   const lines = escalated
     .slice(0, 5)
@@ -80,9 +80,13 @@ export function summaryText(runs: readonly RunState[], words: Words): string {
   const lines = groups.flatMap(([need, title]) => {
     const here = runs.filter((run) => needOf(run) === need);
     if (here.length === 0) return [];
+    // The newest of each group; the rest waits its turn.
+    const shown = here.slice(-20);
+    const rest = here.length > shown.length ? [`  + ${here.length - shown.length}`] : [];
     return [
       `${title}:`,
-      ...here.flatMap((run) => [
+      ...rest,
+      ...shown.flatMap((run) => [
         `  ${run.id}  ${stateOf(run, words)}  ${run.title.slice(0, 40)}`,
         `      ${commandFor(run)}`,
       ]),

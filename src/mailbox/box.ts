@@ -24,23 +24,28 @@ export function beginBoxes(folder: string): void {
   writeFileSync(whole(folder), '', { mode: 0o600 });
 }
 
-/** What waits for an agent, from its own file alone; undefined when only the journal knows. */
-export function readBox(folder: string, agent: string): Header[] | undefined {
+/** What waits for an agent, from its own file alone, as lines in the order of their coming; undefined when only the journal knows. */
+function linesOf(folder: string, agent: string): string[] | undefined {
   if (!existsSync(whole(folder))) return undefined;
   const file = fileOf(folder, agent);
   if (!existsSync(file)) return [];
-  const waiting = new Map<string, Header>();
-  for (const text of readFileSync(file, 'utf8').split('\n')) {
-    if (text === '') continue;
-    try {
-      const line = JSON.parse(text) as Line;
-      if ('gone' in line) waiting.delete(line.id);
-      else waiting.set(line.id, line);
-    } catch {
-      // Torn: the journal has it.
-    }
+  const waiting = new Map<string, string>();
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    // Every line begins with its id, so that a long box is counted without parsing it.
+    if (!line.startsWith('{"id":"') || !line.endsWith('}')) continue;
+    const id = line.slice(7, line.indexOf('"', 7));
+    if (line.endsWith('"gone":true}')) waiting.delete(id);
+    else waiting.set(id, line);
   }
   return [...waiting.values()];
+}
+
+/** The first `most` that wait for an agent, and how many there are. */
+export function readBox(folder: string, agent: string, most: number): { first: Header[]; count: number } | undefined {
+  const lines = linesOf(folder, agent);
+  return lines === undefined
+    ? undefined
+    : { first: lines.slice(0, most).map((line) => JSON.parse(line) as Header), count: lines.length };
 }
 
 export const headerOf = ({ id, from, to, subject, type, at, escalation }: Message): Header => ({

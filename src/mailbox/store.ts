@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto';
 import {
   appendFileSync,
   closeSync,
@@ -129,7 +128,7 @@ export class Mailbox {
     this.#known(from);
     this.#known(to);
     if (from === to) throw refuse('usage', 'A message to oneself goes nowhere.', 'Name another agent.');
-    const id = `msg-${randomBytes(6).toString('hex')}`;
+    const id = `msg-${crypto().randomBytes(6).toString('hex')}`;
     this.#append({
       type: 'message',
       id,
@@ -184,14 +183,19 @@ export class Mailbox {
 
   /** Everything that waits for an agent: unread mail, and escalations until they are resolved. */
   inbox(name: string): Header[] {
-    const kept = readBox(this.#folder, name);
+    return this.inboxPage(name, Number.POSITIVE_INFINITY).first;
+  }
+
+  /** The first `most` of it, and how many there are. */
+  inboxPage(name: string, most: number): { first: Header[]; count: number } {
+    const kept = readBox(this.#folder, name, most);
     if (kept !== undefined) return kept;
     const waiting = [...this.read().messages.values()].filter(
       (message) =>
         (message.to === name && message.state === 'pending') ||
         (message.escalation !== undefined && (message.to === name || message.from === name)),
     );
-    return waiting.map(headerOf);
+    return { first: waiting.slice(0, most).map(headerOf), count: waiting.length };
   }
 
   /** A change of a message, told to the boxes of both ends. */
@@ -242,7 +246,7 @@ export class Mailbox {
     requirements?: string[];
     criteria?: string[];
   }): string {
-    const id = `task-${randomBytes(5).toString('hex')}`;
+    const id = `task-${crypto().randomBytes(5).toString('hex')}`;
     const items = (list: string[] | undefined): string[] =>
       (list ?? []).map((item) => model.within('A list item', item, model.LIMITS.item));
     this.#append({
@@ -309,7 +313,7 @@ export class Mailbox {
     this.#known(publisher);
     if (Buffer.byteLength(content) > 1024 * 1024) throw refuse('usage', 'A spec has 1 MB at most.');
     return this.#locked(() => {
-      const digest = createHash('sha256').update(content).digest('hex');
+      const digest = crypto().createHash('sha256').update(content).digest('hex');
       this.#append({ type: 'spec', name, digest, content, publisher } as never);
       return this.read().specs.get(name)?.at(-1) as SpecEntry;
     });
@@ -324,6 +328,9 @@ const builtIn = (): Map<string, Agent> =>
       { name, workspace: '', description: '', since: '' } satisfies Agent,
     ]),
   );
+
+/** Loaded on use: a list of mail needs none of it. */
+const crypto = (): typeof import('node:crypto') => process.getBuiltinModule('node:crypto');
 
 /** Control characters and line ends out: a subject is one line, and inert in a terminal. */
 const oneLine = (text: string): string =>
