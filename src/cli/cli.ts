@@ -231,6 +231,7 @@ export function declare(bind: Bind): Command {
   add('prune', keep, 'logs and streams of reviewed runs; a list, until --yes')
     .option('--older <days>', 'ended before so many days (default: 30)')
     .option('--keep <n>', 'leave the newest so many whole (default: 20)')
+    .option('--larger <mb>', 'only what frees so many megabytes at least')
     .option('--yes', 'remove them')
     .action(bind(async () => (await import('./keep.ts')).pruneCommand));
   add('quota', keep, 'model calls of the last seven days')

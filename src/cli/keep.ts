@@ -42,9 +42,14 @@ export async function pruneCommand(world: World, _args: readonly string[], optio
   const commonDir = await commonDirOf(world);
   const days = Number(options.older ?? 30);
   const keep = Number(options.keep ?? 20);
-  if (!Number.isFinite(days) || days < 0 || !Number.isInteger(keep) || keep < 0)
-    throw refuse('usage', 'prune takes days and a count.', 'kimi-dispatch prune --older 30 --keep 20');
-  const items = prunable(commonDir, { days, keep, now: world.now() });
+  const bytes = Number(options.larger ?? 0) * 1024 * 1024;
+  if (!Number.isFinite(days) || days < 0 || !Number.isInteger(keep) || keep < 0 || !(bytes >= 0))
+    throw refuse(
+      'usage',
+      'prune takes days, a count and megabytes.',
+      'kimi-dispatch prune --older 30 --keep 20 --larger 1',
+    );
+  const items = prunable(commonDir, { days, keep, bytes, now: world.now() });
   for (const item of items) world.out(`${item.run}  ${megabytes(item.bytes)}\n`);
   const sum = items.reduce((total, item) => total + item.bytes, 0);
   if (options.yes === true) prune(items);

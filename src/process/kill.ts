@@ -51,8 +51,8 @@ function list(folder: string): string[] {
  */
 export async function endGroup(pid: number, graceMs: number, first: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   signal(pid, first);
-  const until = Date.now() + graceMs;
-  while (Date.now() < until && alive(pid)) await sleep(25);
+  const until = performance.now() + graceMs;
+  while (performance.now() < until && alive(pid)) await sleep(25);
   signal(-pid, 'SIGKILL');
   signal(pid, 'SIGKILL');
 }

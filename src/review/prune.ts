@@ -8,6 +8,8 @@ export interface PruneRule {
   readonly days: number;
   /** The newest so many reviewed runs stay whole. */
   readonly keep: number;
+  /** Only runs with at least so many bytes to free. */
+  readonly bytes: number;
   readonly now: Date;
 }
 
@@ -31,7 +33,7 @@ export function prunable(commonDir: string, rule: PruneRule): Prunable[] {
       if (existsSync(run.home)) paths.push(run.home);
       return { run: run.id, paths, bytes: paths.reduce((sum, path) => sum + sizeOf(path), 0) };
     })
-    .filter((item) => item.paths.length > 0);
+    .filter((item) => item.paths.length > 0 && item.bytes >= rule.bytes);
 }
 
 const isOld = (run: RunState, { days, now }: PruneRule): boolean =>

@@ -46,11 +46,11 @@ export async function runKimi(prepared: Prepared, place: KimiPlace, turn: Turn):
     cacheFile: join(places.cache, 'kimi.json'),
   };
   await checkConfig(kimi, config, { ...place.env, KIMI_CODE_HOME: plan.home });
-  const until = Date.now() + plan.limits.wallSeconds * 1000;
+  const until = performance.now() + plan.limits.wallSeconds * 1000;
   let attempt = await oneAttempt(prepared, place, turn, until);
   for (const next of LADDER.slice(0, profile.nudges)) {
     if (attempt.outcome !== 'idle-timeout' && attempt.outcome !== 'no-first-output') break;
-    if (place.signal?.aborted === true || until - Date.now() < 1000) break;
+    if (place.signal?.aborted === true || until - performance.now() < 1000) break;
     const { session } = attempt;
     const kind = session === undefined ? 'fresh' : next;
     const resumed = kind === 'fresh' || session === undefined ? {} : { session };
@@ -143,7 +143,7 @@ const MB = 1024 * 1024;
 
 function limitsOf({ plan, profile }: Prepared, until: number): AttemptLimits {
   return {
-    wallMs: Math.max(1, until - Date.now()),
+    wallMs: Math.max(1, until - performance.now()),
     firstOutputMs: profile.firstOutputSeconds * 1000,
     idleMs: profile.idleSeconds * 1000,
     toolMs: profile.toolSeconds * 1000,

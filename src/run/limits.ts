@@ -23,13 +23,16 @@ const DISK_MS = 3000;
 /** Kimi may stay for background tasks after its last word; it is given this long. */
 const FAREWELL_MS = 5000;
 
-/** Watches one attempt and stops it at the first limit that it passes. Life is the stream and every wire file. */
+/**
+ * Watches one attempt and stops it at the first limit that it passes. Life is the stream and every wire file. Time is
+ * the monotonic clock's: a clock that is set changes no limit.
+ */
 export class Watchdog {
   readonly #limits: AttemptLimits;
   readonly #wire: WireWatch;
   readonly #size: () => Promise<number>;
-  readonly #started = Date.now();
-  #lastLife = Date.now();
+  readonly #started = performance.now();
+  #lastLife = performance.now();
   #spoke = false;
   #farewell: number | undefined;
   #bytes = 0;
@@ -60,23 +63,23 @@ export class Watchdog {
 
   /** Bytes came from the stream. */
   output(bytes: number): void {
-    this.#lastLife = Date.now();
+    this.#lastLife = performance.now();
     this.#bytes += bytes;
     if (this.#bytes > this.#limits.outputBytes) this.#stop('output');
   }
 
   event(event: AgentEvent): void {
     if (event.kind === 'text' || event.kind === 'tool-call') this.#spoke = true;
-    if (event.kind === 'session') this.#farewell ??= Date.now();
+    if (event.kind === 'session') this.#farewell ??= performance.now();
     if (event.kind === 'retry' && event.delayMs > this.#limits.retryMs) this.#stop('retry');
     // A wait that the service asked for, and that is not too long, is no silence.
-    if (event.kind === 'retry') this.#lastLife = Date.now() + event.delayMs;
+    if (event.kind === 'retry') this.#lastLife = performance.now() + event.delayMs;
   }
 
   #look(): void {
-    if (this.#wire.poll()) this.#lastLife = Math.max(this.#lastLife, Date.now());
+    if (this.#wire.poll()) this.#lastLife = Math.max(this.#lastLife, performance.now());
     const { steps, openTools, spoke, turnEnded } = this.#wire.state;
-    const now = Date.now();
+    const now = performance.now();
     this.#spoke ||= spoke;
     if (turnEnded) this.#farewell ??= now;
     if (this.#farewell !== undefined && now - this.#farewell > FAREWELL_MS) return this.#stop('finished');

@@ -96,20 +96,27 @@ describe.skipIf(process.getuid?.() !== 0)('a full disk (needs mount)', () => {
     }
   }, 30_000);
 
-  it('where the ledger lies: refused or ended with a name', async () => {
-    make('success');
-    const small = join(lab.repo, '.git', 'kimi-dispatch');
-    mkdirSync(small);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small]);
-    try {
-      writeFileSync(join(small, 'filler'), Buffer.alloc(40 * 1024));
-      const ended = await lab.run(['run', '../spec.md']);
-      expect(ended.code).not.toBe(0);
-      expect(ended.stderr).toMatch(/ENOSPC|disk is full/);
-    } finally {
-      execFileSync('umount', ['-l', small]);
-    }
-  }, 30_000);
+  it.each([2, 6, 12, 20, 28, 36, 44])(
+    'where the ledger lies, with %i KB left: ended with a name, the checkout untouched',
+    async (left) => {
+      make('success');
+      const before = lab.snapshot();
+      const small = join(lab.repo, '.git', 'kimi-dispatch');
+      mkdirSync(small);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small]);
+      try {
+        writeFileSync(join(small, 'filler'), Buffer.alloc((60 - left) * 1024));
+        const ended = await lab.run(['run', '../spec.md']);
+        if (ended.code !== 0) expect(ended.stderr + ended.stdout).toMatch(/ENOSPC|disk is full|no space/i);
+        rmSync(join(small, 'filler'));
+        expect((await lab.run(['recover'])).code).toBe(0);
+        expect(lab.snapshot()).toEqual(before);
+      } finally {
+        execFileSync('umount', ['-l', small]);
+      }
+    },
+    30_000,
+  );
 });
 
 it('a clock that jumps back changes no order and no limit', async () => {

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { Lab, ROOT, spec } from '../helpers/repo.ts';
@@ -100,4 +100,13 @@ it('merge.ff of the user, and a merge from another worktree of the repository', 
   expect(lab.git('rev-parse', 'main')).not.toBe(lab.git('rev-parse', 'side'));
   expect((await lab.run(['undo', second?.id ?? ''])).stderr).toContain('git switch side');
   expect((await lab.run(['undo', second?.id ?? ''], { cwd: other })).code).toBe(0);
+});
+
+it('a git older than 2.38 is refused, with what to do', async () => {
+  make();
+  const bin = join(lab.folder, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'git'), '#!/bin/sh\necho git version 2.30.2\n', { mode: 0o755 });
+  const ended = await lab.run(['run', '../spec.md'], { env: { PATH: `${bin}:${process.env.PATH}` } });
+  expect([ended.code, ended.stderr]).toEqual([2, expect.stringMatching(/git 2\.30 is too old[\s\S]*2\.38 or newer/)]);
 });

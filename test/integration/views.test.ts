@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { Sessions } from '../../src/session/store.ts';
 import { Lab, spec } from '../helpers/repo.ts';
 
 let lab: Lab;
@@ -33,7 +34,9 @@ describe('summary, logs, watch, stats', () => {
     expect(data.waiting.map((row: { need: string }) => row.need).sort()).toEqual(['answer', 'mend', 'review']);
     expect((await lab.run(['watch'])).stdout).toContain('To review');
     expect((await lab.run(['logs', '@last'])).stdout).toMatch(/ended: agent-failed/);
-    expect((await lab.run(['stats'])).stdout).toMatch(/runs {2,}3/);
+    expect((await lab.run(['stats'])).stdout).toMatch(
+      /runs {2,}3[\s\S]*Claude tokens, whole sessions {2,}not measured/,
+    );
   });
 
   it('quotes hostile text so that a terminal takes no orders from it', async () => {
@@ -50,6 +53,16 @@ describe('summary, logs, watch, stats', () => {
     ])
       expect((await lab.run(args)).stdout).not.toMatch(/[\u001b\u0007\u202e]/);
   });
+});
+
+it("sums Claude's tokens from the transcripts of the sessions that started runs", async () => {
+  make('success');
+  const transcript = join(lab.folder, 'transcript.jsonl');
+  const usage = { input_tokens: 10, cache_read_input_tokens: 100, output_tokens: 5 };
+  writeFileSync(transcript, `${JSON.stringify({ type: 'assistant', message: { usage } })}\n{"type":"user"}\ntorn`);
+  new Sessions(lab.env, () => new Date()).addTranscript('s1', transcript);
+  await lab.run(['run', '../spec.md', '--no-baseline'], { env: { CLAUDE_CODE_SESSION_ID: 's1' } });
+  expect((await lab.run(['stats'])).stdout).toMatch(/Claude tokens, whole sessions {2,}10 \/ 100 \/ 5/);
 });
 
 describe('several runs, one branch', () => {
@@ -100,6 +113,8 @@ describe('prune', () => {
     const runs = join(lab.repo, '.git', 'kimi-dispatch', 'runs');
     const id = listed.stdout.split(' ')[0] ?? '';
     expect(existsSync(join(runs, id, 'attempt-1'))).toBe(true);
+    expect((await lab.run(['prune', '--older', '0', '--keep', '0', '--larger', '500'])).stdout).toMatch(/^0\.0 MB of/);
+    expect((await lab.run(['prune', '--older', 'soon'])).code).toBe(2);
     await lab.run(['prune', '--older', '0', '--keep', '0', '--yes']);
     expect(existsSync(join(runs, id, 'attempt-1'))).toBe(false);
     expect(existsSync(join(runs, id, 'changes.patch'))).toBe(true);
