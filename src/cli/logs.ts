@@ -72,7 +72,7 @@ export async function watchCommand(world: World): Promise<number> {
   let shown = '';
   while (!world.signal.aborted) {
     const runs = listRuns(commonDir);
-    const text = summaryText(runs.slice(-50), words) + (await mailText(world));
+    const text = (await mailText(world)) + summaryText(runs.slice(-50), words);
     if (text !== shown) world.out(world.lively ? `\u001b[H\u001b[2J${text}\n${words.watching}\n` : `${text}\n`);
     shown = text;
     if (!world.lively && !runs.some((run) => needOf(run) === 'work')) break;

@@ -13,6 +13,7 @@ import { initProject, type Project } from '../run/project.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { gitEnvironment, type World } from '../world.ts';
 import { repoOf } from './look.ts';
+import { notifyEscalation } from './notify.ts';
 import { commonDirOf } from './status.ts';
 
 type Options = Record<string, unknown>;
@@ -121,6 +122,7 @@ const inert = (value: string): string =>
 export async function escalateCommand(world: World, args: readonly string[], options: Options): Promise<number> {
   const [id = '', ...reason] = args;
   boxOf(world).escalate(id, actor(world, options), reason.join(' '), text(options, 'severity') ?? 'high');
+  await notifyEscalation(world, boxOf(world).message(id).subject);
   world.out(`${id} is escalated until somebody resolves it: kimi-dispatch resolve ${id}\n`);
   return 0;
 }

@@ -13,13 +13,34 @@ import { languageOf } from './status.ts';
  */
 export async function notify(world: World, result: Result): Promise<void> {
   const words = wordsFor(languageOf(world.env));
-  const title = `kimi-dispatch: ${result.outcome}`;
   const text = quote(`${result.title} ${words.ended}`, 120);
+  await tell(world, { title: `kimi-dispatch: ${result.outcome}`, text, run: result.run, outcome: result.outcome });
+}
+
+/** An escalation reaches the person by the same ways. */
+export async function notifyEscalation(world: World, subject: string): Promise<void> {
+  const words = wordsFor(languageOf(world.env));
+  await tell(world, {
+    title: `kimi-dispatch: ${words.escalated}`,
+    text: quote(subject, 120),
+    run: '',
+    outcome: 'escalated',
+  });
+}
+
+interface Note {
+  readonly title: string;
+  readonly text: string;
+  readonly run: string;
+  readonly outcome: string;
+}
+
+async function tell(world: World, { title, text, run, outcome }: Note): Promise<void> {
   if (world.lively) world.err('\u0007');
   const own = notifyCommand(world.env);
   const env = { PATH: world.env.PATH ?? '', HOME: world.env.HOME ?? '/' };
   if (own !== undefined) {
-    const facts = { KIMI_DISPATCH_RUN: result.run, KIMI_DISPATCH_OUTCOME: result.outcome, KIMI_DISPATCH_TITLE: text };
+    const facts = { KIMI_DISPATCH_RUN: run, KIMI_DISPATCH_OUTCOME: outcome, KIMI_DISPATCH_TITLE: text };
     await ask('/bin/sh', ['-c', own], { ...env, ...facts }, 10_000).catch(() => undefined);
     return;
   }

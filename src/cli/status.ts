@@ -48,7 +48,8 @@ export async function summaryCommand(world: World, _args: readonly string[], opt
     world.out(`${JSON.stringify({ version: 1, waiting })}\n`);
     return 0;
   }
-  world.out(summaryText(runs, wordsFor(languageOf(world.env))) + (await mailText(world)));
+  // Escalations and mail first: a person decides them.
+  world.out((await mailText(world)) + summaryText(runs, wordsFor(languageOf(world.env))));
   return 0;
 }
 

@@ -121,6 +121,9 @@ export type Entry = { readonly t: string } & (
   | { readonly type: 'task'; readonly task: Omit<Task, 'version' | 'at'> }
   | {
       readonly type: 'task-update';
+      /** From the spec that a run of this task carries out: the one source of what is asked for. */
+      readonly requirements?: readonly string[];
+      readonly criteria?: readonly string[];
       readonly id: string;
       readonly state?: TaskState;
       readonly note?: string;

@@ -54,7 +54,12 @@ export class Mailbox {
       if (!existsSync(this.file)) beginBoxes(this.#folder);
     }
     this.#requireVersion(version);
-    appendFileSync(this.file, `${JSON.stringify({ t: this.#now().toISOString(), ...entry })}\n`, { mode: 0o600 });
+    try {
+      appendFileSync(this.file, `${JSON.stringify({ t: this.#now().toISOString(), ...entry })}\n`, { mode: 0o600 });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      throw refuse('preflight', `The disk is full: ${this.file}`, 'Make room, then send it again. Nothing was sent.');
+    }
   }
 
   #requireVersion(file: string): void {
@@ -276,7 +281,15 @@ export class Mailbox {
   /** Changes a task under the lease; `version` asks that nobody changed it since it was read. */
   updateTask(
     id: string,
-    change: { state?: TaskState; note?: string; run?: string; by: string; version?: number },
+    change: {
+      state?: TaskState;
+      note?: string;
+      run?: string;
+      requirements?: string[];
+      criteria?: string[];
+      by: string;
+      version?: number;
+    },
   ): Promise<Task> {
     return this.#locked(() => {
       const task = this.task(id);
@@ -303,6 +316,8 @@ export class Mailbox {
         ...(change.state === undefined ? {} : { state: change.state }),
         ...(change.note === undefined ? {} : { note: model.within('A note', change.note, model.LIMITS.text) }),
         ...(change.run === undefined ? {} : { run: change.run }),
+        ...(change.requirements === undefined ? {} : { requirements: change.requirements.map(item) }),
+        ...(change.criteria === undefined ? {} : { criteria: change.criteria.map(item) }),
       } as never);
       return this.task(id);
     });
@@ -319,6 +334,10 @@ export class Mailbox {
     });
   }
 }
+
+/** A requirement of a spec may be longer than a list item: then the spec in the run's folder tells it. */
+const item = (text: string): string =>
+  text.length > model.LIMITS.item ? '(longer than a list item: see the spec of the run)' : text;
 
 /** Who is always there. */
 const builtIn = (): Map<string, Agent> =>
@@ -382,7 +401,11 @@ function fold(view: View, entry: Entry): void {
       const task = view.tasks.get(entry.id);
       if (task === undefined) return;
       const notes = entry.note === undefined ? task.notes : [...task.notes, `${entry.t} ${entry.by}: ${entry.note}`];
-      const run = entry.run === undefined ? {} : { run: entry.run };
+      const run = {
+        ...(entry.run === undefined ? {} : { run: entry.run }),
+        ...(entry.requirements === undefined ? {} : { requirements: entry.requirements }),
+        ...(entry.criteria === undefined ? {} : { criteria: entry.criteria }),
+      };
       view.tasks.set(entry.id, { ...task, ...run, notes, state: entry.state ?? task.state, version: task.version + 1 });
       return;
     }

@@ -99,7 +99,7 @@ class Execution {
   async #moveTask(to: TaskState): Promise<void> {
     const { plan, request } = this.#prepared;
     if (plan.task === undefined) return;
-    const why = await moveTask(request.env, request.now, { task: plan.task, run: plan.run, to });
+    const why = await moveTask(request.env, request.now, { task: plan.task, run: plan.run, to, spec: request.spec });
     if (why !== undefined) this.#gathered.notes.push(`task ${plan.task} was not moved: ${why}`);
   }
 

@@ -1,6 +1,7 @@
 import type { Outcome } from '../errors.ts';
 import type { TaskState } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';
+import type { Spec } from '../spec/model.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -11,7 +12,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 export async function moveTask(
   env: Env,
   now: () => Date,
-  move: { task: string; run: string; to: TaskState },
+  move: { task: string; run: string; to: TaskState; spec?: Spec },
 ): Promise<string | undefined> {
   const mailbox = new Mailbox(env, now);
   try {
@@ -21,12 +22,19 @@ export async function moveTask(
         run: move.run,
         by: 'kimi',
         note: `run ${move.run}: ${move.to}`,
+        ...(move.spec === undefined ? {} : askedBy(move.spec)),
       });
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
+
+/** Requirements and criteria come from the spec: one source of truth. */
+const askedBy = (spec: Spec): { requirements: string[]; criteria: string[] } => ({
+  requirements: spec.tasks.flatMap((task) => task.requirements.map((line) => line.text)),
+  criteria: [...spec.tasks.flatMap((task) => task.criteria), ...spec.criteria].map((criterion) => criterion.text),
+});
 
 /** What an outcome means for the task that the run carries out. */
 export const stateAfter = (outcome: Outcome): TaskState =>

@@ -272,6 +272,46 @@ describe('the MCP server in the real Claude Code', () => {
   }, 60_000);
 });
 
+describe('two sessions of Claude Code and one Kimi worker', () => {
+  it('one delegates and writes, the other is told by its hook, reads and answers, the first is told', async () => {
+    const kimi = await startModel(KIMI);
+    const lab = new Lab({ 'greet.txt': 'hello\n', 'plan.md': PLAN }, { kimi: 'real', config: kimiConfig(kimi.url) });
+    const client = new Claude(lab);
+    const bash = (command: string) => ({ calls: [{ name: 'Bash', input: { command, description: 'x' } }] });
+    const messages = await startMessages(({ text, last }) => {
+      const id = /msg-[0-9a-f]{12}/.exec(text)?.[0];
+      if (last.includes('tool_result') && last.includes('Please review'))
+        return bash(`kimi-dispatch msg reply ${id} "It is polite."`);
+      if (last.includes('tool_result') && last.includes('claude: ')) return bash(`kimi-dispatch msg read ${id}`);
+      if (last.includes('tool_result') && last.includes('SUCCEEDED'))
+        return bash('kimi-dispatch msg send reviewer "Please review the last run"');
+      if (last.includes('tool_result')) return { text: 'SESSION DONE' };
+      if (last.includes('unread message')) return bash('kimi-dispatch inbox');
+      if (last.includes('delegate it')) return bash('kimi-dispatch run plan.md --no-baseline');
+      return { text: `NOTHING TOLD` };
+    });
+    const session = (prompt: string) =>
+      client.headless(['-p', prompt, '--allowedTools', 'Bash(kimi-dispatch:*)'], messages.url, false);
+    try {
+      client.prepare();
+      const path = client.environment('').at(0)?.slice(5) ?? '';
+      await lab.run(['install'], { env: { PATH: path } });
+      await lab.run(['agent', 'add', 'reviewer']);
+      expect(await session('delegate it')).toContain('SESSION DONE');
+      lab.env.KIMI_DISPATCH_AGENT = 'reviewer';
+      expect(await session('anything new?')).toContain('SESSION DONE');
+      lab.env.KIMI_DISPATCH_AGENT = 'claude';
+      expect((await lab.run(['inbox'])).stdout).toMatch(/reviewer: Re: Please review/);
+      expect(JSON.stringify(messages.requests).includes('kimi-dispatch: 1 unread message (claude:')).toBe(true);
+      expect((await lab.result()).outcome).toBe('succeeded');
+    } finally {
+      await messages.close();
+      await kimi.close();
+      lab.remove();
+    }
+  }, 120_000);
+});
+
 describe('the bundle, as the client judges it', () => {
   it('claude plugin validate --strict passes on the marketplace and on the packed plugin', () => {
     const lab = new Lab({});

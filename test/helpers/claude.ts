@@ -36,7 +36,9 @@ export class Claude {
       `ANTHROPIC_API_KEY=${KEY}`,
       'CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1',
       'DISABLE_AUTOUPDATER=1',
-      ...(env.KIMI_BIN === undefined ? [] : [`KIMI_BIN=${env.KIMI_BIN}`]),
+      ...['KIMI_BIN', 'KIMI_DISPATCH_AGENT'].flatMap((name) =>
+        env[name] === undefined ? [] : [`${name}=${env[name]}`],
+      ),
     ];
   }
 

@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -113,6 +113,20 @@ describe('the store', () => {
   });
 });
 
+it.skipIf(process.getuid?.() !== 0)('a full disk: nothing is sent, and it says so (needs mount)', async () => {
+  const small = join(lab.folder, 'small');
+  mkdirSync(small);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24k', 'tmpfs', small]);
+  try {
+    const env = { XDG_DATA_HOME: small };
+    const ended = await lab.run(['msg', 'send', 'kimi', 'x'.repeat(60_000)], { env });
+    expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining('The disk is full')]);
+    expect((await lab.run(['inbox', '--as', 'kimi'], { env })).stdout).toContain('No unread mail');
+  } finally {
+    execFileSync('umount', ['-l', small]);
+  }
+});
+
 describe('the command line', () => {
   it('sends, reads, answers and searches; hostile subjects are inert', async () => {
     const sent = await lab.run(['msg', 'send', 'kimi', 'Look at it', '--subject', 'Hi \u001b]0;evil\u0007\nthere']);
@@ -127,6 +141,23 @@ describe('the command line', () => {
     expect((await lab.run(['msg', 'search', 'i did'])).stdout).toContain('kimi → claude');
     const unknown = await lab.run(['msg', 'send', 'kim', 'x']);
     expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('Did you mean kimi?')]);
+  });
+
+  it('an escalation reaches the person: first in the summary, and by the command they set', async () => {
+    lab.write(
+      {
+        '.config/kimi-dispatch/config.toml': `notify = "echo $KIMI_DISPATCH_OUTCOME $KIMI_DISPATCH_TITLE > ${lab.folder}/told"\n`,
+      },
+      lab.home,
+    );
+    const id = (await lab.run(['msg', 'send', 'kimi', 'Which format?', '--subject', 'Format'])).stdout.trim();
+    await lab.run(['escalate', id, 'nobody', 'knows']);
+    expect(readFileSync(join(lab.folder, 'told'), 'utf8')).toBe('escalated Format\n');
+    expect((await lab.run(['summary'])).stdout).toMatch(
+      new RegExp(`^For a person: Format\\n {6}kimi-dispatch resolve ${id}`),
+    );
+    await lab.run(['resolve', id, '--as', 'human']);
+    expect((await lab.run(['summary'])).stdout).not.toContain('For a person');
   });
 
   it('quick files a task with its message, and relay carries it inline', async () => {
@@ -268,6 +299,7 @@ describe('a task that is a run', () => {
     writeFileSync(join(lab.folder, 'spec.md'), spec('success'));
     await lab.run(['run', '../spec.md', '--no-baseline', '--task', task]);
     expect(state()).toBe('completed');
+    expect(box().task(task).requirements).toEqual(['The greeting is polite.']);
     const { files, run } = await lab.result();
     expect(readFileSync(join(files.folder, 'report.yaml'), 'utf8')).toMatch(
       new RegExp(`worker_id: kimi\\ntask_id: ${task}[\\s\\S]*parent: ${run}`),
