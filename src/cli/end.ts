@@ -8,7 +8,7 @@ import { discard, undo } from '../review/undo.ts';
 import { requirePrincipal } from '../run/project.ts';
 import { moveTask } from '../run/task-link.ts';
 import { gitEnvironment, type World } from '../world.ts';
-import { repoOf } from './look.ts';
+import { repoOf, runNamed } from './look.ts';
 
 /** `merge <run...>`: review said yes. Several are merged oldest first; afterwards the others are looked at again. */
 export async function mergeCommand(
@@ -83,8 +83,7 @@ export async function prCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
-  const repo = await repoOf(world);
-  const run = findRun(repo.commonDir, args[0] ?? '');
+  const { repo, run } = await runNamed(world, args[0]);
   const result = readResult(join(runsFolder(repo.commonDir), run.id));
   const remote = typeof options.remote === 'string' ? options.remote : 'origin';
   const { openPullRequest } = await import('../review/pr.ts');
@@ -100,8 +99,7 @@ export async function prCommand(
 
 /** `undo`: takes a merge back. */
 export async function undoCommand(world: World, args: readonly string[]): Promise<number> {
-  const repo = await repoOf(world);
-  const run = findRun(repo.commonDir, args[0] ?? '');
+  const { repo, run } = await runNamed(world, args[0]);
   const { target, to } = await undo(repo, run, world.now());
   world.out(
     `${target} is back at ${to.slice(0, 10)}. The run is waiting for review again: kimi-dispatch merge ${run.id}\n`,
@@ -111,8 +109,7 @@ export async function undoCommand(world: World, args: readonly string[]): Promis
 
 /** `discard`: the worktree and the branch go, the patch stays. */
 export async function discardCommand(world: World, args: readonly string[]): Promise<number> {
-  const repo = await repoOf(world);
-  const run = findRun(repo.commonDir, args[0] ?? '');
+  const { repo, run } = await runNamed(world, args[0]);
   await discard(repo, run, world.now());
   if (run.task !== undefined) await moveTask(world.env, world.now, { task: run.task, run: run.id, to: 'cancelled' });
   world.out(`Discarded ${run.id}. The patch stays in ${repo.commonDir}/kimi-dispatch/runs/${run.id}/\n`);

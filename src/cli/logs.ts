@@ -1,21 +1,18 @@
-import { join } from 'node:path';
 import type { RunEvent } from '../ledger/events.ts';
 import { follow } from '../ledger/follow.ts';
 import { needOf } from '../ledger/state.ts';
-import { findRun, listRuns, readEvents, runsFolder } from '../ledger/store.ts';
+import { listRuns, readEvents } from '../ledger/store.ts';
 import { quote } from '../quote.ts';
 import { wordsFor } from '../text.ts';
 import type { World } from '../world.ts';
-import { repoOf } from './look.ts';
+import { runNamed } from './look.ts';
 import { commonDirOf, languageOf, mailText, summaryText } from './status.ts';
 
 type Options = Record<string, unknown>;
 
 /** `logs <run>`: what happened, a line for each event; `-f` goes on until the run ends. */
 export async function logsCommand(world: World, args: readonly string[], options: Options): Promise<number> {
-  const repo = await repoOf(world);
-  const run = findRun(repo.commonDir, args[0] ?? '');
-  const folder = join(runsFolder(repo.commonDir), run.id);
+  const { folder } = await runNamed(world, args[0]);
   if (options.follow !== true) {
     for (const event of readEvents(folder)) world.out(`${lineOf(event)}\n`);
     return 0;

@@ -3,11 +3,26 @@ import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { git } from '../git/git.ts';
 import { openRepo, type Repo } from '../git/repo.ts';
+import type { RunState } from '../ledger/events.ts';
 import { findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
 import type { Result } from '../review/result.ts';
 import { gitEnvironment, type World } from '../world.ts';
 
 export const repoOf = (world: World): Promise<Repo> => openRepo(world.cwd, gitEnvironment(world.env));
+
+export interface Named {
+  readonly repo: Repo;
+  readonly run: RunState;
+  /** The run's folder in the ledger. */
+  readonly folder: string;
+}
+
+/** The run that an argument names, in the repository around the working folder. */
+export async function runNamed(world: World, name: string | undefined): Promise<Named> {
+  const repo = await repoOf(world);
+  const run = findRun(repo.commonDir, name ?? '');
+  return { repo, run, folder: join(runsFolder(repo.commonDir), run.id) };
+}
 
 /** `show`: the result as Claude reads it. */
 export async function showCommand(
@@ -15,9 +30,7 @@ export async function showCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
-  const repo = await repoOf(world);
-  const run = findRun(repo.commonDir, args[0] ?? '');
-  const folder = join(runsFolder(repo.commonDir), run.id);
+  const { folder } = await runNamed(world, args[0]);
   const { readResult } = await import('../review/stored.ts');
   const { presentResult } = await import('../review/present.ts');
   const result = readResult(folder);
@@ -45,8 +58,7 @@ export async function diffCommand(
   args: readonly string[],
   options: Record<string, unknown> = {},
 ): Promise<number> {
-  const repo = await repoOf(world);
-  const run = findRun(repo.commonDir, args[0] ?? '');
+  const { repo, run } = await runNamed(world, args[0]);
   if (run.commit === undefined)
     throw refuse('wrong-state', `Run ${run.id} has no change.`, `kimi-dispatch show ${run.id}`);
   const from = options.sinceReview === true ? (run.reviewed ?? run.base) : run.base;

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { exitOfOutcome } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
 import { follow } from '../ledger/follow.ts';
-import { findRun, runsFolder } from '../ledger/store.ts';
+import { runsFolder } from '../ledger/store.ts';
 import { type Detached, detach } from '../process/detach.ts';
 import { placesOf } from '../run/run.ts';
 import type { World } from '../world.ts';
-import { readPatch, repoOf } from './look.ts';
+import { readPatch, runNamed } from './look.ts';
 import { plainProgress } from './progress.ts';
 
 /** Holds the run id for the supervisor, which is this very program with this variable set. */
@@ -107,8 +107,6 @@ export async function waitCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
-  const repo = await repoOf(world);
-  const run = findRun(repo.commonDir, args[0] ?? '');
-  const folder = join(runsFolder(repo.commonDir), run.id);
+  const { run, folder } = await runNamed(world, args[0]);
   return waitFor(world, { folder, id: run.id, json: options.json === true });
 }
