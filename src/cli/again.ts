@@ -14,6 +14,7 @@ import { type Entry, execute } from '../run/execute.ts';
 import { ROUNDS } from '../run/outcome.ts';
 import { recover } from '../run/recover.ts';
 import { moveTask } from '../run/task-link.ts';
+import { ensureTree } from '../run/tree.ts';
 import type { World } from '../world.ts';
 import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
@@ -31,12 +32,20 @@ async function again(world: World, args: readonly string[], options: Options, ma
   await recover(repo, world.now);
   const run = findRun(repo.commonDir, args[0] ?? '');
   requireEnded(run);
-  const entry = await make(world, repo, run);
+  const tree = await ensureTree(run, { repo, env: world.env, now: world.now, provide: true });
+  const entry = await make(world, repo, tree);
   const supervised = world.env[SUPERVISED] !== undefined;
   if (!supervised && (options.background === true || world.env.CLAUDECODE === '1'))
     return supervise(world, repo, run.id, options);
   const wanted = runOptions(options, world.env);
-  const prepared = await prepareAgain({ repo, run, env: world.env, root: world.root, now: world.now, options: wanted });
+  const prepared = await prepareAgain({
+    repo,
+    run: tree,
+    env: world.env,
+    root: world.root,
+    now: world.now,
+    options: wanted,
+  });
   const progress = makeProgress(world, prepared.plan, options.json === true);
   const watch = progress.take.bind(progress);
   rememberRun(world, repo, run.id);

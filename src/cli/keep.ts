@@ -1,9 +1,12 @@
+import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { runsFolder } from '../ledger/store.ts';
-import { prunable, prune, sizeOf } from '../review/prune.ts';
+import { idleSlots, prunable, prune, pruneSlots, sizeOf } from '../review/prune.ts';
 import { claudeTokens, statsOf } from '../review/stats.ts';
+import { placesOf } from '../run/run.ts';
 import { Sessions } from '../session/store.ts';
 import type { World } from '../world.ts';
+import { repoOf } from './look.ts';
 import { commonDirOf } from './status.ts';
 
 type Options = Record<string, unknown>;
@@ -37,9 +40,9 @@ export async function statsCommand(world: World, _args: readonly string[], optio
   return 0;
 }
 
-/** `prune`: lists what can go; `--yes` removes it. Events, results and patches stay. */
+/** `prune`: lists what can go, of runs and of waiting worktrees; `--yes` removes it. Events, results and patches stay. */
 export async function pruneCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
-  const commonDir = await commonDirOf(world);
+  const repo = await repoOf(world);
   const days = Number(options.older ?? 30);
   const keep = Number(options.keep ?? 20);
   const bytes = Number(options.larger ?? 0) * 1024 * 1024;
@@ -49,11 +52,18 @@ export async function pruneCommand(world: World, _args: readonly string[], optio
       'prune takes days, a count and megabytes.',
       'kimi-dispatch prune --older 30 --keep 20 --larger 1',
     );
-  const items = prunable(commonDir, { days, keep, bytes, now: world.now() });
+  const rule = { days, keep, bytes, now: world.now() };
+  const items = prunable(repo.commonDir, rule);
+  const worktrees = join(placesOf(world.env, repo).state, 'worktrees');
+  const slots = idleSlots(repo.commonDir, worktrees, rule);
   for (const item of items) world.out(`${item.run}  ${megabytes(item.bytes)}\n`);
-  const sum = items.reduce((total, item) => total + item.bytes, 0);
-  if (options.yes === true) prune(items);
+  for (const slot of slots) world.out(`${slot.name}  ${megabytes(slot.bytes)}\n`);
+  const sum = [...items, ...slots].reduce((total, item) => total + item.bytes, 0);
+  if (options.yes === true) {
+    prune(items);
+    await pruneSlots(repo, slots);
+  }
   const done = options.yes === true ? 'freed' : 'can go: kimi-dispatch prune --yes';
-  world.out(`${megabytes(sum)} of ${megabytes(sizeOf(runsFolder(commonDir)))} ${done}\n`);
+  world.out(`${megabytes(sum)} of ${megabytes(sizeOf(runsFolder(repo.commonDir)) + sizeOf(worktrees))} ${done}\n`);
   return 0;
 }

@@ -39,7 +39,8 @@ export async function runCommand(
   requirePrincipal(repo, world.env, 'Dispatching');
   const { path, text } = readInput(world, args[0] ?? '');
   const wanted = runOptions(options, world.env);
-  const drafted = draft(text, await factsFor(repo, text, wanted.base), '001');
+  const facts = await factsFor(repo, text, wanted.base);
+  const drafted = draft(text, facts, '001');
   const name = relative(world.cwd, path);
   world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
   annotateFindings(world, name, [...drafted.plan.findings, ...(drafted.text === text ? drafted.findings : [])]);
@@ -59,6 +60,7 @@ export async function runCommand(
     root: world.root,
     now: world.now,
     options: supervised === undefined ? wanted : { ...wanted, id: supervised },
+    uncommitted: facts.dirty,
   });
   const waves = options.waves === true ? schedule(drafted.spec) : undefined;
   if (options.dryRun === true) {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
-import { factsAt } from '../git/facts.ts';
+import { type Facts, factsAt } from '../git/facts.ts';
 import { type Repo, resolveBase } from '../git/repo.ts';
 import { writeWhole } from '../ledger/store.ts';
 import { Sessions } from '../session/store.ts';
@@ -80,7 +80,7 @@ export const hasErrors = (drafted: Drafted, strict = false): boolean =>
   );
 
 /** The base a spec names, as facts. */
-export async function factsFor(repo: Repo, source: string, base?: string): Promise<RepoFacts> {
+export async function factsFor(repo: Repo, source: string, base?: string): Promise<Facts> {
   const named = isSpec(source) ? parseSpec(source).spec.base : '';
   return factsAt(repo, await resolveBase(repo, base ?? (named === '' ? 'HEAD' : named)));
 }

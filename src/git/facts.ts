@@ -1,8 +1,13 @@
 import { MANIFESTS, type RepoFacts } from '../spec/facts.ts';
 import { fileAt, filesOf, type Repo, uncommitted } from './repo.ts';
 
+/** With the paths of the checkout that differ from HEAD or are untracked. */
+export interface Facts extends RepoFacts {
+  readonly dirty: readonly string[];
+}
+
 /** Reads what the repository holds at a commit. */
-export async function factsAt(repo: Repo, commit: string): Promise<RepoFacts> {
+export async function factsAt(repo: Repo, commit: string): Promise<Facts> {
   const [files, dirty] = await Promise.all([filesOf(repo, commit), uncommitted(repo)]);
   const manifests = new Map<string, string>();
   for (const path of MANIFESTS) {
@@ -10,5 +15,5 @@ export async function factsAt(repo: Repo, commit: string): Promise<RepoFacts> {
     if (text !== undefined) manifests.set(path, text);
   }
   const untracked = new Set(dirty.filter((path) => !files.has(path)));
-  return { root: repo.root, name: repo.name, files, untracked, manifests };
+  return { root: repo.root, name: repo.name, files, dirty, untracked, manifests };
 }

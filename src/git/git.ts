@@ -32,6 +32,10 @@ const NEUTRAL = [
   'gc.auto=0',
   'maintenance.auto=false',
   'submodule.recurse=false',
+  // An index of ours is one file that can be copied.
+  'core.splitIndex=false',
+  'core.untrackedCache=false',
+  'index.sparse=false',
   'commit.gpgSign=false',
   // A repository inside a submodule is the worker's: no git is started in it.
   'diff.ignoreSubmodules=dirty',

@@ -1,8 +1,9 @@
 import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { withLock } from '../process/lock.ts';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
+import { gitFolderOf, lendIndex } from './slot.ts';
 
 export interface RunTree extends GitPlace {
   readonly branch: string;
@@ -90,12 +91,13 @@ export interface CollectOptions {
  */
 export async function collect(tree: RunTree, options: CollectOptions): Promise<Collected> {
   const env = { GIT_INDEX_FILE: join(options.scratch, 'index'), ...IDENTITY };
-  const replaced = restoreLink(tree, options.commonDir);
+  const replaced = restoreLink(tree.dir, gitFolderOf(options.commonDir, tree.dir));
   rmSync(env.GIT_INDEX_FILE, { force: true });
   const [strays, excludes] = await Promise.all([
     findStrays(tree, options.known === true),
     privateExcludes(tree, options),
-    git(tree, ['read-tree', tree.base], { env, quiet: true }),
+    // With the index that git wrote at the start only what changed since is read; without it, every file.
+    lendIndex(tree.dir, env.GIT_INDEX_FILE) ? undefined : git(tree, ['read-tree', tree.base], { env, quiet: true }),
   ]);
   await git(tree, ['-c', `core.excludesFile=${excludes}`, 'add', '-A'], { env, quiet: true });
   const written = await git(tree, ['write-tree'], { env });
@@ -114,9 +116,9 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
  * `.git` of a worktree is a file that says where git looks. Without the sandbox the worker could have pointed it to
  * a folder of its own, with hooks and filters in it, so it is written again before git reads it.
  */
-function restoreLink(tree: RunTree, commonDir: string): string[] {
-  const file = join(tree.dir, '.git');
-  const wanted = `gitdir: ${join(commonDir, 'worktrees', basename(tree.dir))}\n`;
+export function restoreLink(dir: string, gitFolder: string): string[] {
+  const file = join(dir, '.git');
+  const wanted = `gitdir: ${gitFolder}\n`;
   const stat = lstatSync(file, { throwIfNoEntry: false });
   if (stat?.isFile() === true && readFileSync(file, 'utf8') === wanted) return [];
   rmSync(file, { recursive: true, force: true });

@@ -28,6 +28,7 @@ export type RunEvent = { readonly t: string } & (
   | { readonly type: 'run-ended'; readonly outcome: Outcome; readonly commit?: string }
   | { readonly type: 'merged'; readonly target: string; readonly from: string; readonly to: string }
   | { readonly type: 'undone'; readonly target: string }
+  | { readonly type: 'moved'; readonly dir: string }
   | { readonly type: 'discarded' }
 );
 
@@ -58,6 +59,8 @@ export interface RunState extends RunFacts {
   readonly startedAt: string;
   readonly endedAt?: string;
   readonly step?: string;
+  /** True when its worktree held the base once. */
+  readonly opened?: boolean;
   readonly outcome?: Outcome;
   readonly commit?: string;
   /** Attempts so far, the session of the last one, and how often the work was sent back. */
@@ -88,6 +91,8 @@ function next(state: RunState, event: RunEvent): RunState {
   switch (event.type) {
     case 'step-started':
       return { ...state, step: event.title };
+    case 'step-ended':
+      return event.step === 'worktree' ? { ...state, opened: true } : state;
     case 'run-ended':
       return {
         ...state,
@@ -110,6 +115,11 @@ function next(state: RunState, event: RunEvent): RunState {
     case 'undone': {
       const { merge: _merge, ...rest } = state;
       return { ...rest, review: 'waiting' };
+    }
+    case 'moved': {
+      // A session of Kimi belongs to its folder.
+      const { session: _session, ...rest } = state;
+      return { ...rest, dir: event.dir };
     }
     case 'discarded':
       return { ...state, review: 'discarded' };

@@ -89,7 +89,7 @@ interface Indexed {
   readonly state: RunState;
 }
 
-const INDEX_VERSION = 1;
+const INDEX_VERSION = 2;
 const indexFile = (commonDir: string): string => join(commonDir, 'kimi-dispatch', 'index.ndjson');
 
 function readIndex(commonDir: string): Map<string, Indexed> {

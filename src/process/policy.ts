@@ -34,6 +34,9 @@ export interface PolicyInput {
   readonly denyRead: readonly string[];
   /** The Claude home, when it is not in its usual place. */
   readonly claudeHome: string | undefined;
+  /** Dependency folders that are shared with later runs, and the place for the caches of tools. */
+  readonly dependencies?: readonly string[];
+  readonly caches?: readonly string[];
 }
 
 /** Kimi's own service and its login, for a configuration that names no address. */
@@ -46,12 +49,12 @@ export function attemptPolicy(input: PolicyInput): Policy {
     .filter(existsSync)
     .map(realpath);
   const { hosts, loopback } = reachable(input.apiUrls);
-  const own = [input.worktree, input.kimiHome, input.scratch, ...credentials].map(realpath);
+  const own = [input.worktree, input.kimiHome, input.scratch, ...credentials, ...(input.caches ?? [])].map(realpath);
   const worktree = realpath(input.worktree);
   return {
     name: 'attempt',
     allowWrite: input.readOnly ? own.filter((path) => path !== worktree) : own,
-    denyWrite: [join(realpath(input.worktree), '.git')],
+    denyWrite: closedToWrites(input),
     denyRead: closed(input),
     allowRead: own,
     hosts: [...hosts, ...(input.apiUrls.length === 0 ? KIMI_HOSTS : []), ...loginHosts(hosts), ...input.hosts],
@@ -61,20 +64,25 @@ export function attemptPolicy(input: PolicyInput): Policy {
 
 /** The policy of the verification: no Kimi home, no credentials, no network but what the profile names. */
 export function verifyPolicy(input: PolicyInput): Policy {
-  const own = [input.worktree, input.scratch].map(realpath);
+  const own = [input.worktree, input.scratch, ...(input.caches ?? [])].map(realpath);
   const { hosts, loopback } = reachable(
     input.verifyHosts.map((host) => (host.includes('://') ? host : `tcp://${host}`)),
   );
   return {
     name: 'verification',
     allowWrite: own,
-    denyWrite: [join(realpath(input.worktree), '.git')],
+    denyWrite: closedToWrites(input),
     denyRead: closed(input),
     allowRead: own,
     hosts,
     loopback,
   };
 }
+
+const closedToWrites = (input: PolicyInput): string[] => [
+  join(realpath(input.worktree), '.git'),
+  ...(input.dependencies ?? []).map(realpath),
+];
 
 function closed(input: PolicyInput): string[] {
   const paths = [

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Policy } from './policy.ts';
 import { bootId, probeFile } from './proven.ts';
 import { type ProcessCall, type ProcessEnd, runProcess } from './run.ts';
@@ -136,13 +136,14 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 /**
  * Whether the sandbox works here, shown by running something in it: a file outside cannot be written, a closed one
- * cannot be read, an unlisted host is refused. The answer is kept until the machine starts again or bwrap changes.
+ * cannot be read, an unlisted host is refused. A yes is kept until the machine starts again or bwrap changes.
  */
 export async function probeSandbox(root: string, env: Env): Promise<Probe> {
   const key = `${bootId() ?? 'unknown'} ${fingerprint(env)} ${fingerprint({ PATH: dirname(hostProgram(root)) }, 'sandbox-host.js')}`;
   const known = readProbe(probeFile(env));
   if (known?.key === key) return known;
   const probe = await tryIt(root, env);
+  if (!probe.works) return probe;
   const text = JSON.stringify({ boot: bootId(), key, ...probe });
   try {
     mkdirSync(dirname(probeFile(env)), { recursive: true });
@@ -198,7 +199,8 @@ async function tryIt(root: string, env: Env): Promise<Probe> {
       args: ['-c', script],
       cwd: open,
       env: { PATH: env.PATH ?? '', HOME: env.HOME ?? '/' },
-      marker: 'probe',
+      // Two probes at once must not end each other's processes.
+      marker: basename(sandbox.scratch),
       wallMs: 20_000,
       stdoutFile: join(sandbox.scratch, 'log'),
       stderrFile: join(sandbox.scratch, 'log'),

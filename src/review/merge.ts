@@ -1,14 +1,16 @@
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { refusalOf, refuse } from '../errors.ts';
 import { git, gitAnswer } from '../git/git.ts';
+import { releaseSlot } from '../git/pool.ts';
 import { type Repo, uncommitted } from '../git/repo.ts';
-import { addWorktree, changesBetween } from '../git/worktree.ts';
+import { changesBetween } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, listRuns, runsFolder } from '../ledger/store.ts';
 import { laterVerification } from '../run/enclosure.ts';
 import { commandsOf } from '../run/plan.ts';
 import { runEnvironment } from '../run/run.ts';
+import { ensureTree } from '../run/tree.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { compare, ok, verified } from '../verify/compare.ts';
 import { verify } from '../verify/verify.ts';
@@ -54,10 +56,11 @@ export async function merge(request: MergeRequest): Promise<Merged> {
   const target = (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
   const tip = await git(repo, ['rev-parse', 'HEAD']);
   await refuseMovedBranch(repo, run);
-  const tree = await mergedTree(repo, tip, run, commit);
-  await refuseDirtyOverlap(repo, tip, tree);
+  const merged = await mergedTree(repo, tip, run, commit);
+  await refuseDirtyOverlap(repo, tip, merged);
   const moved = tip !== run.base;
-  const kept = await keepCommit(request, { result, tip, tree, commit, verifyAgain: moved });
+  const own = await ensureTree(run, { ...request, provide: moved && !request.force });
+  const kept = await keepCommit({ ...request, run: own }, { result, tip, tree: merged, commit, verifyAgain: moved });
   const now = await git(repo, ['rev-parse', 'HEAD']);
   if (now !== tip)
     throw refuse('conflict', 'The branch moved while the merge was prepared.', `kimi-dispatch merge ${run.id}`);
@@ -71,6 +74,8 @@ export async function merge(request: MergeRequest): Promise<Merged> {
   });
   append(folder, { type: 'merged', target, from: tip, to: kept }, request.now());
   rmSync(run.home, { recursive: true, force: true });
+  // The change is in; a worktree that cannot be given back now is found by `prune`.
+  await releaseSlot(repo, own, false).catch(() => undefined);
   const files = (await changesBetween(repo, tip, kept)).length;
   return {
     target: target.replace('refs/heads/', ''),
@@ -154,7 +159,6 @@ interface Keep {
 async function keepCommit(request: MergeRequest, keep: Keep): Promise<string> {
   const { repo, run } = request;
   const place = { dir: run.dir, env: repo.env };
-  if (!existsSync(run.dir)) await recreate(repo, run, keep.commit);
   await git(place, ['checkout', '-q', '--detach', '--force', keep.tip]);
   try {
     await git(place, ['read-tree', '-u', '--reset', keep.tree]);
@@ -187,13 +191,6 @@ async function keepCommit(request: MergeRequest, keep: Keep): Promise<string> {
   } finally {
     await git(place, ['checkout', '-q', '--force', run.branch]);
   }
-}
-
-async function recreate(repo: Repo, run: RunState, commit: string): Promise<void> {
-  await git(repo, ['worktree', 'prune']);
-  await git(repo, ['worktree', 'add', '-q', run.dir, run.branch]).catch(() =>
-    addWorktree(repo, { dir: run.dir, env: repo.env, branch: run.branch, base: commit }),
-  );
 }
 
 const AT_COMMIT = ['pre-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit', 'post-merge'];

@@ -1,5 +1,8 @@
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { dropSlot } from '../git/pool.ts';
+import type { Repo } from '../git/repo.ts';
+import { readSlot, recordFile, slotsIn } from '../git/slot.ts';
 import type { RunState } from '../ledger/events.ts';
 import { listRuns, runsFolder } from '../ledger/store.ts';
 
@@ -39,13 +42,36 @@ export function prunable(commonDir: string, rule: PruneRule): Prunable[] {
 const isOld = (run: RunState, { days, now }: PruneRule): boolean =>
   now.getTime() - Date.parse(run.endedAt ?? run.startedAt) >= days * 24 * 60 * 60 * 1000;
 
+/** A worktree that no run needs: it waits for the next one, or its run is over. */
+export interface IdleSlot {
+  readonly name: string;
+  readonly dir: string;
+  readonly owner: string | undefined;
+  readonly bytes: number;
+}
+
+export function idleSlots(commonDir: string, folder: string, rule: PruneRule): IdleSlot[] {
+  const over = new Set(listRuns(commonDir).flatMap((run) => (run.review === 'waiting' ? [] : [run.id])));
+  return slotsIn(folder)
+    .map((dir) => ({ name: basename(dir), dir, owner: readSlot(dir)?.run, bytes: sizeOf(dir) }))
+    .filter(({ owner }) => owner === undefined || over.has(owner))
+    .filter(({ dir, bytes }) => bytes >= rule.bytes && isUnused(dir, rule));
+}
+
+const isUnused = (dir: string, { days, now }: PruneRule): boolean =>
+  now.getTime() - statSync(recordFile(dir)).mtimeMs >= days * 24 * 60 * 60 * 1000;
+
+export async function pruneSlots(repo: Repo, slots: readonly IdleSlot[]): Promise<void> {
+  for (const { dir, owner } of slots) await dropSlot(repo, dir, owner);
+}
+
 export function prune(items: readonly Prunable[]): void {
   for (const { paths } of items) for (const path of paths) rmSync(path, { recursive: true, force: true });
 }
 
 /** Bytes below a path. */
 export function sizeOf(path: string): number {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return 0;
   if (!stat.isDirectory()) return stat.size;
   return readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);

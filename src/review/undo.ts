@@ -2,8 +2,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { git, gitAnswer } from '../git/git.ts';
+import { releaseSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
-import { removeWorktree } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
 import { BACKUP } from './merge.ts';
@@ -33,11 +33,11 @@ export async function undo(repo: Repo, run: RunState, now: Date): Promise<{ targ
   return { target: target.replace('refs/heads/', ''), to: from };
 }
 
-/** Throws a run's worktree, branch and home away; the patch and the record stay. */
+/** Gives a run's worktree back and throws its branch and home away; the patch and the record stay. */
 export async function discard(repo: Repo, run: RunState, now: Date): Promise<void> {
   if (run.review === 'discarded')
     throw refuse('wrong-state', `Run ${run.id} was discarded already.`, 'kimi-dispatch status');
-  await removeWorktree(repo, run, true);
+  await releaseSlot(repo, run, true);
   // The run's Kimi home holds keys; it goes when the run has ended for good.
   rmSync(run.home, { recursive: true, force: true });
   append(join(runsFolder(repo.commonDir), run.id), { type: 'discarded' }, now);

@@ -1,9 +1,11 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
+import { gitFolderOf } from '../git/slot.ts';
 import { writeWhole } from '../ledger/store.ts';
 import { attemptPolicy, type PolicyInput, verifyPolicy } from '../process/policy.ts';
 import { type ProcessCall, type Runner, runProcess } from '../process/run.ts';
 import { closeSandbox, openSandbox, runSandboxed, type Sandbox, type SandboxedEnd } from '../process/sandbox.ts';
+import { makeCaches } from './kept.ts';
 
 /** All that the policies of a run are computed from, but its private folder. */
 export type Walls = Omit<PolicyInput, 'scratch'>;
@@ -11,7 +13,7 @@ export type Walls = Omit<PolicyInput, 'scratch'>;
 /** The sandbox of one run: Kimi under one policy, the verification under another. */
 export class Enclosure {
   readonly #sandbox: Sandbox;
-  readonly #input: PolicyInput;
+  #input: PolicyInput;
 
   constructor(root: string, run: string, walls: Walls) {
     this.#sandbox = openSandbox(root, run);
@@ -22,8 +24,7 @@ export class Enclosure {
   attempt(call: ProcessCall, commonDir: string): Promise<SandboxedEnd> {
     const git = join(this.#sandbox.scratch, 'attempt', 'git');
     mkdirSync(join(git, 'objects'), { recursive: true });
-    // git names a worktree's own folder after the last part of its path; ours are run ids, so no two are alike.
-    const index = join(commonDir, 'worktrees', basename(call.cwd), 'index');
+    const index = join(gitFolderOf(commonDir, call.cwd), 'index');
     if (existsSync(index)) copyFileSync(index, join(git, 'index'));
     const env = {
       ...call.env,
@@ -32,6 +33,15 @@ export class Enclosure {
       GIT_ALTERNATE_OBJECT_DIRECTORIES: join(commonDir, 'objects'),
     };
     return runSandboxed(this.#sandbox, attemptPolicy(this.#input), { ...call, env });
+  }
+
+  /** Closes dependency folders to writes (paths from the worktree's top); their tools' caches get a place of their own. */
+  protect(readOnly: readonly string[]): Walls {
+    const { worktree } = this.#input;
+    const dependencies = readOnly.map((path) => join(worktree, path));
+    this.#input = { ...this.#input, dependencies, caches: makeCaches(worktree, readOnly) };
+    const { scratch: _scratch, ...walls } = this.#input;
+    return walls;
   }
 
   verification(call: ProcessCall): Promise<SandboxedEnd> {
@@ -48,6 +58,14 @@ const FILE = 'walls.json';
 /** Kept beside the run, so that what is verified again later is verified behind the same walls. */
 export const keepWalls = (runFolder: string, walls: Walls): void =>
   writeWhole(join(runFolder, FILE), JSON.stringify(walls));
+
+/** The walls of a run whose worktree lies elsewhere now; its dependency folders there are its own. */
+export function moveWalls(runFolder: string, worktree: string): void {
+  const file = join(runFolder, FILE);
+  if (!existsSync(file)) return;
+  const { dependencies: _dependencies, caches: _caches, ...walls } = JSON.parse(readFileSync(file, 'utf8')) as Walls;
+  keepWalls(runFolder, { ...walls, worktree });
+}
 
 /** A runner for a verification after the run: sandboxed when the run was. `close` it afterwards. */
 export function laterVerification(root: string, run: string, runFolder: string): { run: Runner; close: () => void } {

@@ -4,7 +4,8 @@ import { stringify } from 'yaml';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { changedOutside, lookOutside } from '../gate/tripwire.ts';
-import { addWorktree, collect, type RunTree, removeWorktree, restoreTree } from '../git/worktree.ts';
+import { releaseSlot } from '../git/pool.ts';
+import { collect, type RunTree, restoreTree } from '../git/worktree.ts';
 import type { NewEvent, RunEvent } from '../ledger/events.ts';
 import { append, runsFolder, writeWhole } from '../ledger/store.ts';
 import type { TaskState } from '../mailbox/model.ts';
@@ -23,8 +24,9 @@ import { commandsOf, type StepId } from './plan.ts';
 import { provision } from './provision.ts';
 import { keepReady, readReady } from './ready.ts';
 import { readReport } from './report.ts';
-import { type Prepared, runEnvironment, wallsOf } from './run.ts';
+import { keepsDependencies, type Prepared, runEnvironment, wallsOf } from './run.ts';
 import { moveTask, stateAfter } from './task-link.ts';
+import { openTree, takeSlot } from './tree.ts';
 
 /** Told of every event as it is written. */
 export type Watcher = (event: RunEvent) => void;
@@ -42,7 +44,8 @@ export async function execute(
   watch: Watcher,
   options: { signal?: AbortSignal; entry?: Entry } = {},
 ): Promise<Result> {
-  return new Execution(prepared, watch, options).go();
+  const own = options.entry?.again === undefined ? await takeSlot(prepared) : prepared;
+  return new Execution(own, watch, options).go();
 }
 
 class Execution {
@@ -56,6 +59,7 @@ class Execution {
   readonly #gathered: Gathered = { provisioned: [], rows: [], notes: [] };
   readonly #startedAt: string;
   readonly #enclosure: Enclosure | undefined;
+  #readOnly: string[] = [];
 
   constructor(prepared: Prepared, watch: Watcher, options: { signal?: AbortSignal; entry?: Entry }) {
     const { plan, request } = prepared;
@@ -77,7 +81,7 @@ class Execution {
     let reason: string | undefined;
     try {
       if (this.#entry.again === undefined) await this.#makeReady();
-      else Object.assign(this.#gathered, readReady(this.#folder));
+      else this.#takeReady();
       await this.#step('kimi', () => this.#kimi());
       await this.#step('collect', () => this.#collect());
       await this.#step('verify', () => this.#verify());
@@ -127,11 +131,23 @@ class Execution {
 
   /** The steps before Kimi, which a run does once. */
   async #makeReady(): Promise<void> {
-    await this.#step('worktree', () => addWorktree(this.#prepared.request.repo, this.#tree));
+    await this.#step('worktree', () => openTree(this.#prepared, this.#tree));
     await this.#step('provision', () => this.#provision());
     await this.#step('baseline', () => this.#baseline());
     const { provisioned, before } = this.#gathered;
-    keepReady(this.#folder, { provisioned, ...(before === undefined ? {} : { before }) });
+    keepReady(this.#folder, { provisioned, readOnly: this.#readOnly, ...(before === undefined ? {} : { before }) });
+  }
+
+  /** What those steps found when the run did them. */
+  #takeReady(): void {
+    const { provisioned, before, readOnly } = readReady(this.#folder);
+    Object.assign(this.#gathered, { provisioned, ...(before === undefined ? {} : { before }) });
+    this.#protect(readOnly ?? []);
+  }
+
+  #protect(readOnly: string[]): void {
+    this.#readOnly = readOnly;
+    if (this.#enclosure !== undefined) keepWalls(this.#folder, this.#enclosure.protect(readOnly));
   }
 
   #say(event: NewEvent): void {
@@ -158,7 +174,9 @@ class Execution {
       log: join(this.#folder, 'provision.log'),
       ...this.#abort(),
     };
-    this.#gathered.provisioned = await provision(request.repo, plan, place);
+    const made = await provision(request.repo, plan, place, keepsDependencies(this.#prepared));
+    this.#gathered.provisioned = made.paths;
+    this.#protect(made.readOnly);
   }
 
   #abort(): { signal?: AbortSignal } {
@@ -266,8 +284,9 @@ class Execution {
 
   /** A refusal before Kimi leaves nothing behind but its record. */
   async #abandon(error: unknown): Promise<never> {
-    await removeWorktree(this.#prepared.request.repo, this.#tree, true);
-    rmSync(this.#prepared.plan.home, { recursive: true, force: true });
+    const { plan, request } = this.#prepared;
+    await releaseSlot(request.repo, { id: plan.run, ...this.#tree }, true);
+    rmSync(plan.home, { recursive: true, force: true });
     this.#say({ type: 'run-ended', outcome: 'internal-error' });
     this.#say({ type: 'discarded' });
     throw error;

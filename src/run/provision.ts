@@ -8,13 +8,16 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  statSync,
   symlinkSync,
 } from 'node:fs';
-import { dirname, join, sep } from 'node:path';
+import { delimiter, dirname, join, sep } from 'node:path';
 import { refuse } from '../errors.ts';
-import { fields, gitAnswer } from '../git/git.ts';
+import { fields, git, gitAnswer } from '../git/git.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
+import { intact, readSlot } from '../git/slot.ts';
 import { runProcess } from '../process/run.ts';
+import { CACHES, dropKept, keepFolders } from './kept.ts';
 
 /** What will be put into a worktree that git does not put there. */
 export interface Provision {
@@ -25,6 +28,8 @@ export interface Provision {
     | { readonly how: 'link'; readonly folder: string }
     | { readonly how: 'install'; readonly argv: readonly string[] };
   readonly setup: string | undefined;
+  /** A digest of what dependencies are made from: lock files, commands, the Node in use. */
+  readonly key: string;
 }
 
 const LOCKS: readonly [string, readonly string[]][] = [
@@ -34,12 +39,30 @@ const LOCKS: readonly [string, readonly string[]][] = [
   ['yarn.lock', ['yarn', 'install', '--immutable']],
   ['bun.lock', ['bun', 'install', '--frozen-lockfile']],
 ];
-/** Folders in node_modules that tools write to: never shared. */
-const CACHES = new Set(['.cache', '.vite', '.vitest', '.vite-temp']);
-
+/** A change of any of them means that dependencies are made anew. */
+export const LOCK_FILES = [
+  ...LOCKS.map(([name]) => name),
+  ...['bun.lockb', 'uv.lock', 'poetry.lock', 'Pipfile.lock', 'pdm.lock', 'requirements.txt', 'requirements-dev.txt'],
+  ...['Cargo.lock', 'go.sum', 'Gemfile.lock', 'composer.lock', 'mix.lock', 'Package.resolved', '.npmrc'],
+];
 /** Computes the provision of a worktree at `base`; refuses when dependencies can be provided in no safe way. */
 export async function planProvision(repo: Repo, base: string, setup: string | undefined): Promise<Provision> {
-  return { copies: await includedFiles(repo), dependencies: await planDependencies(repo, base), setup };
+  const [copies, dependencies, locks] = await Promise.all([
+    includedFiles(repo),
+    planDependencies(repo, base),
+    git(repo, ['ls-tree', '-z', base, '--', ...LOCK_FILES]),
+  ]);
+  const argv = dependencies.how === 'install' ? dependencies.argv : [];
+  return { copies, dependencies, setup, key: digest(JSON.stringify([locks, argv, setup ?? '', nodeInUse(repo.env)])) };
+}
+
+/** Modules that were compiled for one Node do not load in another. */
+function nodeInUse(env: Repo['env']): string {
+  const file = (env.PATH ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, 'node'))
+    .find((path) => existsSync(path));
+  return file === undefined ? '' : `${realpathSync(file)} ${statSync(file).mtimeMs}`;
 }
 
 /** `.worktreeinclude` has .gitignore syntax; a file is copied when it matches and git ignores it. */
@@ -129,17 +152,40 @@ export interface ProvisionPlace {
   readonly signal?: AbortSignal;
 }
 
-/** Carries the provision out. Returns the paths (from the worktree's top) that must not be collected. */
-export async function provision(repo: Repo, plan: Provision, place: ProvisionPlace): Promise<string[]> {
+export interface Provisioned {
+  /** Paths from the worktree's top that are not part of a change. */
+  readonly paths: string[];
+  /** Those that worker and verification may read and not write. */
+  readonly readOnly: string[];
+}
+
+/**
+ * Carries the provision out. Dependency folders that an earlier run's provisioning made in this slot, from the same
+ * lock files, are used as they are; `keep` says whether this run's may be (no worker writes to them).
+ */
+export async function provision(
+  repo: Repo,
+  plan: Provision,
+  place: ProvisionPlace,
+  keep = false,
+): Promise<Provisioned> {
   for (const path of plan.copies) {
     mkdirSync(dirname(join(place.dir, path)), { recursive: true });
     cpSync(join(repo.root, path), join(place.dir, path), { verbatimSymlinks: true, preserveTimestamps: true });
   }
   const { dependencies } = plan;
+  const record = readSlot(place.dir);
+  const kept = keep && record?.kept?.key === plan.key ? intact(place.dir) : [];
+  if (kept.length === 0) dropKept(place.dir);
   if (dependencies.how === 'link') linkModules(dependencies.folder, join(place.dir, 'node_modules'));
-  if (dependencies.how === 'install') await mustRun(dependencies.argv, place);
-  if (plan.setup !== undefined) await mustRun(['/bin/sh', '-c', plan.setup], place);
-  return dependencies.how === 'none' ? [...plan.copies] : [...plan.copies, 'node_modules'];
+  if (dependencies.how === 'install' && kept.length === 0) await mustRun(dependencies.argv, place);
+  if (plan.setup !== undefined && (kept.length === 0 || record?.kept?.whole !== true))
+    await mustRun(['/bin/sh', '-c', plan.setup], place);
+  const readOnly = keep ? (kept.length > 0 ? kept : await keepFolders(place, plan)) : [];
+  return {
+    paths: [...new Set([...plan.copies, ...(dependencies.how === 'none' ? [] : ['node_modules']), ...readOnly])],
+    readOnly,
+  };
 }
 
 /** A real folder with one link per package: what a tool writes there stays in the worktree. */

@@ -6,6 +6,8 @@ import type { Check } from '../verify/compare.ts';
 /** What the steps before Kimi found, kept for a run that goes on later. */
 export interface Ready {
   readonly provisioned: string[];
+  /** Those of them that nothing in the sandbox may write. */
+  readonly readOnly?: string[];
   readonly before?: Check[];
 }
 

@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { WireWatch } from '../flavour/wire.ts';
 import type { Repo } from '../git/repo.ts';
+import { gitFolderOf, holdsSlot } from '../git/slot.ts';
 import { collect } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, listRuns, runsFolder, writeWhole } from '../ledger/store.ts';
@@ -28,7 +29,8 @@ export const lostRuns = (commonDir: string): RunState[] =>
  * `lost`. One process at a time does this in a repository; what another does meanwhile is waited for.
  */
 export async function recover(repo: Repo, now: () => Date): Promise<Recovered[]> {
-  for (const name of ['worktrees.lock', 'recover.lock']) clearDead(join(repo.commonDir, 'kimi-dispatch', name));
+  for (const name of ['worktrees.lock', 'slots.lock', 'recover.lock'])
+    clearDead(join(repo.commonDir, 'kimi-dispatch', name));
   if (lostRuns(repo.commonDir).length === 0) return [];
   const file = join(repo.commonDir, 'kimi-dispatch', 'recover.lock');
   return withLock({ file, what: 'Recovery', waitMs: 30_000 }, async () => {
@@ -68,7 +70,7 @@ function rememberSession(run: RunState, folder: string, now: Date): void {
 type Saved = Awaited<ReturnType<typeof collect>>;
 
 async function save(repo: Repo, run: RunState, folder: string): Promise<Saved | string> {
-  if (!existsSync(join(run.dir, '.git'))) return 'there was no worktree yet';
+  if (run.opened !== true || !holdsSlot(run) || !existsSync(join(run.dir, '.git'))) return 'there was no worktree yet';
   const scratch = join(folder, 'scratch');
   mkdirSync(scratch, { recursive: true });
   const message = `${run.title || 'Kimi run'} (lost)\n\nKimi-Dispatch-Run: ${run.id}\nKimi-Dispatch-Spec: sha256:${run.digest}`;
@@ -89,7 +91,7 @@ async function save(repo: Repo, run: RunState, folder: string): Promise<Saved | 
 
 /** Locks that died with their git, in places that belong to this run alone, and its private folders. */
 function removeLeftovers(repo: Repo, run: RunState): void {
-  const own = join(repo.commonDir, 'worktrees', basename(run.dir));
+  const own = gitFolderOf(repo.commonDir, run.dir);
   for (const name of ['index.lock', 'HEAD.lock']) rmSync(join(own, name), { force: true });
   rmSync(join(repo.commonDir, 'refs', 'heads', `${run.branch}.lock`), { force: true });
   for (const name of readdirSync(tmpdir()))

@@ -1,9 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { findKimi, type KimiProgram } from '../flavour/find.ts';
 import { type HomePlan, planHome } from '../flavour/home.ts';
+import { checkScope } from '../gate/scope.ts';
 import { type Repo, resolveBase, uncommitted } from '../git/repo.ts';
+import { nextSlot, type SlotCall } from '../git/slot.ts';
+import { runsFolder } from '../ledger/store.ts';
 import { allowed } from '../process/environment.ts';
 import { probeSandbox } from '../process/sandbox.ts';
 import { currentProfile, loadProfile, type Profile } from '../profile/profile.ts';
@@ -12,7 +16,7 @@ import type { Spec } from '../spec/model.ts';
 import type { Walls } from './enclosure.ts';
 import { planRun, type RunPlan } from './plan.ts';
 import { readProject } from './project.ts';
-import { type Provision, planProvision } from './provision.ts';
+import { LOCK_FILES, type Provision, planProvision } from './provision.ts';
 
 export interface RunRequest {
   readonly repo: Repo;
@@ -23,6 +27,8 @@ export interface RunRequest {
   readonly root: string;
   readonly now: () => Date;
   readonly options: RunOptions;
+  /** Uncommitted paths of the checkout, where they are known already. */
+  readonly uncommitted?: readonly string[];
 }
 
 export type SandboxMode = 'auto' | 'required' | 'off';
@@ -114,7 +120,10 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const home = planHome(env, { ...limits, swarm: profile.swarm }, kimi.flavour);
   const week = new QuotaBook(env).week(home.account, request.now().getTime());
   const warning = checkQuota(week, profile.requestsPerWeek);
-  const [provision, dirty] = await Promise.all([planProvision(repo, base, profile.setup), uncommitted(repo)]);
+  const [provision, dirty] = await Promise.all([
+    planProvision(repo, base, profile.setup),
+    request.uncommitted ?? uncommitted(repo),
+  ]);
   const review = options.review ?? readProject(repo.commonDir)?.mode === 'review';
   const sandbox = await decideSandbox(request);
   if (review && !sandbox.on)
@@ -134,7 +143,10 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     digest: digestOf(request.specText),
     base,
     branch: `kimi/${id}-${slug(spec.title)}`,
-    dir: join(places.state, 'worktrees', id),
+    dir: nextSlot(
+      join(places.state, 'worktrees'),
+      slotCall(repo, { run: id, key: provision.key, sandboxed: sandbox.on, most: profile.pool }),
+    ),
     home: join(places.state, 'homes', id),
     kimi: { file: kimi.file, version: kimi.version, flavour: kimi.flavour },
     limits,
@@ -157,6 +169,16 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     ...(warning === undefined ? {} : { warning }),
   };
 }
+
+/** What a claim on a slot says; a slot whose run is on record is that run's, alive or not. */
+export const slotCall = (repo: Repo, call: Omit<SlotCall, 'known'>): SlotCall => ({
+  ...call,
+  known: (run) => existsSync(join(runsFolder(repo.commonDir), run)),
+});
+
+/** Whether dependency folders are kept for later runs: nobody may write them then, so not where the spec lets a lock file change. */
+export const keepsDependencies = ({ sandbox, request }: Pick<Prepared, 'sandbox' | 'request'>): boolean =>
+  sandbox.on && checkScope(request.spec, LOCK_FILES).violations.length === LOCK_FILES.length;
 
 /** `auto` means that a probe ran inside; `required` refuses where it did not (ruling 17). */
 export async function decideSandbox({ options, root, env }: RunRequest): Promise<Prepared['sandbox']> {

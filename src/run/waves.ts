@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Outcome, refusalOf } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { git, gitAnswer } from '../git/git.ts';
-import { addWorktree, changesBetween, IDENTITY, writePatch } from '../git/worktree.ts';
+import { changesBetween, IDENTITY, writePatch } from '../git/worktree.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import { append, findRun, runsFolder, writeWhole } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
@@ -21,7 +21,8 @@ import { Enclosure, keepWalls } from './enclosure.ts';
 import { execute, type Watcher } from './execute.ts';
 import { commandsOf } from './plan.ts';
 import { provision } from './provision.ts';
-import { newId, type Prepared, prepare, runEnvironment, wallsOf } from './run.ts';
+import { keepsDependencies, newId, type Prepared, prepare, runEnvironment, wallsOf } from './run.ts';
+import { openTree, takeSlot } from './tree.ts';
 
 export interface WavesOptions {
   readonly concurrency: number;
@@ -41,8 +42,8 @@ interface Merged {
  * The tip of a wave gets the whole verification; what breaks it is found by bisection and set aside by name. The
  * result is one pack that is reviewed and merged like any run.
  */
-export const runWaves = (prepared: Prepared, watch: Watcher, options: WavesOptions): Promise<Result> =>
-  new WaveRun(prepared, watch, options).go();
+export const runWaves = async (prepared: Prepared, watch: Watcher, options: WavesOptions): Promise<Result> =>
+  new WaveRun(await takeSlot(prepared), watch, options).go();
 
 class WaveRun {
   readonly #prepared: Prepared;
@@ -56,6 +57,7 @@ class WaveRun {
   #tip: string;
   #before: Check[] | undefined;
   #rows: Compared[] = [];
+  #provisioned: readonly string[] = [];
 
   constructor(prepared: Prepared, watch: Watcher, options: WavesOptions) {
     const { plan, request } = prepared;
@@ -103,14 +105,20 @@ class WaveRun {
   /** The integration worktree, and the whole verification on the base. */
   async #ready(): Promise<void> {
     const { plan, request } = this.#prepared;
-    await addWorktree(request.repo, { dir: plan.dir, env: request.repo.env, branch: plan.branch, base: plan.base });
+    this.#say({ type: 'step-started', step: 'worktree', title: 'Make the worktree' });
+    const started = performance.now();
+    const { dir, branch, base } = plan;
+    await openTree(this.#prepared, { dir, env: request.repo.env, branch, base });
+    this.#say({ type: 'step-ended', step: 'worktree', ms: Math.round(performance.now() - started) });
     const place = {
       dir: plan.dir,
       env: runEnvironment(request.env),
       marker: plan.run,
       log: join(this.#folder, 'provision.log'),
     };
-    await provision(request.repo, this.#prepared.provision, place);
+    const made = await provision(request.repo, this.#prepared.provision, place, keepsDependencies(this.#prepared));
+    this.#provisioned = made.paths;
+    if (this.#enclosure !== undefined) keepWalls(this.#folder, this.#enclosure.protect(made.readOnly));
     if (request.options.baseline) this.#before = await this.#check(this.#commands(), 'baseline');
   }
 
@@ -131,7 +139,8 @@ class WaveRun {
       ...(signal === undefined ? {} : { signal }),
       run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.verification(call),
     });
-    await git({ dir: plan.dir, env: request.repo.env }, ['clean', '-fdq'], { quiet: true });
+    const keep = this.#provisioned.flatMap((path) => ['-e', `/${path}`]);
+    await git({ dir: plan.dir, env: request.repo.env }, ['clean', '-fdq', ...keep], { quiet: true });
     return checks;
   }
 
@@ -181,7 +190,7 @@ class WaveRun {
     this.#say({ type: 'task', task, run: id, state: 'started' });
     try {
       const options = { ...request.options, base: this.#tip, id, parent: this.#prepared.plan.run };
-      const prepared = await prepare({ ...request, spec, specText: renderSpec(spec), options });
+      const prepared = await prepare({ ...request, spec, specText: renderSpec(spec), options, uncommitted: [] });
       const { signal } = this.#options;
       const result = await execute(prepared, () => {}, signal === undefined ? {} : { signal });
       this.#say({ type: 'task', task, run: id, state: result.outcome });

@@ -58,7 +58,7 @@ const tunnel = (target) =>
     call.end();
   });
 
-/** @param {{home: string, checkout: string, common: string, state: string, remote: string, port: number, socket: string, pid: number, run: string}} at */
+/** @param {{home: string, checkout: string, common: string, state: string, remote: string, port: number, socket: string, pid: number, run: string, slot: string}} at */
 export const ways = (at) => ({
   'write a file of the checkout': () => write(join(at.checkout, 'greet.txt')),
   'plant a hook': () => writeFileSync(join(at.common, 'hooks', 'post-commit'), '#!/bin/sh\n'),
@@ -77,7 +77,7 @@ export const ways = (at) => ({
     unlinkSync('.git');
     mkdirSync('.git');
   },
-  "write git's folder of the worktree": () => writeFileSync(join(at.common, 'worktrees', at.run, 'HEAD'), 'x'),
+  "write git's folder of the worktree": () => writeFileSync(join(at.common, 'worktrees', at.slot, 'HEAD'), 'x'),
   'push to the remote': () => sh(`git push -q '${at.remote}' HEAD:refs/heads/evil`),
   'write into another worktree': () => writeFileSync(join(at.state, 'worktrees', 'other', 'x'), ''),
   "forge the run's own record": () => write(join(at.common, 'kimi-dispatch', 'runs', at.run, 'events.ndjson')),

@@ -110,10 +110,25 @@ const scenarios = {
     report('done');
     finish();
   },
+  async leaves() {
+    const { plantAll } = await import('./plants.mjs');
+    polite();
+    plantAll();
+    report('done');
+    finish();
+  },
+  async seeks() {
+    const { findAll } = await import('./plants.mjs');
+    polite();
+    writeFileSync('found.json', JSON.stringify(findAll()));
+    report('done');
+    finish();
+  },
   async escape() {
     const { plant, stay, tryAll } = await import('./escapes.mjs');
     const at = JSON.parse(readFileSync('at.json', 'utf8'));
-    at.run = process.cwd().split('/').at(-1);
+    at.slot = process.cwd().split('/').at(-1);
+    at.run = process.env.KIMI_CODE_HOME.split('/').at(-1);
     writeFileSync('escapes.json', JSON.stringify(await tryAll(at)));
     plant(at);
     stay(at.word);

@@ -1,0 +1,176 @@
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ownerHere } from '../process/alive.ts';
+import { withLock } from '../process/lock.ts';
+import { fields, git, gitAnswer } from './git.ts';
+import { renewFolders } from './renew.ts';
+import type { Repo } from './repo.ts';
+import {
+  cachesFolder,
+  copyIndex,
+  gitFolderOf,
+  holdsSlot,
+  indexFile,
+  intact,
+  isParked,
+  keepIndex,
+  nextSlot,
+  readSlot,
+  recordFile,
+  type SlotCall,
+  slotsIn,
+  writeSlot,
+} from './slot.ts';
+import { addWorktree, type RunTree, removeWorktree, restoreLink } from './worktree.ts';
+
+/** Gives a run its slot. Two processes never get the same one. */
+export const claimSlot = (repo: Repo, folder: string, call: SlotCall): Promise<string> =>
+  lockSlots(repo, () => take(nextSlot(folder, call), call));
+
+/** The slot of a run whose claim may have ended: the same one while nobody else has it, or another. */
+export const reclaimSlot = (repo: Repo, dir: string, call: SlotCall): Promise<string> =>
+  lockSlots(repo, () => {
+    const owner = readSlot(dir)?.run;
+    return take(owner === undefined || owner === call.run ? dir : nextSlot(dirname(dir), call), call);
+  });
+
+const lockSlots = <T>(repo: Repo, work: () => T | Promise<T>): Promise<T> =>
+  withLock(
+    { file: join(repo.commonDir, 'kimi-dispatch', 'slots.lock'), what: 'Taking a slot', waitMs: 30_000 },
+    async () => work(),
+  );
+
+function take(dir: string, { run, sandboxed, most }: SlotCall): string {
+  const kept = readSlot(dir)?.kept;
+  writeSlot(dir, { version: 1, run, ...ownerHere(), sandboxed, most, ...(kept === undefined ? {} : { kept }) });
+  return dir;
+}
+
+/** Puts the base into the run's slot: what is there is changed where it differs, or a worktree is made. */
+export async function openSlot(repo: Repo, tree: RunTree): Promise<'warm' | 'cold'> {
+  const warm = existsSync(indexFile(tree.dir)) && (await resetSlot(repo, tree));
+  if (!warm) {
+    if (existsSync(tree.dir)) await removeWorktree(repo, tree, true);
+    forgetKept(tree.dir);
+    await addWorktree(repo, tree);
+  }
+  keepIndex(repo.commonDir, tree.dir);
+  return warm ? 'warm' : 'cold';
+}
+
+async function resetSlot(repo: Repo, tree: RunTree): Promise<boolean> {
+  try {
+    await git(tree, [...STRICT, 'reset', '--hard', '-q', tree.base], { quiet: true });
+    await git(repo, ['update-ref', `refs/heads/${tree.branch}`, tree.base, ''], { quiet: true });
+    await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`], { quiet: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Puts the branch of a run back into a slot that it got again. */
+export async function reopenSlot(repo: Repo, run: { readonly dir: string; readonly branch: string }): Promise<void> {
+  if (existsSync(join(run.dir, '.git')))
+    await git({ dir: run.dir, env: repo.env }, ['checkout', '-q', '--force', run.branch], { quiet: true });
+  else {
+    forgetKept(run.dir);
+    await git(repo, ['worktree', 'prune'], { quiet: true });
+    await git(repo, ['worktree', 'add', '-q', '--force', run.dir, run.branch], { quiet: true });
+  }
+  keepIndex(repo.commonDir, run.dir);
+}
+
+/**
+ * A file whose change time differs from what git saw when it wrote it is written again, whatever its content; nobody in
+ * the sandbox can set that time.
+ */
+const STRICT = ['-c', 'core.trustctime=true', '-c', 'core.checkStat=default'];
+
+function forgetKept(dir: string): void {
+  const record = readSlot(dir);
+  if (record?.kept === undefined) return;
+  const { kept: _kept, ...rest } = record;
+  writeSlot(dir, rest);
+}
+
+interface Claimed {
+  readonly id: string;
+  readonly dir: string;
+  readonly branch: string;
+  readonly base: string;
+}
+
+/** The end of a run's claim on its slot: it is cleaned and parked, or removed. Another run's slot is left alone. */
+export async function releaseSlot(repo: Repo, run: Claimed, branchToo: boolean): Promise<void> {
+  if (holdsSlot(run)) {
+    const parked = mayPark(run.dir) && (await cleanSlot(repo, run));
+    if (parked) park(run.dir);
+    else await removeSlot(repo, run);
+  }
+  if (branchToo)
+    await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${run.branch}`], { answers: [1, 128], quiet: true });
+}
+
+/** What ran outside the sandbox could have written anywhere, so its slot is not used again. */
+function mayPark(dir: string): boolean {
+  const record = readSlot(dir);
+  if (record?.sandboxed !== true || !existsSync(indexFile(dir))) return false;
+  return slotsIn(dirname(dir)).filter(isParked).length < record.most;
+}
+
+function park(dir: string): void {
+  const record = readSlot(dir);
+  if (record === undefined) return;
+  const { run: _run, pid: _pid, start: _start, ...rest } = record;
+  writeSlot(dir, rest);
+}
+
+/** Everything that could have been written here goes, judged by the index that nobody here could write. */
+async function cleanSlot(repo: Repo, run: { dir: string; base: string }): Promise<boolean> {
+  const place = { dir: run.dir, env: repo.env };
+  const own = gitFolderOf(repo.commonDir, run.dir);
+  const reset = () => git(place, [...STRICT, 'reset', '--hard', '-q', run.base], { quiet: true });
+  try {
+    restoreLink(run.dir, own);
+    rmSync(join(own, 'index.lock'), { force: true });
+    const opened = statSync(indexFile(run.dir)).mtimeMs;
+    copyIndex(indexFile(run.dir), join(own, 'index'));
+    await git(place, ['update-ref', '--no-deref', 'HEAD', run.base], { quiet: true });
+    await reset();
+    const kept = intact(run.dir);
+    if (kept.length === 0) forgetKept(run.dir);
+    await git(place, ['clean', '-ffdxq', ...kept.flatMap((path) => ['-e', `/${path}`])], { quiet: true });
+    await emptySubmodules(run);
+    // git itself wrote folders up to the moment of the index.
+    renewFolders(run.dir, opened + 5, kept);
+    await reset();
+    rmSync(cachesFolder(run.dir), { recursive: true, force: true });
+    copyIndex(join(own, 'index'), indexFile(run.dir));
+    return true;
+  } catch {
+    return false;
+  }
+
+  /** git cleans nothing inside the folder of a submodule. */
+  async function emptySubmodules({ dir }: { dir: string }): Promise<void> {
+    const entries = fields(await git(place, ['ls-files', '-s', '-z']));
+    for (const path of entries.filter((entry) => entry.startsWith('160000')).map((entry) => entry.split('\t')[1])) {
+      rmSync(join(dir, path ?? '.none'), { recursive: true, force: true });
+      mkdirSync(join(dir, path ?? '.none'), { recursive: true });
+    }
+  }
+}
+
+/** Removes a slot that nobody took meanwhile. */
+export const dropSlot = (repo: Repo, dir: string, owner: string | undefined): Promise<void> =>
+  lockSlots(repo, async () => {
+    if (readSlot(dir)?.run === owner) await removeSlot(repo, { dir, branch: '' });
+  });
+
+/** Removes a slot with all that is known of it. */
+async function removeSlot(repo: Repo, run: { dir: string; branch: string }): Promise<void> {
+  await removeWorktree(repo, run, false);
+  for (const path of [indexFile(run.dir), cachesFolder(run.dir), `${run.dir}.new`, recordFile(run.dir)])
+    rmSync(path, { recursive: true, force: true });
+}

@@ -1,0 +1,102 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { refuse } from '../errors.ts';
+import { gitAnswer } from '../git/git.ts';
+import { claimSlot, openSlot, reclaimSlot, releaseSlot, reopenSlot } from '../git/pool.ts';
+import type { Repo } from '../git/repo.ts';
+import { holdsSlot, readSlot, writeSlot } from '../git/slot.ts';
+import type { RunTree } from '../git/worktree.ts';
+import type { RunState } from '../ledger/events.ts';
+import { append, runsFolder } from '../ledger/store.ts';
+import { loadProfile } from '../profile/profile.ts';
+import { moveWalls } from './enclosure.ts';
+import { dropKept } from './kept.ts';
+import { planProvision, provision } from './provision.ts';
+import { keepReady } from './ready.ts';
+import { keepsDependencies, type Prepared, placesOf, runEnvironment, slotCall } from './run.ts';
+import { findPlan } from './stored.ts';
+
+/** Claims the slot that the plan names, or another when somebody was faster; the plan that comes back is true. */
+export async function takeSlot(prepared: Prepared): Promise<Prepared> {
+  const { plan, request, places, provision: provided, sandbox, profile } = prepared;
+  const call = { run: plan.run, key: provided.key, sandboxed: sandbox.on, most: profile.pool };
+  const dir = await claimSlot(request.repo, join(places.state, 'worktrees'), slotCall(request.repo, call));
+  if (dir === plan.dir) return prepared;
+  const steps = plan.steps.map((step) => ({ ...step, detail: step.detail.replace(plan.dir, dir) }));
+  return { ...prepared, plan: { ...plan, dir, steps } };
+}
+
+/** Puts the base into the claimed slot; dependencies of an earlier run stay only where this one wants the same. */
+export async function openTree(prepared: Prepared, tree: RunTree): Promise<void> {
+  await openSlot(prepared.request.repo, tree);
+  const same = readSlot(tree.dir)?.kept?.key === prepared.provision.key;
+  if (!same || !keepsDependencies(prepared)) dropKept(tree.dir);
+}
+
+/** Once something runs in a slot without the sandbox, no later run gets it. */
+export function distrustSlot(dir: string): void {
+  const record = readSlot(dir);
+  if (record !== undefined) writeSlot(dir, { ...record, sandboxed: false });
+}
+
+export interface TreeCall {
+  readonly repo: Repo;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly now: () => Date;
+  /** Whether commands will run in it, which need files and dependencies. */
+  readonly provide: boolean;
+}
+
+/**
+ * The run with a worktree of its own that holds its branch. One that was deleted, or given to another run after a merge
+ * that was undone, is made again: at the same path where that is free, because a session of Kimi resumes only there.
+ */
+export async function ensureTree(run: RunState, call: TreeCall): Promise<RunState> {
+  if (holdsSlot(run) && existsSync(join(run.dir, '.git'))) return run;
+  const { repo, env } = call;
+  await requireBranch(repo, run);
+  const folder = join(placesOf(env, repo).state, 'worktrees');
+  const claim = slotCall(repo, { run: run.id, key: '', sandboxed: false, most: 0 });
+  const dir =
+    dirname(run.dir) === folder ? await reclaimSlot(repo, run.dir, claim) : await claimSlot(repo, folder, claim);
+  const moved = { ...run, dir };
+  try {
+    await reopenSlot(repo, moved);
+    dropKept(dir);
+    if (call.provide) await provide(moved, call);
+  } catch (error) {
+    await releaseSlot(repo, moved, false);
+    throw error;
+  }
+  if (dir === run.dir) return run;
+  const record = join(runsFolder(repo.commonDir), run.id);
+  moveWalls(record, dir);
+  append(record, { type: 'moved', dir }, call.now());
+  const { session: _session, ...rest } = moved;
+  return rest;
+}
+
+/** A branch that was deleted by hand is put back at the run's commit. */
+async function requireBranch(repo: Repo, run: RunState): Promise<void> {
+  const ref = `refs/heads/${run.branch}`;
+  const known = await gitAnswer(repo, ['rev-parse', '-q', '--verify', ref], { answers: [1, 128] });
+  if (known.code === 0) return;
+  const back =
+    run.commit === undefined
+      ? undefined
+      : await gitAnswer(repo, ['update-ref', ref, run.commit, ''], { answers: [1, 128], quiet: true });
+  if (back?.code === 0) return;
+  throw refuse(
+    'wrong-state',
+    `The worktree of ${run.id} is gone and its branch ${run.branch} too.`,
+    `git apply ${join(runsFolder(repo.commonDir), run.id, 'changes.patch')}`,
+  );
+}
+
+async function provide(run: RunState, { repo, env }: TreeCall): Promise<void> {
+  const record = join(runsFolder(repo.commonDir), run.id);
+  const place = { dir: run.dir, env: runEnvironment(env), marker: run.id, log: join(record, 'provision.log') };
+  const profile = loadProfile(findPlan(repo, run)?.profile ?? 'default', placesOf(env, repo).config);
+  const made = await provision(repo, await planProvision(repo, run.base, profile.setup), place);
+  keepReady(record, { provisioned: made.paths });
+}
