@@ -83,7 +83,9 @@ export async function gitAnswer(
   const answer = await start({ dir: place.dir, env }, args, config);
   if (answer.code === 0 || options.answers?.includes(answer.code) === true) return answer;
   throw Object.assign(
-    new Error(`git ${args[0]}: ${answer.stderr.trim() || answer.stdout.trim() || `exit ${answer.code}`}`),
+    new Error(
+      `git ${args.find((word, at) => word !== '-c' && args[at - 1] !== '-c')}: ${answer.stderr.trim() || answer.stdout.trim() || `exit ${answer.code}`}`,
+    ),
     {
       git: answer,
     },

@@ -1,4 +1,5 @@
 import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { withLock } from '../process/lock.ts';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
@@ -10,10 +11,13 @@ export interface RunTree extends GitPlace {
   readonly base: string;
 }
 
+/** git writes many files with several processes: 100,000 of them in a fifth of the time (`checkout.workers`). */
+const WORKERS = ['-c', `checkout.workers=${Math.min(8, 2 * availableParallelism())}`];
+
 /** Makes the run's worktree and branch at the base commit. Nothing of the user's checkout is touched. */
 export async function addWorktree(repo: Repo, tree: RunTree): Promise<void> {
   mkdirSync(dirname(tree.dir), { recursive: true, mode: 0o700 });
-  const args = ['worktree', 'add', '--no-track', '-b', tree.branch, tree.dir, tree.base];
+  const args = [...WORKERS, 'worktree', 'add', '--no-track', '-b', tree.branch, tree.dir, tree.base];
   await alone(repo, async () => {
     for (let left = 5; ; left--)
       try {
