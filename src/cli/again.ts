@@ -173,6 +173,10 @@ export async function cancelCommand(world: World, args: readonly string[]): Prom
   if (run.outcome !== undefined)
     throw refuse('wrong-state', `Run ${run.id} has ended: ${run.outcome}.`, `kimi-dispatch show ${run.id}`);
   if (ownerLives(run)) process.kill(run.pid, 'SIGTERM');
+  else if (run.queued === true) {
+    const { waitAgain } = await import('./queue.ts');
+    await waitAgain({ ...world, signal: AbortSignal.abort() }, repo, { run, watch: () => {} });
+  }
   const { follow } = await import('../ledger/follow.ts');
   await follow({ folder: folderOf(repo, run), each: () => {}, signal: world.signal });
   await recover(repo, world.now);

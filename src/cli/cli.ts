@@ -75,6 +75,7 @@ export function declare(bind: Bind): Command {
     .option('--waves', 'a run for each task, in waves, integrated one by one')
     .option('--concurrency <n>', 'runs at a time (default: the profile)', whole('--concurrency'))
     .option('--verify-each', 'with --waves: verify the whole after each merge')
+    .option('--no-queue', 'run here, although a queue is set')
     .option('--background', 'start a supervisor that outlives this terminal, print the run id and end')
     .option('--dry-run', 'print the steps and start nothing')
     .option('--artifacts <folder>', 'leave spec, result, report and patch there, for another job')
@@ -183,6 +184,10 @@ export function declare(bind: Bind): Command {
     .option('--answer <file>', 'check it and show the difference')
     .option('--yes', 'take it')
     .action(bind(async () => (await import('./mail.ts')).templateCommand));
+  add('worker', 'Many machines:', 'take runs off the queue, until it is told to end')
+    .option('--concurrency <n>', 'runs at a time (default: 1)', whole('--concurrency'))
+    .option('--sandbox <mode>', 'auto, required (default) or off', choice('--sandbox', 'auto', 'required', 'off'))
+    .action(bind(async () => (await import('./queue.ts')).workerCommand));
   add('relay <agent>', together, 'a prompt with everything inline, for a worker without a terminal').action(
     bind(async () => (await import('./mail.ts')).relayCommand),
   );

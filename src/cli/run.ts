@@ -3,12 +3,16 @@ import { exitOfOutcome, refuse } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunEvent } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
+import type { TaskState } from '../mailbox/model.ts';
+import type { QueueSetting } from '../queue/setting.ts';
 import { presentResult } from '../review/present.ts';
+import type { Result } from '../review/result.ts';
 import { execute } from '../run/execute.ts';
 import type { RunPlan } from '../run/plan.ts';
 import { requirePrincipal } from '../run/project.ts';
 import { recover } from '../run/recover.ts';
 import { newId, prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
+import { moveTask, stateAfter } from '../run/task-link.ts';
 import { runWaves } from '../run/waves.ts';
 import { schedule, showSchedule } from '../schedule/waves.ts';
 import { Sessions } from '../session/store.ts';
@@ -17,7 +21,8 @@ import type { World } from '../world.ts';
 import { annotateFindings, tellCi } from './ci.ts';
 import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
-import { makeProgress } from './progress.ts';
+import { makeProgress, plainProgress } from './progress.ts';
+import { makeOrder, type Ordered, queueFor, runThroughQueue, showOrder } from './queue.ts';
 import { draft, factsFor, hasErrors, readInput } from './spec.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
@@ -52,6 +57,16 @@ export async function runCommand(
     );
     return 2;
   }
+  const setting = queueFor(world, options);
+  const chosen = supervised === undefined ? wanted : { ...wanted, id: supervised };
+  if (setting !== undefined && options.waves !== true)
+    return queuedRun(world, repo, {
+      spec: drafted.spec,
+      specText: drafted.text,
+      options: chosen,
+      setting,
+      flags: options,
+    });
   const prepared = await prepare({
     repo,
     spec: drafted.spec,
@@ -59,7 +74,7 @@ export async function runCommand(
     env: world.env,
     root: world.root,
     now: world.now,
-    options: supervised === undefined ? wanted : { ...wanted, id: supervised },
+    options: chosen,
     uncommitted: facts.dirty,
   });
   const waves = options.waves === true ? schedule(drafted.spec) : undefined;
@@ -76,18 +91,53 @@ export async function runCommand(
     return 0;
   }
   if (prepared.warning !== undefined) world.err(`${prepared.warning}\n`);
-  const progress = makeProgress(world, prepared.plan, options.ndjson === true);
-  const watch = (event: RunEvent): void => {
-    if (options.ndjson === true) world.out(`${JSON.stringify(event)}\n`);
-    progress.take(event);
-    if (event.type === 'run-started') rememberRun(world, repo, event.id);
-  };
+  const { progress, watch } = watcher(world, repo, { plan: prepared.plan, ndjson: options.ndjson === true });
   const concurrency = typeof options.concurrency === 'number' ? options.concurrency : prepared.profile.concurrency;
   const work =
     waves === undefined
       ? execute(prepared, watch, { signal: world.signal })
       : runWaves(prepared, watch, { concurrency, eachMerge: options.verifyEach === true, signal: world.signal });
   const result = await work.finally(() => progress.stop());
+  return tellResult(world, result, options);
+}
+
+/** The same through the queue: a worker does the work, this process waits. */
+async function queuedRun(
+  world: World,
+  repo: Repo,
+  what: Ordered & { setting: QueueSetting; flags: Record<string, unknown> },
+): Promise<number> {
+  const { flags, setting } = what;
+  const order = await makeOrder(world, repo, what);
+  if (flags.dryRun === true) {
+    world.out(flags.json === true ? `${JSON.stringify(order, null, 2)}\n` : showOrder(order, setting));
+    return 0;
+  }
+  const { progress, watch } = watcher(world, repo, { ndjson: flags.ndjson === true });
+  const claude = world.env.CLAUDE_CODE_SESSION_ID;
+  const { task } = what.options;
+  const from = { ...(claude === undefined ? {} : { claude }), ...(task === undefined ? {} : { task }) };
+  const move = async (to: TaskState): Promise<void> => {
+    if (task !== undefined) await moveTask(world.env, world.now, { task, run: order.run, to, spec: what.spec });
+  };
+  await move('in_progress');
+  const result = await runThroughQueue(world, repo, { setting, watch, order, from }).finally(() => progress.stop());
+  await move(stateAfter(result.outcome));
+  return tellResult(world, result, flags);
+}
+
+/** Who is told of events: a person, a program, the session that started the run. */
+function watcher(world: World, repo: Repo, how: { plan?: RunPlan; ndjson: boolean }) {
+  const progress = how.plan === undefined ? plainProgress(world) : makeProgress(world, how.plan, how.ndjson);
+  const watch = (event: RunEvent): void => {
+    if (how.ndjson) world.out(`${JSON.stringify(event)}\n`);
+    progress.take(event);
+    if (event.type === 'run-started') rememberRun(world, repo, event.id);
+  };
+  return { progress, watch };
+}
+
+async function tellResult(world: World, result: Result, options: Record<string, unknown>): Promise<number> {
   await notify(world, result);
   tellCi(world, result, options);
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
@@ -104,7 +154,7 @@ export function rememberRun(world: World, repo: Repo, run: string): void {
 }
 
 /** The flag, else the user's own setting; in CI, where nobody watches, the sandbox is required. */
-function sandboxMode(flag: string | undefined, env: World['env']): SandboxMode {
+export function sandboxMode(flag: string | undefined, env: World['env']): SandboxMode {
   const wanted = flag ?? (env.KIMI_DISPATCH_SANDBOX || undefined) ?? (env.CI === undefined ? 'auto' : 'required');
   if (wanted === 'auto' || wanted === 'required' || wanted === 'off') return wanted;
   throw refuse('usage', `KIMI_DISPATCH_SANDBOX is auto, required or off, not "${wanted}".`);

@@ -4,6 +4,7 @@ import { exitOfOutcome } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
 import { follow } from '../ledger/follow.ts';
 import { runsFolder } from '../ledger/store.ts';
+import { ownerLives } from '../process/alive.ts';
 import { type Detached, detach } from '../process/detach.ts';
 import { placesOf } from '../run/run.ts';
 import type { World } from '../world.ts';
@@ -107,6 +108,11 @@ export async function waitCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
-  const { run, folder } = await runNamed(world, args[0]);
+  const { repo, run, folder } = await runNamed(world, args[0]);
+  if (run.queued === true && run.outcome === undefined && !ownerLives(run)) {
+    const { waitAgain } = await import('./queue.ts');
+    const progress = plainProgress(world);
+    await waitAgain(world, repo, { run, watch: (event) => progress.take(event) });
+  }
   return waitFor(world, { folder, id: run.id, json: options.json === true });
 }

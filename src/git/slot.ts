@@ -68,9 +68,9 @@ export function writeSlot(dir: string, record: SlotRecord): void {
   renameSync(temporary, recordFile(dir));
 }
 
-/** True when the worktree in this folder is this run's, and not one that another run has by now. */
+/** True when the worktree in this folder is this run's, and not one that another run has by now. A run from elsewhere has none. */
 export const holdsSlot = (run: { readonly id: string; readonly dir: string }): boolean =>
-  readSlot(run.dir)?.run === run.id;
+  run.dir !== '' && readSlot(run.dir)?.run === run.id;
 
 /** The folder that a run would get now: a parked one with the same dependencies, any parked one, or a new one. */
 export function nextSlot(folder: string, call: SlotCall): string {

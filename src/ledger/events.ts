@@ -48,6 +48,8 @@ export interface RunFacts {
   readonly parent?: string;
   /** The task of the mailbox that it carries out. */
   readonly task?: string;
+  /** True when a worker of the queue carries it out. */
+  readonly queued?: boolean;
   /** The session of Claude Code that started it. */
   readonly claude?: string;
   readonly pid: number;

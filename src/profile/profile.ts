@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse, stringify, type TomlTable } from 'smol-toml';
+import { stringify, type TomlTable } from 'smol-toml';
 import { z } from 'zod';
 import { refuse } from '../errors.ts';
 import { writeWhole } from '../ledger/store.ts';
+import { readToml, settingsFile } from './settings.ts';
 
 export const profileSchema = z.strictObject({
   steps: z.number().int().positive().default(100),
@@ -64,7 +65,6 @@ export function loadProfile(name: string, configHome: string): Profile {
 
 /** Where the user's own profiles lie, and which one is in use. */
 export const profilesFile = (configHome: string): string => join(configHome, 'kimi-dispatch', 'profiles.toml');
-const settingsFile = (configHome: string): string => join(configHome, 'kimi-dispatch', 'config.toml');
 
 /** The name of the profile in use: the project's `.kimi-dispatch.toml`, else the user's choice, else `default`. */
 export function currentProfile(configHome: string, checkout?: string): string {
@@ -100,12 +100,4 @@ export function listProfiles(configHome: string): string[] {
   const file = profilesFile(configHome);
   const own = existsSync(file) ? Object.keys(readToml(file)) : [];
   return [...new Set([...own, ...Object.keys(BUILT_IN)])];
-}
-
-function readToml(file: string): Record<string, unknown> {
-  try {
-    return parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw refuse('usage', `${file}: ${String(error).split('\n')[0]}`, 'Correct the file.');
-  }
 }

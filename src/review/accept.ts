@@ -1,14 +1,15 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { checkGate, type Gate } from '../gate/gate.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
-import { changesBetween, IDENTITY } from '../git/worktree.ts';
+import { changesBetween } from '../git/worktree.ts';
 import { append, runsFolder, writeWhole } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
 import { digestOf } from '../run/run.ts';
 import { parseSpec } from '../spec/parse.ts';
+import { commitPatch } from './patch.ts';
 import { type Result, resultSchema } from './result.ts';
 
 export interface AcceptCall {
@@ -24,9 +25,6 @@ export interface Accepted {
   readonly result: Result;
   readonly gate: Gate;
 }
-
-/** Larger than this is no change that a spec asked for. */
-const LARGEST_PATCH = 20 * 1024 * 1024;
 
 /**
  * Takes over the result of a job that had a model and no rights, in a job that has rights and no model. Nothing of it
@@ -51,7 +49,8 @@ export async function accept(call: AcceptCall): Promise<Accepted> {
       `The base ${result.base.slice(0, 12)} is not in this repository.`,
       'Fetch it: git fetch --unshallow',
     );
-  const commit = await commitOf(call, result);
+  const patch = readFileSync(join(folder, 'changes.patch'));
+  const commit = await commitPatch(repo, { patch, base: result.base, result });
   const changes = await changesBetween(repo, result.base, commit);
   const gate = await checkGate(repo, parseSpec(uploaded).spec, { changes, base: result.base, commit });
   if (gate.violations.length > 0)
@@ -90,26 +89,6 @@ function readUploaded(folder: string): Result {
 /** A plan becomes a spec before it runs, so the uploaded spec may be longer; a spec passes through byte for byte. */
 const sameSpec = (mine: string, uploaded: string): boolean => mine === uploaded;
 
-/** The commit of the patch on the base, made with a private index; nothing of the checkout is touched. */
-async function commitOf({ repo, folder }: AcceptCall, result: Result): Promise<string> {
-  const patch = join(folder, 'changes.patch');
-  if (readFileSync(patch).length > LARGEST_PATCH) throw refuse('gate', 'The patch is larger than 20 MB.');
-  const index = join(repo.commonDir, 'kimi-dispatch', `accept-${process.pid}`);
-  mkdirSync(join(repo.commonDir, 'kimi-dispatch'), { recursive: true });
-  const env = { GIT_INDEX_FILE: index, ...IDENTITY };
-  try {
-    await git(repo, ['read-tree', result.base], { env, quiet: true });
-    await git(repo, ['apply', '--cached', '--whitespace=nowarn', patch], { env, quiet: true }).catch(() => {
-      throw refuse('gate', 'The patch does not apply to its base.', 'Run the spec again.');
-    });
-    const tree = await git(repo, ['write-tree'], { env });
-    const message = `${result.title || 'Kimi run'}\n\nKimi-Dispatch-Run: ${result.run}\nKimi-Dispatch-Spec: sha256:${result.spec.digest}`;
-    return await git(repo, ['commit-tree', tree, '-p', result.base, '-m', message], { env });
-  } finally {
-    rmSync(index, { force: true });
-  }
-}
-
 function record({ repo, folder, now }: AcceptCall, result: Result): void {
   const own = join(runsFolder(repo.commonDir), result.run);
   mkdirSync(own, { recursive: true, mode: 0o700 });
@@ -118,10 +97,21 @@ function record({ repo, folder, now }: AcceptCall, result: Result): void {
   const kept = { ...result, spec: { ...result.spec, path: join(own, 'spec.md') }, files };
   writeWhole(join(own, 'result.json'), `${JSON.stringify(kept, null, 2)}\n`);
   if (existsSync(join(own, 'events.ndjson'))) return;
-  const { run: id, title, base, branch, worktree: dir } = result;
+  const { run: id, title, base, branch } = result;
   append(
     own,
-    { type: 'run-started', v: 1, id, title, digest: result.spec.digest, base, branch, dir, home: '', ...ownerHere() },
+    {
+      type: 'run-started',
+      v: 1,
+      id,
+      title,
+      digest: result.spec.digest,
+      base,
+      branch,
+      dir: '',
+      home: '',
+      ...ownerHere(),
+    },
     now,
   );
   append(own, { type: 'run-ended', outcome: result.outcome, commit: result.commit ?? '' }, now);

@@ -20,9 +20,11 @@ export interface Recovered {
   readonly said: string;
 }
 
-/** Runs whose dispatcher died before it could end them. */
+/** Runs whose dispatcher died before it could end them. One that is in a queue is not lost: `wait` goes on with it. */
 export const lostRuns = (commonDir: string): RunState[] =>
-  listRuns(commonDir).filter((run) => run.outcome === undefined && run.review === 'waiting' && !ownerLives(run));
+  listRuns(commonDir).filter(
+    (run) => run.outcome === undefined && run.review === 'waiting' && run.queued !== true && !ownerLives(run),
+  );
 
 /**
  * Ends every run whose dispatcher died: its processes are ended, its work becomes a commit and a patch, its outcome is
@@ -105,7 +107,8 @@ interface Facts {
   readonly changes: Saved['changes'];
 }
 
-function lostResult(run: RunState, { folder, now, commit, changes }: Facts): Result {
+/** The result of a run that nobody could end. */
+export function lostResult(run: RunState, { folder, now, commit, changes }: Facts): Result {
   const look = changes.length === 0 ? [] : [`kimi-dispatch diff ${run.id}`];
   return {
     version: 1,

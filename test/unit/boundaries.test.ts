@@ -15,7 +15,7 @@ const FLOORS = [
   ['errors.ts', 'quote.ts', 'text.ts', 'world.ts'],
   ['verify', 'spec', 'profile', 'gate', 'flavour', 'git', 'process', 'ledger', 'session', 'schedule', 'mailbox'],
   ['run', 'review', 'install'],
-  ['mcp', 'hook', 'host'],
+  ['mcp', 'hook', 'host', 'queue'],
   ['cli'],
   ['main.ts'],
 ];

@@ -1,0 +1,112 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { refuse } from '../errors.ts';
+import { git, gitAnswer } from '../git/git.ts';
+import { openRepo, type Repo } from '../git/repo.ts';
+import { withLock } from '../process/lock.ts';
+import { digestOf } from '../run/run.ts';
+
+/** Ways of git that start no program of the remote's choice. */
+const PROTOCOLS = { GIT_ALLOW_PROTOCOL: 'file:git:http:https:ssh' };
+
+/** The address of a remote as it may lie in a queue: without user and password. */
+export async function shareableRemote(repo: Repo, name: string): Promise<string> {
+  const found = await gitAnswer(repo, ['remote', 'get-url', name], { answers: [2, 128] });
+  if (found.code !== 0)
+    throw refuse(
+      'preflight',
+      `There is no git remote "${name}": workers clone from it and push to it.`,
+      `git remote add ${name} URL, or remote = "..." in [queue]`,
+    );
+  return withoutCredentials(found.stdout.trim());
+}
+
+/** The user stays for ssh, where it is no secret; for http a user may be a token. */
+export function withoutCredentials(address: string): string {
+  if (!/^[a-z+]+:\/\//i.test(address)) return address;
+  const url = new URL(address);
+  url.password = '';
+  if (url.protocol !== 'ssh:') url.username = '';
+  return url.href;
+}
+
+/** Refuses when it is certain that no branch of the remote holds the base. */
+export async function requirePushed(repo: Repo, remote: string, base: string): Promise<void> {
+  const listed = await gitAnswer(repo, ['ls-remote', '--heads', remote], { answers: [128], env: PROTOCOLS });
+  if (listed.code !== 0)
+    throw refuse(
+      'preflight',
+      `The git remote ${remote} does not answer: ${listed.stderr.trim().split('\n')[0]}`,
+      'git fetch',
+    );
+  const tips = listed.stdout.split('\n').flatMap((line) => line.split('\t')[0] || []);
+  const known = await git(repo, ['rev-list', '--no-walk', '--ignore-missing', ...tips, base]);
+  const allKnown = new Set(known.split('\n')).size >= new Set([...tips, base]).size;
+  const missing = await git(repo, ['rev-list', '-1', '--ignore-missing', base, '--not', ...tips]);
+  if (missing !== '' && allKnown) throw notThere(base);
+}
+
+const notThere = (base: string): Error =>
+  refuse('preflight', `The remote does not have the base ${base.slice(0, 12)}.`, 'git push, then run again');
+
+/** The worker's clone of a remote: a repository without files; runs get worktrees of it. */
+export async function cloneOf(folder: string, remote: string, env: Record<string, string>): Promise<Repo> {
+  const dir = join(folder, digestOf(remote).slice(0, 16));
+  await withLock({ file: `${dir}.lock`, what: 'The clone', waitMs: 60_000 }, async () => {
+    if (existsSync(join(dir, '.git', 'HEAD'))) return;
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    await git({ dir, env }, ['init', '-q', '-b', 'kimi-dispatch-none'], { quiet: true });
+  });
+  return openRepo(dir, { ...env, ...PROTOCOLS });
+}
+
+const baseRef = (run: string): string => `refs/kimi-dispatch/base/${run}`;
+
+/** Fetches one commit by its id; refuses when the remote does not have it. */
+export async function fetchCommit(repo: Repo, remote: string, wanted: { commit: string; run: string }): Promise<void> {
+  const { commit, run } = wanted;
+  const known = await gitAnswer(repo, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128], quiet: true });
+  if (known.code !== 0) {
+    const fetch = ['fetch', '-q', '--no-tags', '--no-write-fetch-head', '--end-of-options', remote];
+    const by = await gitAnswer(repo, [...fetch, commit], { answers: [1, 128], quiet: true });
+    // A server may refuse ids that no branch ends at.
+    if (by.code !== 0) {
+      const all = await gitAnswer(repo, [...fetch, '+refs/heads/*:refs/kimi-dispatch/heads/*'], { answers: [1, 128] });
+      if (all.code !== 0)
+        throw refuse('preflight', `The remote does not answer: ${all.stderr.trim().split('\n')[0]}`, 'Look at it.');
+    }
+    const there = await gitAnswer(repo, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128], quiet: true });
+    if (there.code !== 0) throw notThere(commit);
+  }
+  await git(repo, ['update-ref', baseRef(run), commit], { quiet: true });
+}
+
+export const forgetCommit = (repo: Repo, run: string): Promise<unknown> =>
+  gitAnswer(repo, ['update-ref', '-d', baseRef(run)], { answers: [1, 128], quiet: true });
+
+/**
+ * Pushes one commit to one branch. Twice is once: what is there is replaced only if nobody else has replaced it since
+ * we looked. Returns why the remote refused, or nothing.
+ */
+export async function pushCommit(
+  repo: Repo,
+  remote: string,
+  what: { commit: string; branch: string },
+): Promise<string | undefined> {
+  const ref = `refs/heads/${what.branch}`;
+  const listed = await gitAnswer(repo, ['ls-remote', remote, ref], { answers: [128] });
+  const there = listed.stdout.split('\t')[0]?.trim() ?? '';
+  if (there === what.commit) return undefined;
+  const pushed = await gitAnswer(
+    repo,
+    ['push', '-q', '--no-verify', `--force-with-lease=${ref}:${there}`, remote, `${what.commit}:${ref}`],
+    { answers: [1, 128], quiet: true },
+  );
+  if (pushed.code === 0) return undefined;
+  const lines = pushed.stderr.trim().split('\n');
+  return (lines.find((line) => /rejected|denied|error|fatal/i.test(line)) ?? lines[0] ?? 'no reason').trim();
+}
+
+/** Takes a branch off the remote; one that is gone is no error. */
+export const deleteBranch = (repo: Repo, remote: string, branch: string): Promise<unknown> =>
+  gitAnswer(repo, ['push', '-q', '--no-verify', remote, `:refs/heads/${branch}`], { answers: [1, 128], quiet: true });

@@ -1,0 +1,207 @@
+import { hostname } from 'node:os';
+import { DelayedError, type Job, WaitingError, Worker } from 'bullmq';
+import { refusalOf, refuse } from '../errors.ts';
+import type { Repo } from '../git/repo.ts';
+import type { RunEvent } from '../ledger/events.ts';
+import type { Prepared } from '../run/run.ts';
+import { type Door, PREFIX, pause, QUEUE } from './connect.ts';
+import { type Answer, cancelKey, type Order, readOrder } from './order.ts';
+import { SharedQuota } from './quota.ts';
+import type { QueueSetting } from './setting.ts';
+import { carryOut, openClone, publish, tidy, type WorkerPlace } from './work.ts';
+
+export interface WorkerCall {
+  readonly door: Door;
+  readonly setting: QueueSetting;
+  readonly place: WorkerPlace;
+  readonly version: string;
+  readonly concurrency: number;
+  /** Ends the worker: what it works on goes back into the queue. */
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+/** How long an order waits for quota that others hold. */
+const QUOTA_WAIT_MS = 15_000;
+
+/** Takes orders off the queue until the signal comes. */
+export async function runWorker(call: WorkerCall): Promise<void> {
+  const { door, setting, version, signal } = call;
+  await refuseOtherVersions(door, version);
+  if (setting.concurrency !== undefined) await door.queue.setGlobalConcurrency(setting.concurrency);
+  const lockDuration = Math.round(setting.lockSeconds * 1000);
+  const worker: Worker = new Worker(QUEUE, (job: Job, token?: string) => new Work(call, job, token ?? '').go(), {
+    connection: door.connect(),
+    prefix: PREFIX,
+    name: nameOf(version),
+    concurrency: call.concurrency,
+    lockDuration,
+    stalledInterval: Math.round(lockDuration / 2),
+    // One worker may die over a run; a run that two workers died over is lost.
+    maxStalledCount: 1,
+    autorun: false,
+  });
+  worker.on('error', (error) => call.say(`queue: ${error.message}`));
+  worker.on('stalled', (id) => call.say(`${id}: its worker fell silent; it goes to another one`));
+  const loop = worker.run();
+  await ended(signal);
+  await worker.close();
+  await loop.catch(() => undefined);
+}
+
+const ended = (signal: AbortSignal): Promise<void> =>
+  new Promise((done) => {
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', () => done(), { once: true });
+  });
+
+/** Redis shows the name of each worker; the version is part of it. */
+const nameOf = (version: string): string => `${hostname().replaceAll(/[^\w.-]/g, '-')}-${process.pid}@${version}`;
+
+async function refuseOtherVersions(door: Door, version: string): Promise<void> {
+  const workers = await door.queue.getWorkers();
+  const other = workers
+    .map((worker) => worker.rawname ?? worker.name ?? '')
+    .flatMap((name) => /:w:(.+)@(.+)$/.exec(name)?.slice(1, 3).join(' ') ?? [])
+    .find((name) => !name.endsWith(` ${version}`));
+  if (other === undefined) return;
+  const [name, theirs] = other.split(' ');
+  throw refuse(
+    'preflight',
+    `The worker ${name} of this queue is version ${theirs}, and this one is version ${version}.`,
+    'Use one version on all machines: npx kimi-dispatch upgrade',
+  );
+}
+
+/** One order on this worker. */
+class Work {
+  readonly #call: WorkerCall;
+  readonly #job: Job;
+  readonly #token: string;
+  readonly #cancel = new AbortController();
+
+  constructor(call: WorkerCall, job: Job, token: string) {
+    this.#call = call;
+    this.#job = job;
+    this.#token = token;
+  }
+
+  async go(): Promise<Answer> {
+    const { version, say, place } = this.#call;
+    const round = Math.max(1, this.#job.attemptsStarted);
+    try {
+      const order = readOrder(this.#job.data, version);
+      say(`${order.run}: taken${round > 1 ? `, try ${round}` : ''}`);
+      const repo = await openClone(place, order);
+      const answer = await this.#answer(repo, { order, round }).finally(() =>
+        tidy(repo, order, { round, now: place.now() }),
+      );
+      say(`${order.run}: ${answer.outcome}${answer.pushed ? '' : ', not pushed'}`);
+      return answer;
+    } catch (error) {
+      if (error instanceof DelayedError || error instanceof WaitingError) throw error;
+      const refusal = refusalOf(error);
+      say(`${this.#job.id}: ${refusal?.message ?? String(error)}`);
+      // Redis keeps one line; the person who ordered gets the refusal back whole.
+      throw refusal === undefined ? error : new Error(JSON.stringify(refusal));
+    }
+  }
+
+  /** Made once and kept in the job; then pushed. A worker that takes it over after that only pushes. */
+  async #answer(repo: Repo, { order, round }: { order: Order; round: number }): Promise<Answer> {
+    let { done } = order;
+    if (done === undefined) {
+      const watching = this.#watchCancel(order.run);
+      try {
+        done = await carryOut(repo, this.#call.place, {
+          order,
+          round,
+          signal: AbortSignal.any([this.#call.signal, this.#cancel.signal]),
+          watch: (event) => this.#tell(event),
+          admit: (prepared) => this.#admit(prepared),
+        });
+      } finally {
+        watching.stop();
+      }
+      await this.#settle(done.result.kimi?.steps ?? 0);
+      await this.#giveBack(done.result.outcome);
+      await this.#requireLock();
+      await this.#job.updateData({ ...order, done });
+    }
+    await this.#requireLock();
+    const { commit, refused } = await publish(repo, order, done);
+    const pushed = refused === undefined;
+    return {
+      run: order.run,
+      outcome: done.result.outcome,
+      pushed,
+      ...(commit === undefined ? {} : { commit }),
+      ...(refused === undefined ? {} : { note: `the remote refused the branch: ${refused}` }),
+    };
+  }
+
+  /** A worker that is told to end puts its run back; a run that the person cancelled is over. */
+  async #giveBack(outcome: string): Promise<void> {
+    if (outcome !== 'cancelled' || this.#cancel.signal.aborted || !this.#call.signal.aborted) return;
+    await this.#job.moveToWait(this.#token);
+    throw new WaitingError();
+  }
+
+  /** Whoever lost the lock lost the run: another worker has it. */
+  async #requireLock(): Promise<void> {
+    const held = await this.#job.extendLock(this.#token, this.#call.setting.lockSeconds * 1000).catch(() => 0);
+    if (held !== 1) throw refuse('wrong-state', 'Another worker has this run by now.');
+  }
+
+  #quota: { shared: SharedQuota; run: string } | undefined;
+
+  async #admit(prepared: Prepared): Promise<void> {
+    const limit = prepared.profile.requestsPerWeek;
+    if (limit === undefined) return;
+    const { door, place } = this.#call;
+    const shared = new SharedQuota(door.redis, prepared.home.account);
+    const run = String(this.#job.id);
+    const { steps } = prepared.plan.limits;
+    const room = await shared.reserve({ run, steps, limit, now: place.now().getTime() });
+    if (room === 'used')
+      throw refuse(
+        'quota',
+        `All ${limit} requests of this week are used, over all workers.`,
+        'Wait, use another --profile, or let Claude implement.',
+      );
+    if (room === 'wait') {
+      this.#call.say(`${run}: waits for the quota that other runs hold`);
+      await this.#job.moveToDelayed(Date.now() + QUOTA_WAIT_MS, this.#token);
+      throw new DelayedError();
+    }
+    this.#quota = { shared, run };
+  }
+
+  async #settle(requests: number): Promise<void> {
+    if (this.#quota === undefined) return;
+    await this.#quota.shared.settle(this.#quota.run, requests, this.#call.place.now().getTime());
+  }
+
+  /** Events are lines of the job: whoever ordered reads them from where it was, also after an absence. */
+  #tell(event: RunEvent): void {
+    if (event.type === 'run-started' || event.type === 'run-ended') return;
+    void this.#job.log(JSON.stringify(event)).catch(() => undefined);
+  }
+
+  #watchCancel(run: string): { stop: () => void } {
+    let over = false;
+    const look = async (): Promise<void> => {
+      while (!over) {
+        const asked = await this.#call.door.redis.exists(cancelKey(run)).catch(() => 0);
+        if (asked === 1) this.#cancel.abort();
+        await pause(500);
+      }
+    };
+    void look();
+    return {
+      stop: () => {
+        over = true;
+      },
+    };
+  }
+}

@@ -1,0 +1,368 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SharedQuota } from '../../src/queue/quota.ts';
+import { withoutCredentials } from '../../src/queue/remote.ts';
+import { hasRedis, Machine, otherVersion, pause, RedisServer, until } from '../helpers/queue.ts';
+import { type Ended, Lab, spec } from '../helpers/repo.ts';
+
+let lab: Lab;
+let redis: RedisServer;
+let machines: Machine[];
+const remote = (): string => join(lab.folder, 'remote.git');
+
+beforeEach(() => {
+  lab = new Lab({ 'greet.txt': 'hello\n', 'other.txt': 'other\n' });
+  execFileSync('git', ['init', '-q', '--bare', remote()], { env: lab.env });
+  lab.git('remote', 'add', 'origin', remote());
+  lab.git('push', '-q', 'origin', 'main');
+  redis = new RedisServer(join(lab.folder, 'redis'));
+  machines = [];
+});
+afterEach(async () => {
+  for (const machine of machines) await machine.end('SIGKILL');
+  await redis.kill();
+  lab.remove();
+});
+
+const made = (name: string): Machine => {
+  const machine = new Machine(lab, name, redis.url);
+  machines.push(machine);
+  return machine;
+};
+/** `--sandbox off`: these tests are not about it. */
+const worker = (name: string, ...args: string[]): Promise<Machine> =>
+  made(name).work({ args: ['--sandbox', 'off', ...args] });
+const write = (name: string, scenario: string, more: Parameters<typeof spec>[1] = {}): string => {
+  writeFileSync(join(lab.folder, name), spec(scenario, more));
+  return `../${name}`;
+};
+const through = (): { KIMI_DISPATCH_QUEUE_URL: string } => ({ KIMI_DISPATCH_QUEUE_URL: redis.url });
+const run = (file: string, ...more: string[]): Promise<Ended> => lab.run(['run', file, ...more], { env: through() });
+const inRemote = (...args: string[]): string =>
+  execFileSync('git', args, { cwd: remote(), encoding: 'utf8', env: lab.env }).trim();
+const branches = (): string[] =>
+  inRemote('for-each-ref', '--format=%(refname:short)', 'refs/heads/kimi').split('\n').filter(Boolean);
+const events = (id: string): { type: string }[] =>
+  readFileSync(join(lab.repo, '.git', 'kimi-dispatch', 'runs', id, 'events.ndjson'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const background = async (file: string): Promise<string> => (await run(file, '--background')).stdout.trim();
+const taken = (machine: Machine): boolean => machine.said.includes(': taken');
+
+describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
+  it('a worker elsewhere carries a run out; the result is taken over, merged and taken back here', async () => {
+    await redis.start();
+    const one = await worker('one');
+    const before = lab.snapshot();
+    const ended = await run(write('spec.md', 'success'), '--json');
+    expect([ended.code, one.said]).toEqual([0, expect.stringContaining('succeeded')]);
+    const result = JSON.parse(ended.stdout);
+    expect(lab.snapshot()).toEqual(before);
+    expect(branches()).toEqual([result.branch]);
+    expect(inRemote('rev-parse', result.branch)).toBe(result.commit);
+    expect((await lab.run(['diff', '@last'])).stdout).toContain('hello please');
+    expect((await lab.run(['logs', '@last'])).stdout).toContain('Kimi implements the spec');
+    expect(readFileSync(result.verification[0].after.log, 'utf8')).toBeDefined();
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
+    expect((await lab.run(['undo', '@last'])).code).toBe(0);
+    // Nothing stays: the job is gone, the worker's record too, and no path of its machine is told.
+    expect(redis.ask('keys', 'kimi-dispatch:runs:26*')).toBe('');
+    expect(ended.stdout.includes(one.folder)).toBe(false);
+    const clones = join(one.folder, 'state', 'kimi-dispatch', 'clones');
+    const clone = join(clones, readdirSync(clones).find((name) => !name.includes('.')) ?? '');
+    expect(readdirSync(join(clone, '.git', 'kimi-dispatch', 'runs'))).toEqual([]);
+    expect((await one.end()).code).toBe(0);
+  });
+
+  it('--dry-run prints the order; --no-queue runs here; work goes on here after the result', async () => {
+    await redis.start();
+    const file = write('spec.md', 'success');
+    const order = JSON.parse((await run(file, '--dry-run', '--json')).stdout);
+    expect(order).toMatchObject({ format: 1, remote: remote(), base: lab.git('rev-parse', 'HEAD') });
+    expect((await run(file, '--dry-run')).stdout).toMatch(/Queue: redis:.*\n.*A worker clones/);
+    expect((await run(file, '--no-queue')).code).toBe(0);
+    await worker('one');
+    expect((await run(file)).code).toBe(0);
+    writeFileSync(join(lab.folder, 'findings.md'), 'greet.txt:1 say it twice\n');
+    expect((await lab.run(['revise', '@last', '--findings', '../findings.md'], { env: through() })).code).toBe(0);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+  });
+
+  it('a worker that is killed has its run taken over, once', async () => {
+    await redis.start();
+    const both = [await worker('one'), await worker('two')];
+    const id = await background(write('spec.md', 'slow 3'));
+    await until('a worker has it', () => both.some(taken));
+    const dead = both.find(taken);
+    await pause(1000);
+    await dead?.end('SIGKILL');
+    const ended = await lab.run(['wait', id, '--json']);
+    expect(ended.code).toBe(0);
+    const other = both.find((machine) => machine !== dead);
+    expect(other?.said).toMatch(/taken, try 2/);
+    expect(branches()).toEqual([JSON.parse(ended.stdout).branch]);
+    expect(events(id).filter(({ type }) => type === 'run-ended')).toHaveLength(1);
+    expect((await lab.run(['merge', id])).code).toBe(0);
+    expect(lab.git('rev-list', '--count', 'HEAD')).toBe('2');
+  });
+
+  it('a run that two workers died over is lost, and says so', async () => {
+    await redis.start();
+    const id = await background(write('spec.md', 'slow 20'));
+    for (const name of ['one', 'two']) {
+      const machine = await worker(name);
+      await until(`${name} has it`, () => taken(machine));
+      await machine.end('SIGKILL');
+    }
+    await worker('three');
+    const ended = await lab.run(['wait', id]);
+    expect(ended.code).toBe(10);
+    expect(ended.stdout).toContain('Two workers died over this run');
+  });
+
+  it('a worker that is told to end gives its run back', async () => {
+    await redis.start();
+    const one = await worker('one');
+    const id = await background(write('spec.md', 'slow 3'));
+    await until('it has the run', () => taken(one));
+    await pause(500);
+    expect((await one.end('SIGTERM')).code).toBe(0);
+    const two = await worker('two');
+    expect((await lab.run(['wait', id])).code).toBe(0);
+    expect(taken(two)).toBe(true);
+  });
+
+  it('a Redis that is killed and restarted loses nothing', async () => {
+    await redis.start();
+    const one = await worker('one');
+    const ids = [await background(write('a.md', 'slow 2')), await background(write('b.md', 'success'))];
+    await until('a run is at work', () => taken(one));
+    await redis.kill();
+    await pause(500);
+    await redis.start();
+    for (const id of ids) expect((await lab.run(['wait', id])).code).toBe(0);
+    expect(branches()).toHaveLength(2);
+  });
+
+  it('a waiter that dies loses nothing: wait goes on, recover leaves it alone', async () => {
+    await redis.start();
+    const id = await background(write('spec.md', 'success'));
+    const { pid } = JSON.parse((await lab.run(['status', '--json'])).stdout).runs[0];
+    process.kill(pid, 'SIGKILL');
+    await pause(100);
+    expect((await lab.run(['recover'])).stdout).toBe('Nothing was lost.\n');
+    await worker('one');
+    expect((await lab.run(['wait', id], { env: through() })).code).toBe(0);
+    expect(events(id).filter(({ type }) => type === 'run-ended')).toHaveLength(1);
+    expect(events(id).filter((event) => event.type === 'step-started')).toHaveLength(6);
+  });
+
+  it('cancel takes a waiting run off the queue, and ends one at work', async () => {
+    await redis.start();
+    const waiting = await background(write('a.md', 'success'));
+    expect((await lab.run(['cancel', waiting], { env: through() })).code).toBe(0);
+    const one = await worker('one');
+    const id = await background(write('b.md', 'slow 30'));
+    await until('it is at work', () => taken(one));
+    await pause(700);
+    const began = Date.now();
+    expect((await lab.run(['cancel', id], { env: through() })).stdout).toContain('cancelled');
+    expect(Date.now() - began).toBeLessThan(5000);
+    const { runs } = JSON.parse((await lab.run(['status', '--json'])).stdout);
+    expect(runs.map((item: { outcome: string }) => item.outcome)).toEqual(['cancelled', 'cancelled']);
+  });
+
+  it('a remote that refuses the push: the change comes through the queue, and the result says so', async () => {
+    await redis.start();
+    writeFileSync(join(remote(), 'hooks', 'pre-receive'), '#!/bin/sh\necho no pushes on Sundays >&2\nexit 1\n', {
+      mode: 0o755,
+    });
+    await worker('one');
+    const ended = await run(write('spec.md', 'success'), '--json');
+    expect(ended.code).toBe(0);
+    expect(JSON.parse(ended.stdout).notes.join()).toContain('the remote refused the branch');
+    expect(branches()).toEqual([]);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
+  });
+
+  it('a base that the remote does not have is refused, here where that is certain, else by the worker', async () => {
+    await redis.start();
+    lab.write({ 'other.txt': 'not pushed\n' });
+    lab.commit('Not pushed');
+    const file = write('spec.md', 'success');
+    const here = await run(file);
+    expect([here.code, here.stderr]).toEqual([2, expect.stringContaining('The remote does not have the base')]);
+    // Somebody else pushed what is not known here: only the worker can tell.
+    const elsewhere = join(lab.folder, 'elsewhere');
+    execFileSync('git', ['clone', '-q', remote(), elsewhere], { env: lab.env });
+    execFileSync('git', ['commit', '-q', '--allow-empty', '-m', 'x'], { cwd: elsewhere, env: lab.env });
+    execFileSync('git', ['push', '-q', 'origin', 'HEAD'], { cwd: elsewhere, env: lab.env });
+    await worker('one');
+    const there = await run(file);
+    expect([there.code, there.stderr]).toEqual([2, expect.stringContaining('The worker refused: The remote does not')]);
+    expect((await lab.run(['status', '--json'])).stdout).toContain('"runs":[]');
+  });
+
+  it('two versions: a second worker does not start, and an order of another version is refused', async () => {
+    await redis.start();
+    const one = await worker('one');
+    const program = otherVersion(join(lab.folder, 'program'), '9.9.9');
+    const two = await made('two').work({ args: ['--sandbox', 'off'], program });
+    expect((await two.end()).code).toBe(2);
+    expect(two.said).toMatch(/is version \d+\.\d+\.\d+, and this one is version 9\.9\.9/);
+    await one.end();
+    await made('three').work({ args: ['--sandbox', 'off'], program });
+    const refused = await run(write('spec.md', 'success'));
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('this worker is version 9.9.9')]);
+  });
+
+  it('a spec that was changed in the queue is refused', async () => {
+    await redis.start();
+    const id = await background(write('spec.md', 'success'));
+    const connection = new Redis(redis.url, { maxRetriesPerRequest: null });
+    const queue = new Queue('runs', { connection, prefix: 'kimi-dispatch' });
+    const job = await queue.getJob(id);
+    await job?.updateData({ ...job.data, spec: `${job.data.spec}\n- CREATE evil.txt\n` });
+    await queue.close();
+    connection.disconnect();
+    const one = await worker('one');
+    await lab.run(['wait', id]);
+    expect(one.said).toContain('the digests differ');
+  });
+
+  it('credentials never lie in Redis', async () => {
+    await redis.start();
+    await worker('one');
+    lab.git('config', 'http.extraHeader', 'Authorization: made-up-header');
+    const env = { ...through(), MOONSHOT_API_KEY: 'made-up-in-env', GITHUB_TOKEN: 'made-up-token' };
+    expect((await lab.run(['run', write('spec.md', 'success')], { env })).code).toBe(0);
+    const kept = execFileSync('sh', ['-c', `cat ${join(lab.folder, 'redis', 'appendonlydir')}/*`], {
+      encoding: 'latin1',
+    });
+    expect(kept.includes('Change the greeting')).toBe(true);
+    expect(kept.includes('made-up')).toBe(false);
+    expect(withoutCredentials('https://token:x@host/team/project.git')).toBe('https://host/team/project.git');
+    expect(withoutCredentials('ssh://git:word@host/p.git')).toBe('ssh://git@host/p.git');
+    expect(withoutCredentials('git@host:team/p.git')).toBe('git@host:team/p.git');
+  });
+
+  it('runs at a time over all workers are bounded by the setting', async () => {
+    await redis.start();
+    const both = [made('one'), made('two')];
+    for (const machine of both) machine.setting('concurrency = 1', 'lockSeconds = 3');
+    for (const machine of both) await machine.work({ args: ['--sandbox', 'off', '--concurrency', '2'] });
+    await Promise.all([1, 2, 3].map((n) => run(write(`${n}.md`, 'slow 1'))));
+    const spans = both
+      .flatMap(({ said }) => [...said.matchAll(/^(\S+) (\S+): (taken|succeeded)/gm)].map((match) => match.slice(1, 4)))
+      .sort(([left = ''], [right = '']) => (left < right ? -1 : 1));
+    expect(spans.map(([, , what]) => what)).toEqual(Array(3).fill(['taken', 'succeeded']).flat());
+  });
+
+  it('a worker works only for the remotes that its setting names', async () => {
+    await redis.start();
+    const one = made('one');
+    one.setting('remotes = ["git@host:"]');
+    await one.work({ args: ['--sandbox', 'off'] });
+    expect((await run(write('spec.md', 'success'))).stderr).toContain('does not work for');
+  });
+});
+
+describe.skipIf(!hasRedis)('one quota for all workers', () => {
+  it('holds what runs may use: never more than the limit, however many begin at once', async () => {
+    await redis.start();
+    const connection = new Redis(redis.url);
+    const quota = new SharedQuota(connection, 'account');
+    const begin = (n: number) => quota.reserve({ run: `r${n}`, steps: 30, limit: 100, now: 1000 });
+    const said = await Promise.all(Array.from({ length: 10 }, (_, n) => begin(n)));
+    expect(said.filter((word) => word === 'go')).toHaveLength(3);
+    expect(said.filter((word) => word === 'wait')).toHaveLength(7);
+    // A run that used less makes room; the same run asks twice and counts once; used up is used up, for a week.
+    await quota.settle('r0', 5, 1001);
+    expect(await begin(7)).toBe('go');
+    expect(await begin(7)).toBe('go');
+    expect(await begin(8)).toBe('wait');
+    for (const run of ['r1', 'r2', 'r7']) await quota.settle(run, 40, 1002);
+    expect(await begin(8)).toBe('used');
+    const later = 1003 + 7 * 24 * 60 * 60 * 1000;
+    expect(await quota.reserve({ run: 'r9', steps: 30, limit: 100, now: later })).toBe('go');
+    connection.disconnect();
+  });
+
+  it('a run waits while others hold it, and is refused with 7 when it is used', async () => {
+    await redis.start();
+    for (const name of ['one', 'two']) {
+      const machine = made(name);
+      writeFileSync(
+        join(machine.folder, 'config', 'kimi-dispatch', 'profiles.toml'),
+        '[default]\nsteps = 3\nrequestsPerWeek = 4\n',
+      );
+      await machine.work({ args: ['--sandbox', 'off'] });
+    }
+    const [first, second] = await Promise.all([run(write('a.md', 'slow 1')), run(write('b.md', 'slow 1'))]);
+    expect([first.code, second.code]).toEqual([0, 0]);
+    expect(machines.map(({ said }) => said).join('')).toContain('waits for the quota');
+    const all = [run(write('c.md', 'success')), run(write('d.md', 'success')), run(write('e.md', 'success'))];
+    const codes = (await Promise.all(all)).map(({ code }) => code);
+    expect(codes).toContain(7);
+  });
+});
+
+describe('a queue that cannot be used', () => {
+  const attempt = async (url: string): Promise<string> => {
+    const file = write('spec.md', 'success');
+    const env = { KIMI_DISPATCH_QUEUE_URL: url };
+    const [ordered, worked] = await Promise.all([
+      lab.run(['run', file], { env }),
+      lab.run(['worker', '--sandbox', 'off'], { env }),
+    ]);
+    expect([ordered.code, worked.code]).toEqual([2, 2]);
+    expect((await lab.run(['status', '--json'])).stdout).toContain('"runs":[]');
+    return ordered.stderr;
+  };
+
+  it.skipIf(!hasRedis)(
+    'no append-only file, eviction, a password, a wrong one: refused before anything begins',
+    async () => {
+      const plain = await new RedisServer(join(lab.folder, 'plain'), []).start();
+      const evicting = ['--appendonly', 'yes', '--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru'];
+      const careless = await new RedisServer(join(lab.folder, 'careless'), evicting).start();
+      const locked = await new RedisServer(join(lab.folder, 'locked'), [
+        '--appendonly',
+        'yes',
+        '--requirepass',
+        'w',
+      ]).start();
+      try {
+        expect(await attempt(plain.url)).toContain('keeps no append-only file');
+        expect(await attempt(careless.url)).toContain('may throw runs away');
+        expect(await attempt(locked.url)).toContain('asks for a password');
+        const wrong = await attempt(locked.url.replace('//', '//:made-up@'));
+        expect(wrong).toContain('does not take this user and password');
+        expect(wrong).not.toContain('made-up');
+      } finally {
+        for (const server of [plain, careless, locked]) await server.kill();
+      }
+    },
+  );
+
+  it('no Redis there, no remote, a setting that is none', async () => {
+    expect(await attempt('redis://127.0.0.1:9')).toContain('There is no Redis at redis://127.0.0.1:9');
+    expect(await attempt('http://127.0.0.1:9')).toContain('starts with redis://');
+    lab.git('remote', 'remove', 'origin');
+    const ended = await lab.run(['run', '../spec.md'], { env: { KIMI_DISPATCH_QUEUE_URL: 'redis://127.0.0.1:9' } });
+    expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining('no git remote "origin"')]);
+    const worker = await lab.run(['worker']);
+    expect([worker.code, worker.stderr]).toEqual([2, expect.stringContaining('A worker needs a queue')]);
+    mkdirSync(join(lab.home, '.config', 'kimi-dispatch'), { recursive: true });
+    writeFileSync(join(lab.home, '.config', 'kimi-dispatch', 'config.toml'), '[queue]\nurl = "redis://h"\nword = 1\n');
+    expect((await lab.run(['run', '../spec.md'])).stderr).toContain('config.toml');
+    expect((await lab.run(['run', '../spec.md', '--no-queue'])).code).toBe(0);
+  });
+});
