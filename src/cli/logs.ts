@@ -46,6 +46,8 @@ function wordsOf(event: RunEvent): string {
       return `${event.phase}: ${event.command} → ${event.code ?? 'no exit code'}`;
     case 'run-ended':
       return `ended: ${event.outcome}`;
+    case 'task':
+      return `task ${event.task} ${event.run}: ${event.state}`;
     case 'reviewed':
       return `sent back, round ${event.round}`;
     case 'merged':

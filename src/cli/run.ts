@@ -14,7 +14,7 @@ import { recover } from '../run/recover.ts';
 import { newId, prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
 import { moveTask, stateAfter } from '../run/task-link.ts';
 import { runWaves } from '../run/waves.ts';
-import { schedule, showSchedule } from '../schedule/waves.ts';
+import { type Schedule, schedule, showSchedule } from '../schedule/waves.ts';
 import { Sessions } from '../session/store.ts';
 import { showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
@@ -59,7 +59,7 @@ export async function runCommand(
   }
   const setting = queueFor(world, options);
   const chosen = supervised === undefined ? wanted : { ...wanted, id: supervised };
-  if (setting !== undefined && options.waves !== true)
+  if (setting !== undefined)
     return queuedRun(world, repo, {
       spec: drafted.spec,
       specText: drafted.text,
@@ -80,12 +80,7 @@ export async function runCommand(
   const waves = options.waves === true ? schedule(drafted.spec) : undefined;
   if (options.dryRun === true) {
     if (waves !== undefined) {
-      world.out(
-        options.json === true
-          ? `${JSON.stringify({ version: 1, ...waves })}\n`
-          : `${showSchedule(waves)}Nothing was started.\n`,
-      );
-      return 0;
+      return tellSchedule(world, waves, options);
     }
     world.out(options.json === true ? `${JSON.stringify(prepared.plan, null, 2)}\n` : showPlan(prepared.plan));
     return 0;
@@ -101,6 +96,15 @@ export async function runCommand(
   return tellResult(world, result, options);
 }
 
+function tellSchedule(world: World, waves: Schedule, options: Record<string, unknown>): number {
+  world.out(
+    options.json === true
+      ? `${JSON.stringify({ version: 1, ...waves })}\n`
+      : `${showSchedule(waves)}Nothing was started.\n`,
+  );
+  return 0;
+}
+
 /** The same through the queue: a worker does the work, this process waits. */
 async function queuedRun(
   world: World,
@@ -108,7 +112,12 @@ async function queuedRun(
   what: Ordered & { setting: QueueSetting; flags: Record<string, unknown> },
 ): Promise<number> {
   const { flags, setting } = what;
-  const order = await makeOrder(world, repo, what);
+  if (flags.concurrency !== undefined)
+    throw refuse('usage', '--concurrency belongs to the workers of a queue.', 'kimi-dispatch worker --concurrency 4');
+  const waves = flags.waves === true ? schedule(what.spec) : undefined;
+  if (waves !== undefined && flags.dryRun === true) return tellSchedule(world, waves, flags);
+  const plain = await makeOrder(world, repo, what);
+  const order = waves === undefined ? plain : { ...plain, wave: { index: 0, eachMerge: flags.verifyEach === true } };
   if (flags.dryRun === true) {
     world.out(flags.json === true ? `${JSON.stringify(order, null, 2)}\n` : showOrder(order, setting));
     return 0;

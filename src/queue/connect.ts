@@ -1,4 +1,4 @@
-import { Queue, QueueEvents } from 'bullmq';
+import { FlowProducer, Queue, QueueEvents } from 'bullmq';
 import { Redis } from 'ioredis';
 import { refuse } from '../errors.ts';
 import { type QueueSetting, withoutPassword } from './setting.ts';
@@ -6,6 +6,7 @@ import { type QueueSetting, withoutPassword } from './setting.ts';
 /** Everything of one connection to the queue. */
 export interface Door {
   readonly queue: Queue;
+  readonly flows: FlowProducer;
   readonly redis: Redis;
   /** Another connection of the same kind, for what blocks. */
   readonly connect: () => Redis;
@@ -39,7 +40,9 @@ export async function openQueue(setting: QueueSetting): Promise<Door> {
   const redis = connect();
   const queue = new Queue(QUEUE, { connection: redis, prefix: PREFIX });
   queue.on('error', () => {});
-  parts.push(queue);
+  const flows = new FlowProducer({ connection: redis, prefix: PREFIX });
+  flows.on('error', () => {});
+  parts.push(queue, flows);
   const events = async (): Promise<QueueEvents> => {
     const made = new QueueEvents(QUEUE, { connection: connect(), prefix: PREFIX });
     made.on('error', () => {});
@@ -52,7 +55,7 @@ export async function openQueue(setting: QueueSetting): Promise<Door> {
     for (const item of parts) void item.close().catch(() => undefined);
     for (const connection of connections) connection.disconnect();
   };
-  return { queue, redis, connect, events, close };
+  return { queue, flows, redis, connect, events, close };
 }
 
 export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));

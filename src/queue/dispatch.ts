@@ -1,15 +1,14 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Job, QueueEvents } from 'bullmq';
 import { type ErrorCode, type Refusal, refuse } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunEvent, RunState } from '../ledger/events.ts';
-import { append, runsFolder, writeWhole } from '../ledger/store.ts';
-import { ownerHere } from '../process/alive.ts';
+import { append, runsFolder } from '../ledger/store.ts';
 import type { Result } from '../review/result.ts';
 import type { Door } from './connect.ts';
-import { type Answer, cancelKey, type Order } from './order.ts';
-import { takeCancelled, takeLost, takeResult } from './take.ts';
+import { type Answer, cancelKey, KEEP, type Order } from './order.ts';
+import { begin, takeCancelled, takeLost, takeResult, takeTasks } from './take.ts';
+import { flowOf, waveId } from './wave.ts';
 
 export interface DispatchCall {
   readonly door: Door;
@@ -22,20 +21,13 @@ export interface DispatchCall {
   readonly signal: AbortSignal;
 }
 
-const DAY = 24 * 60 * 60;
-/** Results that nobody fetches stay for a week. */
-export const KEEP = { removeOnComplete: { age: 7 * DAY }, removeOnFail: { age: 7 * DAY }, attempts: 1 };
-
 /** Records a run that others will carry out, and puts it into the queue. */
 export async function enqueue(call: DispatchCall, order: Order, from: Partial<RunState> = {}): Promise<void> {
-  const { repo, door, now, watch } = call;
-  const folder = join(runsFolder(repo.commonDir), order.run);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  writeWhole(join(folder, 'spec.md'), order.spec);
-  const { run: id, title, digest, base, branch } = order;
-  const facts = { id, title, digest, base, branch, dir: '', home: join(call.homes, id), queued: true, ...from };
-  watch(append(folder, { type: 'run-started', v: 1, ...facts, ...ownerHere() }, now()));
-  await door.queue.add('run', order, { ...KEEP, jobId: id });
+  const { door } = call;
+  begin(call, order, from);
+  const flow = order.wave === undefined ? undefined : flowOf(order, 0, undefined);
+  if (flow === undefined) await door.queue.add('run', order, { ...KEEP, jobId: order.run });
+  else await door.flows.add(flow);
 }
 
 /**
@@ -46,18 +38,32 @@ export async function awaitQueued(call: DispatchCall, run: string): Promise<Resu
   const events = await call.door.events();
   const reader = new LogReader(call, run);
   for (;;) {
-    const job = (await call.door.queue.getJob(run)) as Job | undefined;
+    const jobs = await jobsOf(call.door, run);
+    const job = jobs.at(-1);
     if (job === undefined)
       throw refuse('lost', `The queue does not know ${run} any more.`, `kimi-dispatch discard ${run}`);
     if (call.signal.aborted && (await cancel(call, job))) return takeCancelled(call, run);
     const end = await finished(call, job, events);
-    await reader.read();
-    if (end !== undefined) {
-      const result = await conclude(call, run, end);
-      await job.remove({ removeChildren: true }).catch(() => undefined);
+    await reader.read(jobs);
+    if (end !== undefined && !('answer' in end && end.answer.next !== undefined)) {
+      const result = await conclude(call, job, end);
+      for (const item of jobs) await item.remove({ removeChildren: true }).catch(() => undefined);
       return result;
     }
   }
+}
+
+/** The jobs of a run: one, or one for each wave so far. */
+async function jobsOf({ queue }: Door, run: string): Promise<Job[]> {
+  const one = (await queue.getJob(run)) as Job | undefined;
+  if (one !== undefined) return [one];
+  const jobs: Job[] = [];
+  for (let id: string | undefined = waveId(run, 0); id !== undefined; ) {
+    const job = (await queue.getJob(id)) as Job<Order, Answer | null> | undefined;
+    if (job !== undefined) jobs.push(job);
+    id = job?.returnvalue?.next;
+  }
+  return jobs;
 }
 
 type End = { answer: Answer } | { failed: string };
@@ -74,24 +80,29 @@ async function finished(call: DispatchCall, job: Job, events: QueueEvents): Prom
 
 /** Told to the worker that has the run; where none has it yet, it leaves the queue. True when it has left. */
 async function cancel({ door }: DispatchCall, job: Job): Promise<boolean> {
-  const run = String(job.id);
-  await door.redis.set(cancelKey(run), '1', 'EX', DAY);
+  await door.redis.set(cancelKey((job.data as Order).run), '1', 'EX', 24 * 60 * 60);
   if (await job.isActive()) return false;
-  return job.remove().then(
+  return job.remove({ removeChildren: true }).then(
     () => true,
     () => false,
   );
 }
 
-async function conclude(call: DispatchCall, run: string, end: End): Promise<Result> {
-  const job = await call.door.queue.getJob(run);
-  if ('answer' in end) return takeResult(call, job?.data, end.answer);
+async function conclude(call: DispatchCall, job: Job, end: End): Promise<Result> {
+  const fresh = await call.door.queue.getJob(String(job.id));
+  const { run } = job.data as Order;
+  if ('answer' in end) {
+    const nothing = end.answer.outcome === 'cancelled' && (fresh?.data as Order).done === undefined;
+    const result = nothing ? await takeCancelled(call, run) : await takeResult(call, fresh?.data, end.answer);
+    await takeTasks(call, job.data as Order);
+    return result;
+  }
   const refusal = refusalIn(end.failed);
   const folder = join(runsFolder(call.repo.commonDir), run);
   if (refusal === undefined) return takeLost(call, run, end.failed);
   call.watch(append(folder, { type: 'run-ended', outcome: 'internal-error' }, call.now()));
   append(folder, { type: 'discarded' }, call.now());
-  await job?.remove();
+  await job.remove({ removeChildren: true }).catch(() => undefined);
   throw refuse(refusal.code, `The worker refused: ${refusal.message}`, refusal.fix);
 }
 
@@ -116,15 +127,20 @@ class LogReader {
     this.#run = run;
   }
 
-  async read(): Promise<void> {
+  /** The lines of all jobs of the run count as one list. */
+  async read(jobs: readonly Job[]): Promise<void> {
     const { door, repo, watch } = this.#call;
     const folder = join(runsFolder(repo.commonDir), this.#run);
     this.#at ??= await this.#before(folder);
-    const { logs } = await door.queue.getJobLogs(this.#run, this.#at, -1);
-    this.#at += logs.length;
-    for (const line of logs) {
-      const event = JSON.parse(line) as RunEvent;
-      watch(append(folder, event, new Date(event.t)));
+    let first = 0;
+    for (const job of jobs) {
+      const { logs, count } = await door.queue.getJobLogs(String(job.id), Math.max(0, this.#at - first), -1);
+      first += count;
+      for (const line of this.#at < first ? logs : []) {
+        const event = JSON.parse(line) as RunEvent;
+        watch(append(folder, event, new Date(event.t)));
+        this.#at += 1;
+      }
     }
   }
 

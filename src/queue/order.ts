@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { refuse } from '../errors.ts';
-import { resultSchema } from '../review/result.ts';
+import { checkSchema, resultSchema, taskLineSchema } from '../review/result.ts';
 import { digestOf } from '../run/run.ts';
 
 const ID = /^[\w-]{1,64}$/;
@@ -19,6 +19,14 @@ const doneSchema = z.strictObject({
   logs: z.record(z.string().regex(/^(?!.*\.\.)[\w.-]+(?:\/[\w.-]+)*$/), z.string().max(LARGEST)),
 });
 export type Done = z.infer<typeof doneSchema>;
+
+/** What the integration of one wave hands to the next. */
+const integratedSchema = z.strictObject({
+  tip: z.string().regex(COMMIT),
+  lines: z.array(taskLineSchema),
+  before: z.array(checkSchema).exactOptional(),
+  rows: resultSchema.shape.verification,
+});
 
 /** A job of the queue. Nothing in it is a credential; what a worker needs of those it has itself. */
 const orderSchema = z.strictObject({
@@ -41,6 +49,12 @@ const orderSchema = z.strictObject({
     baseline: z.boolean(),
     review: z.boolean().exactOptional(),
   }),
+  /** Set for one task of a run in waves: the run, and the job that waits for it. */
+  task: z.strictObject({ of: z.string().regex(ID), number: z.number().int(), wave: z.string() }).exactOptional(),
+  /** Set for the integration of a wave: which one, and where the one before it came to. */
+  wave: z
+    .strictObject({ index: z.number().int(), eachMerge: z.boolean(), from: integratedSchema.exactOptional() })
+    .exactOptional(),
   done: doneSchema.exactOptional(),
 });
 export type Order = z.infer<typeof orderSchema>;
@@ -53,6 +67,8 @@ export interface Answer {
   /** False when the remote refused the branch: the change is in the job. */
   readonly pushed: boolean;
   readonly note?: string;
+  /** The job that goes on, after a wave that was not the last. */
+  readonly next?: string;
 }
 
 /** Reads an order; refuses one of another version, and a spec that is not the one it was made for. */
@@ -78,6 +94,10 @@ export function readOrder(data: unknown, version: string): Order {
 export const pack = (patch: Buffer): string => gzipSync(patch).toString('base64');
 export const unpack = (text: string): Buffer =>
   gunzipSync(Buffer.from(text, 'base64'), { maxOutputLength: 4 * LARGEST });
+
+const DAY = 24 * 60 * 60;
+/** Results that nobody fetches stay for a week. A job is never tried again by itself, except after its worker's death. */
+export const KEEP = { removeOnComplete: { age: 7 * DAY }, removeOnFail: { age: 7 * DAY }, attempts: 1 };
 
 /** Stands for the run's folder while a result travels: it is another one on each machine. */
 export const FOLDER = '{folder}';

@@ -1,10 +1,13 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import { changesBetween, writePatch } from '../git/worktree.ts';
+import type { RunState } from '../ledger/events.ts';
 import { append, findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
+import { ownerHere } from '../process/alive.ts';
 import { commitPatch } from '../review/patch.ts';
 import { fullReport } from '../review/present.ts';
 import { type Result, resultSchema } from '../review/result.ts';
@@ -13,6 +16,7 @@ import { lostResult } from '../run/recover.ts';
 import { parseSpec } from '../spec/parse.ts';
 import type { DispatchCall } from './dispatch.ts';
 import { type Answer, FOLDER, type Order, readOrder, unpack } from './order.ts';
+import { taskId } from './wave.ts';
 
 /**
  * Takes over what a worker made. Spec, base, change and gate are looked at again here: what is merged later is what was
@@ -90,6 +94,34 @@ async function record(call: DispatchCall, result: Result, commit: string | undef
   return kept;
 }
 
+/** The runs of a wave's tasks: on record here too, so that what was set aside can be looked at. */
+export async function takeTasks(call: DispatchCall, order: Order): Promise<void> {
+  if (order.wave === undefined) return;
+  for (const { number } of parseSpec(order.spec).spec.tasks) {
+    const job = await call.door.queue.getJob(taskId(order.run, number));
+    const data = job?.data as Order | undefined;
+    if (data?.done === undefined || !job?.returnvalue) continue;
+    const folder = join(runsFolder(call.repo.commonDir), data.run);
+    const base = await gitAnswer(call.repo, ['cat-file', '-e', `${data.base}^{commit}`], {
+      answers: [1, 128],
+      quiet: true,
+    });
+    if (base.code !== 0 || readEvents(folder).length > 0) continue;
+    begin({ ...call, watch: () => {} }, data, { parent: order.run });
+    await takeResult({ ...call, watch: () => {} }, data, job.returnvalue as Answer);
+  }
+}
+
+/** Puts a run that others carry out on record. */
+export function begin(call: DispatchCall, order: Order, from: Partial<RunState>): void {
+  const folder = join(runsFolder(call.repo.commonDir), order.run);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeWhole(join(folder, 'spec.md'), order.spec);
+  const { run: id, title, digest, base, branch } = order;
+  const facts = { id, title, digest, base, branch, dir: '', home: join(call.homes, id), queued: true, ...from };
+  call.watch(append(folder, { type: 'run-started', v: 1, ...facts, ...ownerHere() }, call.now()));
+}
+
 /** A run that two workers died over, or that ended in a defect of ours. */
 export function takeLost(call: DispatchCall, run: string, why: string): Promise<Result> {
   const stalled = /stalled/.test(why);
@@ -99,7 +131,7 @@ export function takeLost(call: DispatchCall, run: string, why: string): Promise<
 
 /** A run that left the queue before a worker took it. */
 export const takeCancelled = (call: DispatchCall, run: string): Promise<Result> =>
-  recordNothing(call, run, { outcome: 'cancelled', reason: 'Cancelled before a worker took it.' });
+  recordNothing(call, run, { outcome: 'cancelled', reason: 'Cancelled before a worker began.' });
 
 function recordNothing(call: DispatchCall, id: string, end: Pick<Result, 'outcome' | 'reason'>): Promise<Result> {
   const run = findRun(call.repo.commonDir, id);

@@ -36,7 +36,7 @@ export interface WorkCall {
   readonly admit: (prepared: Prepared) => Promise<void>;
 }
 
-const localId = (order: Order, round: number): string => (round > 1 ? `${order.run}-r${round}` : order.run);
+const localId = (run: string, round: number): string => (round > 1 ? `${run}-r${round}` : run);
 
 /** The clone that an order is carried out in, with the base in it. */
 export async function openClone(place: WorkerPlace, order: Order): Promise<Repo> {
@@ -50,7 +50,7 @@ export async function openClone(place: WorkerPlace, order: Order): Promise<Repo>
 /** Carries an order out in a clone, as any run. */
 export async function carryOut(repo: Repo, place: WorkerPlace, call: WorkCall): Promise<Done> {
   const { order, round } = call;
-  const id = localId(order, round);
+  const id = localId(order.run, round);
   const prepared = await prepare({
     repo,
     spec: parseSpec(order.spec).spec,
@@ -103,13 +103,13 @@ async function ownCommit(repo: Repo, order: Order, done: Done): Promise<string> 
 }
 
 /** After an order nothing of it stays on the worker: the worktree goes back to the pool. */
-export async function tidy(repo: Repo, order: Order, call: { round: number; now: Date }): Promise<void> {
-  const id = localId(order, call.round);
+export async function tidy(repo: Repo, name: string, call: { round: number; now: Date }): Promise<void> {
+  const id = localId(name, call.round);
   const folder = join(runsFolder(repo.commonDir), id);
   if (existsSync(join(folder, 'events.ndjson'))) {
     const run = findRun(repo.commonDir, id);
     if (run.review === 'waiting') await discard(repo, run, call.now);
   }
   rmSync(folder, { recursive: true, force: true });
-  await forgetCommit(repo, order.run);
+  await forgetCommit(repo, name);
 }

@@ -8,6 +8,7 @@ import { type Door, PREFIX, pause, QUEUE } from './connect.ts';
 import { type Answer, cancelKey, type Order, readOrder } from './order.ts';
 import { SharedQuota } from './quota.ts';
 import type { QueueSetting } from './setting.ts';
+import { beginNext, integrateWave, waveId } from './wave.ts';
 import { carryOut, openClone, publish, tidy, type WorkerPlace } from './work.ts';
 
 export interface WorkerCall {
@@ -87,16 +88,16 @@ class Work {
   }
 
   async go(): Promise<Answer> {
-    const { version, say, place } = this.#call;
+    const { version, say } = this.#call;
     const round = Math.max(1, this.#job.attemptsStarted);
     try {
       const order = readOrder(this.#job.data, version);
-      say(`${order.run}: taken${round > 1 ? `, try ${round}` : ''}`);
-      const repo = await openClone(place, order);
-      const answer = await this.#answer(repo, { order, round }).finally(() =>
-        tidy(repo, order, { round, now: place.now() }),
-      );
-      say(`${order.run}: ${answer.outcome}${answer.pushed ? '' : ', not pushed'}`);
+      const id = String(this.#job.id);
+      say(`${id}: taken${round > 1 ? `, try ${round}` : ''}`);
+      this.#tellTask(order, 'started');
+      const answer = await this.#carry(order, round);
+      this.#tellTask(order, answer.outcome);
+      say(`${id}: ${answer.outcome}${answer.pushed ? '' : ', not pushed'}`);
       return answer;
     } catch (error) {
       if (error instanceof DelayedError || error instanceof WaitingError) throw error;
@@ -107,22 +108,27 @@ class Work {
     }
   }
 
+  async #carry(order: Order, round: number): Promise<Answer> {
+    const { place } = this.#call;
+    const { run } = order;
+    if (await this.#isCancelled(order)) return { run, outcome: 'cancelled', pushed: false };
+    const repo = await openClone(place, order);
+    const local = order.wave === undefined ? run : waveId(run, order.wave.index);
+    return this.#answer(repo, { order, round }).finally(() => tidy(repo, local, { round, now: place.now() }));
+  }
+
   /** Made once and kept in the job; then pushed. A worker that takes it over after that only pushes. */
   async #answer(repo: Repo, { order, round }: { order: Order; round: number }): Promise<Answer> {
     let { done } = order;
     if (done === undefined) {
-      const watching = this.#watchCancel(order.run);
-      try {
-        done = await carryOut(repo, this.#call.place, {
-          order,
-          round,
-          signal: AbortSignal.any([this.#call.signal, this.#cancel.signal]),
-          watch: (event) => this.#tell(event),
-          admit: (prepared) => this.#admit(prepared),
-        });
-      } finally {
-        watching.stop();
+      const watching = this.#watchCancel(order);
+      const made = await this.#make(repo, { order, round }).finally(() => watching.stop());
+      if ('next' in made) {
+        await this.#requireLock();
+        const next = await beginNext(this.#call.door, repo, { order, from: made.next });
+        return { run: order.run, outcome: 'integrated', pushed: true, next };
       }
+      done = made.done;
       await this.#settle(done.result.kimi?.steps ?? 0);
       await this.#giveBack(done.result.outcome);
       await this.#requireLock();
@@ -138,6 +144,15 @@ class Work {
       ...(commit === undefined ? {} : { commit }),
       ...(refused === undefined ? {} : { note: `the remote refused the branch: ${refused}` }),
     };
+  }
+
+  async #make(repo: Repo, { order, round }: { order: Order; round: number }) {
+    const { door, place } = this.#call;
+    const signal = AbortSignal.any([this.#call.signal, this.#cancel.signal]);
+    const watch = (event: RunEvent): void => this.#tell(event);
+    if (order.wave !== undefined) return integrateWave(repo, place, { door, order, round, signal, watch });
+    const admit = (prepared: Prepared): Promise<void> => this.#admit(prepared);
+    return { done: await carryOut(repo, place, { order, round, signal, watch, admit }) };
   }
 
   /** A worker that is told to end puts its run back; a run that the person cancelled is over. */
@@ -188,12 +203,22 @@ class Work {
     void this.#job.log(JSON.stringify(event)).catch(() => undefined);
   }
 
-  #watchCancel(run: string): { stop: () => void } {
+  /** The beginning and the end of a task are lines of the wave that waits for it. */
+  #tellTask({ task, run }: Order, state: string): void {
+    if (task === undefined) return;
+    const event = { t: this.#call.place.now().toISOString(), type: 'task', task: task.number, run, state };
+    void this.#call.door.queue.addJobLog(task.wave, JSON.stringify(event)).catch(() => undefined);
+  }
+
+  async #isCancelled({ run, task }: Order): Promise<boolean> {
+    return (await this.#call.door.redis.exists(cancelKey(task?.of ?? run)).catch(() => 0)) === 1;
+  }
+
+  #watchCancel(order: Order): { stop: () => void } {
     let over = false;
     const look = async (): Promise<void> => {
       while (!over) {
-        const asked = await this.#call.door.redis.exists(cancelKey(run)).catch(() => 0);
-        if (asked === 1) this.#cancel.abort();
+        if (await this.#isCancelled(order)) this.#cancel.abort();
         await pause(500);
       }
     };

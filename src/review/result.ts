@@ -10,7 +10,7 @@ const summary = z.object({
   skipped: z.number(),
   failures: z.array(z.string()),
 });
-const check = z.object({
+export const checkSchema = z.object({
   command: z.string(),
   expect: z.number(),
   baselineFails: z.boolean(),
@@ -23,13 +23,13 @@ const check = z.object({
 });
 
 /** One task of a wave: integrated, or why not. */
-const taskLine = z.object({
+export const taskLineSchema = z.object({
   task: z.number(),
   run: z.string(),
   state: z.enum(['integrated', 'set-aside', 'failed', 'not-started']),
   why: z.string(),
 });
-export type TaskLine = z.infer<typeof taskLine>;
+export type TaskLine = z.infer<typeof taskLineSchema>;
 
 /** `result.json`: what an ended run hands over. Durations in milliseconds, times in UTC. */
 export const resultSchema = z.object({
@@ -79,13 +79,13 @@ export const resultSchema = z.object({
     z.object({
       command: z.string(),
       verdict: z.enum(VERDICTS),
-      before: check.optional(),
-      after: check,
+      before: checkSchema.optional(),
+      after: checkSchema,
       newlyFailing: z.array(z.string()),
     }),
   ),
   /** For a run in waves: a line for each task. */
-  tasks: z.array(taskLine).optional(),
+  tasks: z.array(taskLineSchema).optional(),
   manual: z.array(z.string()),
   report: reportSchema.optional(),
   contradictions: z.array(z.string()),

@@ -160,7 +160,7 @@ describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
     await worker('one');
     expect((await lab.run(['wait', id], { env: through() })).code).toBe(0);
     expect(events(id).filter(({ type }) => type === 'run-ended')).toHaveLength(1);
-    expect(events(id).filter((event) => event.type === 'step-started')).toHaveLength(6);
+    expect(events(id).filter((event) => event.type === 'step-started')).toHaveLength(5);
   });
 
   it('cancel takes a waiting run off the queue, and ends one at work', async () => {
@@ -213,12 +213,13 @@ describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
   it('two versions: a second worker does not start, and an order of another version is refused', async () => {
     await redis.start();
     const one = await worker('one');
-    const program = otherVersion(join(lab.folder, 'program'), '9.9.9');
-    const two = await made('two').work({ args: ['--sandbox', 'off'], program });
+    const other = (machine: Machine): Promise<Machine> =>
+      machine.work({ args: ['--sandbox', 'off'], program: otherVersion(join(machine.folder, 'program'), '9.9.9') });
+    const two = await other(made('two'));
     expect((await two.end()).code).toBe(2);
     expect(two.said).toMatch(/is version \d+\.\d+\.\d+, and this one is version 9\.9\.9/);
     await one.end();
-    await made('three').work({ args: ['--sandbox', 'off'], program });
+    await other(made('three'));
     const refused = await run(write('spec.md', 'success'));
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('this worker is version 9.9.9')]);
   });
@@ -271,6 +272,116 @@ describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
     one.setting('remotes = ["git@host:"]');
     await one.work({ args: ['--sandbox', 'off'] });
     expect((await run(write('spec.md', 'success'))).stderr).toContain('does not work for');
+  });
+});
+
+interface T {
+  readonly name: string;
+  readonly scenario?: string;
+  readonly after?: number;
+}
+/** A spec of tasks that make a file each. */
+const many = (tasks: readonly T[], verify: string): string => {
+  const text = tasks.flatMap(({ name, scenario, after }, index) => [
+    `### Task ${index + 1}: Make ${name}${after === undefined ? ' [INDEPENDENT]' : ''}`,
+    ...(after === undefined ? [] : [`Depends on: ${after}`]),
+    'Files:',
+    `- CREATE ${name}.txt`,
+    'Requirements:',
+    `- SCENARIO ${scenario ?? `file ${name}`}`,
+    '',
+  ]);
+  const lines = ['# Spec: 001 -- Many', '', '## Tasks', ...text, '## Verification', `- \`${verify}\``, ''];
+  writeFileSync(join(lab.folder, 'many.md'), lines.join('\n'));
+  return '../many.md';
+};
+
+describe.skipIf(!hasRedis)('waves through the queue', () => {
+  const waves = (tasks: readonly T[], verify = 'test -f greet.txt'): Promise<Ended> =>
+    run(many(tasks, verify), '--waves', '--json');
+  const linesOf = (ended: Ended): [number, string, string][] =>
+    JSON.parse(ended.stdout).tasks.map((line: { task: number; state: string; why: string }) => [
+      line.task,
+      line.state,
+      line.why,
+    ]);
+
+  it('tasks go to two workers, the next wave builds on the first, and the pack merges like a run', async () => {
+    await redis.start();
+    const both = [await worker('one'), await worker('two')];
+    const before = lab.snapshot();
+    const ended = await waves([{ name: 'a' }, { name: 'b' }, { name: 'c' }, { name: 'd', after: 1 }]);
+    expect([ended.code, both.map(({ said }) => said).join('')]).toEqual([0, expect.stringContaining('-w2: succeeded')]);
+    expect(linesOf(ended).map(([, state]) => state)).toEqual(Array(4).fill('integrated'));
+    expect(both.every((machine) => /-t\d: succeeded/.test(machine.said))).toBe(true);
+    expect(lab.snapshot()).toEqual(before);
+    const result = JSON.parse(ended.stdout);
+    expect(branches()).toEqual([result.branch]);
+    expect((await lab.run(['logs', result.run])).stdout).toMatch(/task 4/);
+    expect((await lab.run(['merge', result.run])).code).toBe(0);
+    for (const name of ['a', 'b', 'c', 'd']) expect(readFileSync(join(lab.repo, `${name}.txt`), 'utf8')).toBe('done\n');
+    expect(redis.ask('keys', 'kimi-dispatch:runs:26*')).toBe('');
+  });
+
+  it('a failure stops what depends on it; what breaks the whole is set aside by name, and can be looked at', async () => {
+    await redis.start();
+    await worker('one', '--concurrency', '3');
+    const ended = await waves(
+      [{ name: 'a', scenario: 'crash' }, { name: 'b' }, { name: 'bad' }, { name: 'd', after: 1 }],
+      'sh -c "test ! -f bad.txt || test ! -f b.txt"',
+    );
+    expect(ended.code).toBe(3);
+    expect(linesOf(ended)).toEqual([
+      [1, 'failed', 'agent-failed'],
+      [2, 'integrated', ''],
+      [3, 'set-aside', 'breaks the verification of the whole'],
+      [4, 'not-started', 'needs task 1'],
+    ]);
+    const { run: id } = JSON.parse(ended.stdout).tasks[2];
+    expect((await lab.run(['diff', id])).stdout).toContain('bad.txt');
+  });
+
+  it('a worker that dies in the integration is replaced, and nothing is merged twice', async () => {
+    await redis.start();
+    writeFileSync(join(lab.folder, 'slow-check'), '');
+    const both = [await worker('one'), await worker('two')];
+    const pending = waves(
+      [{ name: 'a' }, { name: 'b' }],
+      'sh -c "if test -f a.txt && test -f b.txt; then sleep 3; fi"',
+    );
+    await until('a worker integrates', () => both.some(({ said }) => /-w1: taken/.test(said)));
+    const dead = both.find(({ said }) => /-w1: taken/.test(said));
+    await pause(700);
+    await dead?.end('SIGKILL');
+    const ended = await pending;
+    expect(ended.code).toBe(0);
+    const result = JSON.parse(ended.stdout);
+    expect(inRemote('rev-list', '--count', `${result.base}..${result.branch}`)).toBe('2');
+  });
+
+  it('cancel ends all of it', async () => {
+    await redis.start();
+    await worker('one');
+    const id = (
+      await run(
+        many([{ name: 'a', scenario: 'slow 20' }, { name: 'b' }], 'test -f greet.txt'),
+        '--waves',
+        '--background',
+      )
+    ).stdout.trim();
+    await until('a task is at work', () => machines.some(({ said }) => /-t1: taken/.test(said)));
+    await pause(500);
+    const ended = await lab.run(['cancel', id], { env: through() });
+    expect([ended.stderr, ended.stdout]).toEqual(['', expect.stringContaining('cancelled')]);
+  });
+
+  it('a remote that refuses the branch where the next wave begins ends the run, and says so', async () => {
+    await redis.start();
+    writeFileSync(join(remote(), 'hooks', 'pre-receive'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    await worker('one');
+    const ended = await waves([{ name: 'a' }, { name: 'b', after: 1 }]);
+    expect(ended.code).toBe(1);
+    expect(JSON.parse(ended.stdout).reason).toContain('the remote refused');
   });
 });
 

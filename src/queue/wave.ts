@@ -1,0 +1,180 @@
+import type { FlowJob, Job } from 'bullmq';
+import { refusalOf } from '../errors.ts';
+import type { Repo } from '../git/repo.ts';
+import type { RunEvent } from '../ledger/events.ts';
+import { commitPatch } from '../review/patch.ts';
+import { type Ended, type Integrated, Integration } from '../run/integration.ts';
+import { digestOf, prepare, slug } from '../run/run.ts';
+import { takeSlot } from '../run/tree.ts';
+import { type Schedule, schedule, specOfTask } from '../schedule/waves.ts';
+import { parseSpec } from '../spec/parse.ts';
+import { renderSpec } from '../spec/render.ts';
+import { type Door, PREFIX, QUEUE } from './connect.ts';
+import { type Answer, type Done, KEEP, type Order, unpack } from './order.ts';
+import { deleteBranch, fetchCommit, forgetCommit, pushCommit } from './remote.ts';
+import { packDone, type WorkerPlace } from './work.ts';
+
+/** The job that integrates a wave, and the job of a task: found again by name, so that adding them twice is once. */
+export const waveId = (run: string, index: number): string => `${run}-w${index + 1}`;
+export const taskId = (run: string, task: number): string => `${run}-t${task}`;
+
+/**
+ * A wave as a flow: the runs of its tasks, and the integration that waits for all of them, whatever their end. Undefined
+ * when no task of this wave or a later one is left to do.
+ */
+export function flowOf(order: Order, index: number, from: Integrated | undefined): FlowJob | undefined {
+  const { spec } = parseSpec(order.spec);
+  const over = new Set(from?.lines.map((line) => line.task));
+  const { waves } = schedule(spec);
+  const at = waves.findIndex((wave, number) => number >= index && wave.some((task) => !over.has(task)));
+  if (at < 0) return undefined;
+  const { done: _done, wave: _wave, ...plain } = order;
+  const eachMerge = order.wave?.eachMerge ?? false;
+  const data: Order = {
+    ...plain,
+    wave: { index: at, eachMerge, ...(from === undefined ? {} : { from }) } as Order['wave'] & object,
+  };
+  const jobId = waveId(order.run, at);
+  const children = (waves[at] ?? [])
+    .filter((task) => !over.has(task))
+    .map((task) => ({
+      name: 'run',
+      queueName: QUEUE,
+      prefix: PREFIX,
+      data: taskOrder(plain, { task, base: from?.tip ?? order.base, wave: jobId }),
+      opts: { ...KEEP, jobId: taskId(order.run, task), ignoreDependencyOnFailure: true },
+    }));
+  return { name: 'wave', queueName: QUEUE, prefix: PREFIX, data, opts: { ...KEEP, jobId }, children };
+}
+
+function taskOrder(order: Order, what: { task: number; base: string; wave: string }): Order {
+  const spec = specOfTask(parseSpec(order.spec).spec, what.task);
+  const text = renderSpec(spec);
+  const run = taskId(order.run, what.task);
+  const branch = `kimi/${run}-${slug(spec.title)}`;
+  const task = { of: order.run, number: what.task, wave: what.wave };
+  return { ...order, run, branch, task, title: spec.title, spec: text, digest: digestOf(text), base: what.base };
+}
+
+export interface WaveCall {
+  readonly door: Door;
+  readonly order: Order;
+  readonly round: number;
+  readonly signal: AbortSignal;
+  readonly watch: (event: RunEvent) => void;
+}
+
+/** Integrates a wave in a clone: the whole is done, or the next wave is to be begun from here. */
+export async function integrateWave(
+  repo: Repo,
+  place: WorkerPlace,
+  call: WaveCall,
+): Promise<{ done: Done } | { next: Integrated }> {
+  const { order, signal } = call;
+  const { wave } = order;
+  const { spec } = parseSpec(order.spec);
+  const plan = schedule(spec);
+  const options = { ...order.options, profile: order.profile, base: order.base, sandbox: place.sandbox };
+  const id = `${waveId(order.run, wave?.index ?? 0)}${call.round > 1 ? `-r${call.round}` : ''}`;
+  const prepared = await takeSlot(
+    await prepare({ ...place, repo, spec, specText: order.spec, uncommitted: [], options: { ...options, id } }),
+  );
+  const integration = new Integration(prepared, call.watch, {
+    schedule: plan,
+    eachMerge: wave?.eachMerge === true,
+    signal,
+  });
+  integration.begin();
+  try {
+    const from = wave?.from as Integrated | undefined;
+    if (from !== undefined) await fetchCommit(repo, order.remote, { commit: from.tip, run: id });
+    await integration.ready(from);
+    const tasks = plan.waves[wave?.index ?? 0] ?? [];
+    await integration.take(tasks, await endedTasks(repo, call, { integration, tasks }));
+    await tidyTasks(repo, call, tasks);
+    if (signal.aborted || left(plan, integration) === 0) {
+      const result = await integration.finish(integration.outcome(), undefined);
+      return { done: packDone(order, result, { ...prepared.plan }) };
+    }
+    return { next: integration.state };
+  } finally {
+    integration.close();
+  }
+}
+
+const left = (plan: Schedule, { lines }: Integration): number =>
+  plan.waves.flat().filter((task) => !lines.has(task)).length;
+
+/** A task's branch has done its work once its change was brought here; the patch stays in its job. */
+async function tidyTasks(repo: Repo, { order, door }: WaveCall, tasks: readonly number[]): Promise<void> {
+  for (const task of tasks) {
+    const id = taskId(order.run, task);
+    const job = (await door.queue.getJob(id)) as Job<Order, Answer | null> | undefined;
+    if (job?.returnvalue?.pushed === true && job.returnvalue.commit !== undefined)
+      await deleteBranch(repo, order.remote, job.data.branch);
+    await forgetCommit(repo, id);
+  }
+}
+
+/** What the tasks' jobs say, with their commits in this clone. */
+async function endedTasks(
+  repo: Repo,
+  call: WaveCall,
+  what: { integration: Integration; tasks: readonly number[] },
+): Promise<Map<number, Ended>> {
+  const { order, door } = call;
+  const results = new Map<number, Ended>();
+  for (const task of what.tasks) {
+    const job = (await door.queue.getJob(taskId(order.run, task))) as Job<Order, Answer> | undefined;
+    if (job === undefined) continue;
+    const run = taskId(order.run, task);
+    const answer = job.returnvalue as Answer | null;
+    if (answer === null || answer === undefined) {
+      const why = refusalIn(job.failedReason ?? 'its worker died');
+      what.integration.lines.set(task, { task, run, state: 'failed', why });
+      continue;
+    }
+    const commit = await bringTask(repo, job.data, answer);
+    results.set(task, {
+      run,
+      outcome: answer.outcome as Ended['outcome'],
+      title: job.data.title,
+      ...(commit === undefined ? {} : { commit }),
+    });
+  }
+  return results;
+}
+
+async function bringTask(repo: Repo, order: Order, answer: Answer): Promise<string | undefined> {
+  const { done } = order;
+  if (answer.commit === undefined || done === undefined) return undefined;
+  if (answer.pushed) {
+    const came = await fetchCommit(repo, order.remote, { commit: answer.commit, run: order.run }).then(
+      () => true,
+      (error: unknown) => refusalOf(error) === undefined,
+    );
+    if (came) return answer.commit;
+  }
+  return commitPatch(repo, { patch: unpack(done.patch), base: order.base, result: done.result });
+}
+
+function refusalIn(text: string): string {
+  try {
+    return (JSON.parse(text) as { message: string }).message;
+  } catch {
+    return text;
+  }
+}
+
+/** Where the next wave begins must be on the remote: its workers fetch it from there. */
+export async function beginNext(door: Door, repo: Repo, what: { order: Order; from: Integrated }): Promise<string> {
+  const { order, from } = what;
+  const flow = flowOf(order, (order.wave?.index ?? 0) + 1, from);
+  if (flow === undefined) throw new Error('no wave is left');
+  const refused = await pushCommit(repo, order.remote, { commit: from.tip, branch: order.branch });
+  if (refused !== undefined)
+    throw new Error(`the remote refused ${order.branch}, where the next wave begins: ${refused}`);
+  const id = String(flow.opts?.jobId);
+  if ((await door.queue.getJob(id)) === undefined) await door.flows.add(flow);
+  return id;
+}

@@ -1,0 +1,296 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Outcome } from '../errors.ts';
+import { checkGate } from '../gate/gate.ts';
+import { git, gitAnswer } from '../git/git.ts';
+import { changesBetween, IDENTITY, writePatch } from '../git/worktree.ts';
+import type { NewEvent, RunFacts } from '../ledger/events.ts';
+import { append, runsFolder, writeWhole } from '../ledger/store.ts';
+import { ownerHere } from '../process/alive.ts';
+import { type ProcessCall, runProcess } from '../process/run.ts';
+import { fullReport } from '../review/present.ts';
+import { type Result, resultSchema, type TaskLine } from '../review/result.ts';
+import { dependants, type Schedule } from '../schedule/waves.ts';
+import type { Command } from '../spec/model.ts';
+import { type Check, type Compared, compare, verified } from '../verify/compare.ts';
+import { verify } from '../verify/verify.ts';
+import { assemble, type Gathered } from './assemble.ts';
+import { Enclosure, keepWalls } from './enclosure.ts';
+import type { Watcher } from './execute.ts';
+import { commandsOf } from './plan.ts';
+import { provision } from './provision.ts';
+import { keepsDependencies, type Prepared, runEnvironment, wallsOf } from './run.ts';
+import { openTree } from './tree.ts';
+
+/** How far a run in waves has come: plain data, so that another process can go on with it. */
+export interface Integrated {
+  readonly tip: string;
+  readonly lines: readonly TaskLine[];
+  readonly before?: readonly Check[];
+  readonly rows: readonly Compared[];
+}
+
+/** What integration needs of a task's run. */
+export type Ended = Pick<Result, 'run' | 'outcome' | 'title' | 'commit'>;
+
+export interface IntegrationOptions {
+  readonly schedule: Schedule;
+  /** Verify after each merge instead of once for each wave. */
+  readonly eachMerge: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** One change that was integrated: the task, its run, and the commit. */
+interface Merged {
+  readonly task: number;
+  readonly commit: string;
+}
+
+/**
+ * The branch on which the changes of a run in waves come together, one by one. The tip gets the whole verification;
+ * what breaks it is found by bisection and set aside by name.
+ */
+export class Integration {
+  readonly lines = new Map<number, TaskLine>();
+  readonly #prepared: Prepared;
+  readonly #watch: Watcher;
+  readonly #options: IntegrationOptions;
+  readonly #folder: string;
+  readonly #startedAt: string;
+  readonly #enclosure: Enclosure | undefined;
+  #tip: string;
+  #before: readonly Check[] | undefined;
+  #rows: readonly Compared[] = [];
+  #provisioned: readonly string[] = [];
+
+  constructor(prepared: Prepared, watch: Watcher, options: IntegrationOptions) {
+    const { plan, request } = prepared;
+    this.#prepared = prepared;
+    this.#watch = watch;
+    this.#options = options;
+    this.#folder = join(runsFolder(request.repo.commonDir), plan.run);
+    this.#startedAt = request.now().toISOString();
+    this.#tip = plan.base;
+    this.#enclosure = prepared.sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(prepared)) : undefined;
+  }
+
+  get tip(): string {
+    return this.#tip;
+  }
+
+  get state(): Integrated {
+    const before = this.#before === undefined ? {} : { before: this.#before };
+    return { tip: this.#tip, lines: [...this.lines.values()], rows: this.#rows, ...before };
+  }
+
+  /** Puts the run on record. */
+  begin(): void {
+    const { plan, request } = this.#prepared;
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    writeWhole(join(this.#folder, 'spec.md'), request.specText);
+    writeWhole(join(this.#folder, 'plan.json'), JSON.stringify(plan));
+    if (this.#enclosure !== undefined) keepWalls(this.#folder, wallsOf(this.#prepared));
+    const { run: id, title, digest, base, branch, dir, home } = plan;
+    const facts: RunFacts = { id, title, digest, base, branch, dir, home, ...ownerHere() };
+    this.say({ type: 'run-started', v: 1, ...facts });
+  }
+
+  say(event: NewEvent): void {
+    this.#watch(append(this.#folder, event, this.#prepared.request.now()));
+  }
+
+  /** The worktree, and the whole verification on the base; or where another process had come to. */
+  async ready(from?: Integrated): Promise<void> {
+    const { plan, request } = this.#prepared;
+    const { dir, branch, base } = plan;
+    this.say({ type: 'step-started', step: 'worktree', title: 'Make the worktree' });
+    const started = performance.now();
+    await openTree(this.#prepared, { dir, env: request.repo.env, branch, base });
+    this.say({ type: 'step-ended', step: 'worktree', ms: Math.round(performance.now() - started) });
+    const log = join(this.#folder, 'provision.log');
+    const place = { dir, env: runEnvironment(request.env), marker: plan.run, log };
+    const made = await provision(request.repo, this.#prepared.provision, place, keepsDependencies(this.#prepared));
+    this.#provisioned = made.paths;
+    if (this.#enclosure !== undefined) keepWalls(this.#folder, this.#enclosure.protect(made.readOnly));
+    if (from === undefined) {
+      if (request.options.baseline) this.#before = await this.#check(this.#commands(), 'baseline');
+      return;
+    }
+    [this.#tip, this.#rows, this.#before] = [from.tip, from.rows, from.before];
+    for (const line of from.lines) this.lines.set(line.task, line);
+  }
+
+  #commands(): Command[] {
+    return commandsOf(this.#prepared.request.spec);
+  }
+
+  async #check(commands: readonly Command[], label: string): Promise<Check[]> {
+    const { plan, request } = this.#prepared;
+    const enclosure = this.#enclosure;
+    const { signal } = this.#options;
+    const checks = await verify(commands, {
+      dir: plan.dir,
+      env: runEnvironment(request.env),
+      marker: plan.run,
+      logs: this.#folder,
+      label,
+      ...(signal === undefined ? {} : { signal }),
+      run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.verification(call),
+    });
+    const keep = this.#provisioned.flatMap((path) => ['-e', `/${path}`]);
+    await git({ dir: plan.dir, env: request.repo.env }, ['clean', '-fdq', ...keep], { quiet: true });
+    return checks;
+  }
+
+  /** Takes the changes of a wave in, in the order of its tasks. A failure stops what depends on it, and not the rest. */
+  async take(wave: readonly number[], results: ReadonlyMap<number, Ended>): Promise<void> {
+    const before = this.#tip;
+    const merged: Merged[] = [];
+    for (const task of wave.filter((number) => !this.lines.has(number))) {
+      const result = results.get(task);
+      if (result?.outcome !== 'succeeded' || result.commit === undefined) {
+        this.#fail(task, result?.outcome ?? 'cancelled', result?.run ?? '');
+        continue;
+      }
+      if (!(await this.#integrate(result, task))) continue;
+      merged.push({ task, commit: result.commit });
+      if (this.#options.eachMerge) await this.#keepGreen(before, merged);
+    }
+    // What was refused before it began stops its dependants too.
+    for (const line of [...this.lines.values()]) if (line.state === 'failed') this.#skipDependants(line.task);
+    if (!this.#options.eachMerge && merged.length > 0) await this.#keepGreen(before, merged);
+  }
+
+  #fail(task: number, why: string, run: string): void {
+    this.lines.set(task, { task, run, state: 'failed', why });
+  }
+
+  #skipDependants(task: number): void {
+    for (const other of dependants(this.#options.schedule.edges, task))
+      if (!this.lines.has(other))
+        this.lines.set(other, { task: other, run: '', state: 'not-started', why: `needs task ${task}` });
+  }
+
+  async #integrate(result: Ended, task: number): Promise<boolean> {
+    const message = `Task ${task}: ${result.title}\n\nKimi-Dispatch-Run: ${result.run}`;
+    const next = await this.#pick(this.#tip, result.commit ?? '', message);
+    if (next.tip === undefined) {
+      const why = `conflicts in ${next.conflicts.join(', ')}`;
+      this.lines.set(task, { task, run: result.run, state: 'set-aside', why });
+      this.#skipDependants(task);
+      return false;
+    }
+    this.#tip = next.tip;
+    this.lines.set(task, { task, run: result.run, state: 'integrated', why: '' });
+    return true;
+  }
+
+  /** One change on top of a tip, as a commit that is made without a worktree. */
+  async #pick(tip: string, commit: string, message: string): Promise<{ tip: string | undefined; conflicts: string[] }> {
+    const { repo } = this.#prepared.request;
+    const args = ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', tip, commit];
+    const answer = await gitAnswer(repo, args, { answers: [1] });
+    const [tree = '', ...conflicts] = answer.stdout.split('\0').filter((part) => part !== '');
+    if (answer.code !== 0) return { tip: undefined, conflicts };
+    const made = await git(repo, ['commit-tree', tree, '-p', tip, '-m', message], { env: IDENTITY });
+    return { tip: made, conflicts: [] };
+  }
+
+  async #isGreen(tip: string): Promise<boolean> {
+    const { plan, request } = this.#prepared;
+    await git({ dir: plan.dir, env: request.repo.env }, ['checkout', '-q', '--detach', '--force', tip], {
+      quiet: true,
+    });
+    const before = this.#before === undefined ? undefined : [...this.#before];
+    this.#rows = compare(before, await this.#check(this.#commands(), `tip-${tip.slice(0, 8)}`));
+    return verified(this.#rows);
+  }
+
+  /** While the tip is red: finds the first merge that breaks it by bisection, sets it aside, and builds the rest again. */
+  async #keepGreen(before: string, merged: Merged[]): Promise<void> {
+    while (merged.length > 0 && !(await this.#isGreen(this.#tip))) {
+      const tips = await this.#tips(before, merged);
+      let [good, bad] = [-1, merged.length - 1];
+      while (bad - good > 1) {
+        const middle = Math.floor((good + bad) / 2);
+        if (await this.#isGreen(tips[middle] ?? before)) good = middle;
+        else bad = middle;
+      }
+      const [culprit] = merged.splice(bad, 1);
+      if (culprit === undefined) return;
+      const { task } = culprit;
+      const run = this.lines.get(task)?.run ?? '';
+      this.lines.set(task, { task, run, state: 'set-aside', why: 'breaks the verification of the whole' });
+      this.#skipDependants(task);
+      this.#tip = (await this.#tips(before, merged)).at(-1) ?? before;
+    }
+    if (merged.length === 0) this.#tip = before;
+  }
+
+  async #tips(before: string, merged: readonly Merged[]): Promise<string[]> {
+    const tips: string[] = [];
+    let tip = before;
+    for (const { task, commit } of merged) {
+      const message = `Task ${task}\n\nKimi-Dispatch-Run: ${this.lines.get(task)?.run ?? ''}`;
+      tip = (await this.#pick(tip, commit, message)).tip ?? tip;
+      tips.push(tip);
+    }
+    return tips;
+  }
+
+  /** The worst of all tasks by a fixed order; one that was set aside or not started is not success. */
+  outcome(): Outcome {
+    if (this.#options.signal?.aborted === true) return 'cancelled';
+    const lines = [...this.lines.values()];
+    if (lines.every((line) => line.state === 'integrated')) return 'succeeded';
+    if (lines.some((line) => line.state === 'set-aside' && line.why.startsWith('conflicts'))) return 'conflict';
+    if (lines.some((line) => line.state === 'set-aside')) return 'verification-failed';
+    const worst = WORST.find((outcome) => lines.some((line) => line.why === outcome));
+    return worst ?? 'agent-failed';
+  }
+
+  close(): void {
+    this.#enclosure?.close();
+  }
+
+  /** Writes the result of the whole: one pack, one line for each task. */
+  async finish(outcome: Outcome, reason: string | undefined): Promise<Result> {
+    const { plan, request } = this.#prepared;
+    const { repo } = request;
+    const changes = await changesBetween(repo, plan.base, this.#tip);
+    const patch = join(this.#folder, 'changes.patch');
+    await writePatch(repo, { from: plan.base, to: this.#tip, file: patch });
+    await git(repo, ['update-ref', `refs/heads/${plan.branch}`, this.#tip], { quiet: true });
+    await git({ dir: plan.dir, env: repo.env }, ['checkout', '-q', '--force', plan.branch], { quiet: true });
+    const gate = await checkGate(repo, request.spec, { changes, base: plan.base, commit: this.#tip });
+    const gathered: Gathered = {
+      provisioned: [],
+      rows: [...this.#rows],
+      notes: [],
+      gate,
+      collected: { commit: this.#tip, changes, strays: [] },
+    };
+    const ended = { outcome, reason, startedAt: this.#startedAt, folder: this.#folder, rounds: 0 };
+    const lines = [...this.lines.values()].sort((left, right) => left.task - right.task);
+    const result = resultSchema.parse({ ...assemble(this.#prepared, gathered, ended), tasks: lines });
+    writeWhole(join(this.#folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+    writeWhole(join(this.#folder, 'report.md'), fullReport(result));
+    this.say({ type: 'run-ended', outcome, commit: this.#tip });
+    return result;
+  }
+}
+
+const WORST: readonly Outcome[] = [
+  'internal-error',
+  'cancelled',
+  'agent-failed',
+  'out-of-scope',
+  'verification-failed',
+  'step-limit',
+  'deadline',
+  'idle-timeout',
+  'no-first-output',
+  'output-limit',
+  'blocked',
+  'no-changes',
+];
