@@ -61,7 +61,7 @@ export function declare(bind: Bind): Command {
   const add = (name: string, group: string, text: string): Command =>
     program.command(name).helpGroup(group).description(text).exitOverride();
   const everyday = 'Everyday:';
-  add('run <file>', everyday, 'run a spec or a plan: worktree, baseline, Kimi, verification, result')
+  add('run <file...>', everyday, 'run a spec or a plan: worktree, baseline, Kimi, verification, result')
     .option('--profile <name>', 'limits and model by name')
     .option('--model <alias>', 'a model of your Kimi config')
     .option('--max-steps <n>', 'model calls at most', whole('--max-steps'))
@@ -72,7 +72,7 @@ export function declare(bind: Bind): Command {
     .option('--no-baseline', 'do not run the verification on the base first')
     .option('--task <id>', 'the task of the mailbox that this run carries out')
     .option('--review', 'Kimi reads and reports; it cannot write (needs the sandbox)')
-    .option('--waves', 'a run for each task, in waves, integrated one by one')
+    .option('--waves', 'a run for each task (of one spec or several), in waves, integrated one by one')
     .option('--concurrency <n>', 'runs at a time (default: the profile)', whole('--concurrency'))
     .option('--verify-each', 'with --waves: verify the whole after each merge')
     .option('--no-queue', 'run here, although a queue is set')

@@ -14,8 +14,11 @@ import { recover } from '../run/recover.ts';
 import { newId, prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
 import { moveTask, stateAfter } from '../run/task-link.ts';
 import { runWaves } from '../run/waves.ts';
+import { combineSpecs } from '../schedule/combine.ts';
 import { type Schedule, schedule, showSchedule } from '../schedule/waves.ts';
 import { Sessions } from '../session/store.ts';
+import type { Spec } from '../spec/model.ts';
+import { renderSpec } from '../spec/render.ts';
 import { showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
 import { annotateFindings, tellCi } from './ci.ts';
@@ -26,7 +29,7 @@ import { makeOrder, type Ordered, queueFor, runThroughQueue, showOrder } from '.
 import { draft, factsFor, hasErrors, readInput } from './spec.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
-/** `run <spec or plan>`: the main job. */
+/** `run <spec or plan...>`: the main job. */
 export async function runCommand(
   world: World,
   args: readonly string[],
@@ -42,42 +45,38 @@ export async function runCommand(
     return supervise(world, repo, newId(world.now()), options);
   if (options.dryRun !== true) await recover(repo, world.now);
   requirePrincipal(repo, world.env, 'Dispatching');
-  const { path, text } = readInput(world, args[0] ?? '');
+  if (args.length > 1 && options.waves !== true)
+    throw refuse('usage', 'Several specs run in waves.', `kimi-dispatch run ${args.join(' ')} --waves`);
   const wanted = runOptions(options, world.env);
-  const facts = await factsFor(repo, text, wanted.base);
-  const drafted = draft(text, facts, '001');
-  const name = relative(world.cwd, path);
-  world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
-  annotateFindings(world, name, [...drafted.plan.findings, ...(drafted.text === text ? drafted.findings : [])]);
-  const specName = drafted.text === text ? name : 'spec.md (from the plan)';
-  if (hasErrors(drafted)) {
-    world.err(showFindings(specName, drafted.lines, drafted.findings));
-    world.err(
-      `Nothing was started. ${drafted.text === text ? '' : `To mend the spec by hand: kimi-dispatch spec ${name}\n`}\n`,
-    );
-    return 2;
+  const read: Read[] = [];
+  for (const name of args) {
+    const one = await readSpec(world, repo, { name, base: wanted.base });
+    if (one === undefined) return 2;
+    read.push(one);
   }
+  const spec = combineSpecs(read.map((one) => one.spec));
+  const specText = read.length === 1 && read[0] !== undefined ? read[0].text : renderSpec(spec);
   const setting = queueFor(world, options);
   const chosen = supervised === undefined ? wanted : { ...wanted, id: supervised };
   if (setting !== undefined)
     return queuedRun(world, repo, {
-      spec: drafted.spec,
-      specText: drafted.text,
+      spec,
+      specText,
       options: chosen,
       setting,
       flags: options,
     });
   const prepared = await prepare({
     repo,
-    spec: drafted.spec,
-    specText: drafted.text,
+    spec,
+    specText,
     env: world.env,
     root: world.root,
     now: world.now,
     options: chosen,
-    uncommitted: facts.dirty,
+    uncommitted: read[0]?.dirty ?? [],
   });
-  const waves = options.waves === true ? schedule(drafted.spec) : undefined;
+  const waves = options.waves === true ? schedule(spec) : undefined;
   if (options.dryRun === true) {
     if (waves !== undefined) {
       return tellSchedule(world, waves, options);
@@ -103,6 +102,32 @@ function tellSchedule(world: World, waves: Schedule, options: Record<string, unk
       : `${showSchedule(waves)}Nothing was started.\n`,
   );
   return 0;
+}
+
+interface Read {
+  readonly spec: Spec;
+  readonly text: string;
+  readonly dirty: readonly string[];
+}
+
+/** A spec, or a plan as a spec, after its checks; nothing when they found errors, which are told. */
+async function readSpec(
+  world: World,
+  repo: Repo,
+  what: { name: string; base?: string | undefined },
+): Promise<Read | undefined> {
+  const { path, text } = readInput(world, what.name);
+  const facts = await factsFor(repo, text, what.base);
+  const drafted = draft(text, facts, '001');
+  const name = relative(world.cwd, path);
+  world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
+  annotateFindings(world, name, [...drafted.plan.findings, ...(drafted.text === text ? drafted.findings : [])]);
+  if (!hasErrors(drafted)) return { spec: drafted.spec, text: drafted.text, dirty: facts.dirty };
+  world.err(showFindings(drafted.text === text ? name : 'spec.md (from the plan)', drafted.lines, drafted.findings));
+  world.err(
+    `Nothing was started. ${drafted.text === text ? '' : `To mend the spec by hand: kimi-dispatch spec ${name}\n`}\n`,
+  );
+  return undefined;
 }
 
 /** The same through the queue: a worker does the work, this process waits. */

@@ -92,7 +92,7 @@ async function conclude(call: DispatchCall, job: Job, end: End): Promise<Result>
   const fresh = await call.door.queue.getJob(String(job.id));
   const { run } = job.data as Order;
   if ('answer' in end) {
-    const nothing = end.answer.outcome === 'cancelled' && (fresh?.data as Order).done === undefined;
+    const nothing = end.answer.outcome === 'cancelled' && (fresh?.data as Order | undefined)?.done === undefined;
     const result = nothing ? await takeCancelled(call, run) : await takeResult(call, fresh?.data, end.answer);
     await takeTasks(call, job.data as Order);
     return result;

@@ -1,5 +1,6 @@
 import { type Outcome, refusalOf } from '../errors.ts';
 import { findRun } from '../ledger/store.ts';
+import { QuotaBook } from '../profile/quota.ts';
 import type { Result } from '../review/result.ts';
 import { discard } from '../review/undo.ts';
 import { type Schedule, schedule, specOfTask } from '../schedule/waves.ts';
@@ -22,6 +23,14 @@ export interface WavesOptions {
  */
 export const runWaves = async (prepared: Prepared, watch: Watcher, options: WavesOptions): Promise<Result> =>
   new WaveRun(await takeSlot(prepared), watch, options).go();
+
+/** Runs at a time: no more than what is left of the week's quota could carry to their limits, and one at least. */
+function withinQuota({ profile, plan, home, request }: Prepared, concurrency: number): number {
+  if (profile.requestsPerWeek === undefined) return concurrency;
+  const { used } = new QuotaBook(request.env).week(home.account, request.now().getTime());
+  const room = Math.floor((profile.requestsPerWeek - used) / plan.limits.steps);
+  return Math.max(1, Math.min(concurrency, room));
+}
 
 class WaveRun {
   readonly #prepared: Prepared;
@@ -69,7 +78,8 @@ class WaveRun {
         if (result !== undefined) results.set(task, result);
       }
     };
-    await Promise.all(Array.from({ length: Math.min(this.#options.concurrency, todo.length) }, worker));
+    const most = withinQuota(this.#prepared, this.#options.concurrency);
+    await Promise.all(Array.from({ length: Math.min(most, todo.length) }, worker));
     await this.#integration.take(todo, results);
     await this.#tidy(todo);
   }

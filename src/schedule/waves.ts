@@ -50,8 +50,11 @@ function edgesOf(task: Task, before: readonly Task[]): Edge[] {
   return edges;
 }
 
-/** Two paths that mean one file on some machine: the same, or different only in case. */
-const samePlace = (left: string, right: string): boolean => left.toLowerCase() === right.toLowerCase();
+/** Two paths in each other's way on some machine: the same, different only in case, or one a folder of the other. */
+function samePlace(left: string, right: string): boolean {
+  const [one, other] = [`${left.toLowerCase()}/`, `${right.toLowerCase()}/`];
+  return one.startsWith(other) || other.startsWith(one);
+}
 
 /** Tasks so that each comes after what it waits for; a dependency may point forward in the text. */
 function sorted(tasks: readonly Task[], edges: readonly Edge[]): Task[] {

@@ -1,8 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { combineSpecs } from '../../src/schedule/combine.ts';
 import { dependants, schedule, showSchedule, specOfTask } from '../../src/schedule/waves.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
+import { renderSpec } from '../../src/spec/render.ts';
 import { Lab } from '../helpers/repo.ts';
 
 let lab: Lab | undefined;
@@ -76,6 +78,45 @@ describe('the schedule', () => {
     const one = specOfTask(parsed([file('a'), file('b')]), 2);
     expect(one.tasks.map((task) => task.number)).toEqual([2]);
     expect(one.verification).toHaveLength(1);
+  });
+});
+
+describe('several specs', () => {
+  it('become one: numbered on, ordered only by what they share, each task with its own verification', () => {
+    const [one, two] = [
+      parsed([file('a'), file('b')]),
+      parsed([{ head: 'Change b', files: ['MODIFY b.txt'] }, file('c')]),
+    ];
+    const both = combineSpecs([
+      one,
+      { ...two, verification: two.verification.map((item) => ({ ...item, text: 'two' })) },
+    ]);
+    expect(both.tasks.map((task) => task.number)).toEqual([1, 2, 3, 4]);
+    expect(schedule(both)).toMatchObject({
+      waves: [[1, 2, 4], [3]],
+      edges: [{ from: 2, to: 3, why: 'both write b.txt' }],
+    });
+    expect(both.tasks[3]?.verification.map((item) => item.text)).toEqual(['two']);
+    expect(parseSpec(renderSpec(both)).spec.tasks.map((task) => task.title)).toEqual(
+      both.tasks.map((task) => task.title),
+    );
+    expect(() => combineSpecs([one, { ...two, base: 'other' }])).toThrow('different things as base');
+  });
+
+  it('run into one pack', async () => {
+    lab = new Lab({ 'base.txt': 'x\n' });
+    for (const name of ['a', 'b']) writeFileSync(join(lab.folder, `${name}.md`), text([file(name)]));
+    expect((await lab.run(['run', '../a.md', '../b.md'])).stderr).toContain('--waves');
+    const ended = await lab.run(['run', '../a.md', '../b.md', '--waves', '--json']);
+    expect(ended.code).toBe(0);
+    expect(JSON.parse(ended.stdout).changes.map((change: { path: string }) => change.path)).toEqual(['a.txt', 'b.txt']);
+  });
+
+  it('a file where another task makes a folder is in its way', () => {
+    expect(schedule(parsed([file('a', { files: ['CREATE a'] }), file('b', { files: ['CREATE a/b'] })])).waves).toEqual([
+      [1],
+      [2],
+    ]);
   });
 });
 
