@@ -1,6 +1,7 @@
 // The second half of npm run bench: what many runs cost. Ratios within one run; nothing here fails a build.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -123,7 +124,203 @@ function pool() {
   add('cold start, the step alone', cold, 'step', '-');
 }
 
-const parts = { pool };
+const many = (count, scenario) =>
+  `# Spec: 001 -- Many\n\n## Tasks\n${Array.from(
+    { length: count },
+    (_, n) =>
+      `### Task ${n + 1}: Make f${n} [INDEPENDENT]\nFiles:\n- CREATE f${n}.txt\nRequirements:\n- SCENARIO ${scenario(n)}\n`,
+  ).join('\n')}\n## Verification\n- \`test -f greet.txt\`\n`;
+
+/** How long that Kimi takes alone, its start included. */
+function alone({ repo, env }, scenario) {
+  const brief = join(folder, 'brief.md');
+  const home = join(folder, 'alone');
+  mkdirSync(home, { recursive: true });
+  writeFileSync(brief, `SCENARIO ${scenario}`);
+  const began = performance.now();
+  execFileSync(process.execPath, [fake, '-p', `Read the file ${brief} completely`], {
+    cwd: home,
+    env: { ...env, KIMI_CODE_HOME: home },
+    stdio: 'ignore',
+  });
+  return performance.now() - began;
+}
+
+/** 32 tasks with a Kimi of two seconds, eight at a time: four rounds of that Kimi would be ideal. */
+function waves() {
+  const place = lab('waves', [['greet.txt', 'hello\n']]);
+  writeFileSync(
+    place.spec,
+    many(32, (n) => `filelate f${n}`),
+  );
+  const began = performance.now();
+  dispatch(place, ['run', place.spec, '--waves', '--concurrency', '8', '--no-baseline', '--json']);
+  const took = performance.now() - began;
+  const ideal = (32 / 8) * alone(place, 'filelate f0');
+  rows.push({
+    name: '32 tasks of two seconds, eight at a time / four rounds of that Kimi alone',
+    ours: seconds(took),
+    against: seconds(ideal),
+    ratio: (took / ideal).toFixed(2),
+    goal: '1.25',
+  });
+}
+
+/** Starts a command; resolves with its exit code. */
+function start({ repo, env }, args, more = {}) {
+  const child = spawn(process.execPath, [bin, ...args], { cwd: repo, env: { ...env, ...more }, stdio: 'ignore' });
+  return { child, ended: new Promise((done) => child.on('exit', (code) => done(code))) };
+}
+
+const memoryOf = (pid) => {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  return Number(/^Pss:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024;
+};
+
+/** Sixty runs at once in one repository, and what one costs in memory while Kimi works. */
+async function sixty() {
+  const place = lab('sixty', [['greet.txt', 'hello\n']]);
+  writeFileSync(place.spec, simple('slow 20'));
+  const began = performance.now();
+  const all = Array.from({ length: 60 }, () => start(place, ['run', place.spec, '--no-baseline']));
+  let memory = [];
+  const timer = setInterval(() => {
+    const seen = all.flatMap(({ child }) => {
+      try {
+        return [memoryOf(child.pid)];
+      } catch {
+        return [];
+      }
+    });
+    if (seen.length === 60) memory = seen;
+  }, 5000);
+  const codes = await Promise.all(all.map(({ ended }) => ended));
+  clearInterval(timer);
+  rows.push({
+    name: '60 runs started at once: succeeded, whole time, memory of one that waits for Kimi',
+    ours: String(codes.filter((code) => code === 0).length),
+    against: seconds(performance.now() - began),
+    ratio: `${median(memory).toFixed(0)} MB`,
+    goal: '60',
+  });
+}
+
+const freePort = () =>
+  new Promise((done) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
+
+/** A redis-server, a bare remote, and workers with homes of their own. */
+async function fleet(name, workers, concurrency) {
+  const place = lab(name, [['greet.txt', 'hello\n']]);
+  const remote = join(folder, name, 'remote.git');
+  execFileSync('git', ['init', '-q', '--bare', remote], { env: place.env });
+  git(place, ['remote', 'add', 'origin', remote]);
+  git(place, ['push', '-q', 'origin', 'main']);
+  const port = await freePort();
+  const dir = join(folder, name, 'redis');
+  mkdirSync(dir);
+  const redis = spawn(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes'],
+    { stdio: 'ignore', env: { PATH: process.env.PATH } },
+  );
+  await new Promise((done) => setTimeout(done, 500));
+  place.env.KIMI_DISPATCH_QUEUE_URL = `redis://127.0.0.1:${port}`;
+  const machines = Array.from({ length: workers }, (_, n) => {
+    const home = join(folder, name, `machine-${n}`);
+    cpSync(place.home, home, { recursive: true });
+    return start({ ...place, env: { ...place.env, HOME: home } }, [
+      'worker',
+      '--sandbox',
+      'off',
+      '--concurrency',
+      String(concurrency),
+    ]);
+  });
+  const close = async () => {
+    for (const { child, ended } of machines) {
+      child.kill('SIGTERM');
+      await ended;
+    }
+    redis.kill('SIGKILL');
+  };
+  return { place, port, close };
+}
+
+/** 500 runs through the queue over four workers, against the same runs here; then one small spec both ways. */
+async function queue() {
+  if (spawnSync('redis-server', ['--version']).status !== 0) return;
+  const runs = 500;
+  const { place, port, close } = await fleet('queue', 4, 1);
+  const { place: small, close: closeSmall } = await fleet('small', 1, 1);
+  try {
+    writeFileSync(
+      place.spec,
+      many(runs, (n) => `file f${n}`),
+    );
+    const memory = () =>
+      Number(
+        /used_memory:(\d+)/.exec(
+          execFileSync('redis-cli', ['-p', String(port), 'info', 'memory'], { encoding: 'utf8' }),
+        )[1],
+      );
+    const before = memory();
+    let most = before;
+    const timer = setInterval(() => {
+      most = Math.max(most, memory());
+    }, 500);
+    const began = performance.now();
+    const code = await start(place, ['run', place.spec, '--waves', '--no-baseline']).ended;
+    const through = performance.now() - began;
+    clearInterval(timer);
+    const again = performance.now();
+    const here = await start(place, ['run', place.spec, '--waves', '--no-baseline', '--no-queue', '--concurrency', '4'])
+      .ended;
+    const inProcess = performance.now() - again;
+    rows.push({
+      name: `${runs} runs over four workers / the same here, four at a time (ended with ${code}, ${here})`,
+      ours: seconds(through),
+      against: seconds(inProcess),
+      ratio: (through / inProcess).toFixed(2),
+      goal: '-',
+    });
+    rows.push({
+      name: 'the queue costs for each run: time, memory of Redis at most',
+      ours: `${((through - inProcess) / runs).toFixed(0)} ms`,
+      against: '',
+      ratio: `${((most - before) / runs / 1024).toFixed(1)} kB`,
+      goal: '-',
+    });
+    writeFileSync(small.spec, simple('success'));
+    const times = { queue: [], here: [] };
+    for (let round = 0; round < 6; round++)
+      for (const [name, more] of [
+        ['queue', []],
+        ['here', ['--no-queue']],
+      ]) {
+        const from = performance.now();
+        await start(small, ['run', small.spec, '--no-baseline', ...more]).ended;
+        if (round > 0) times[name].push(performance.now() - from);
+      }
+    rows.push({
+      name: 'one small spec through the queue / in process',
+      ours: seconds(median(times.queue)),
+      against: seconds(median(times.here)),
+      ratio: (median(times.queue) / median(times.here)).toFixed(2),
+      goal: '-',
+    });
+  } finally {
+    await close();
+    await closeSmall();
+  }
+}
+
+const parts = { pool, waves, sixty, queue };
 try {
   for (const [name, part] of Object.entries(parts)) if (only.length === 0 || only.includes(name)) await part();
   console.table(rows);

@@ -74,7 +74,7 @@ export async function runCommand(
     root: world.root,
     now: world.now,
     options: chosen,
-    uncommitted: read[0]?.dirty ?? [],
+    known: { uncommitted: read[0]?.dirty ?? [] },
   });
   const waves = options.waves === true ? schedule(spec) : undefined;
   if (options.dryRun === true) {

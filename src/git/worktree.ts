@@ -166,17 +166,19 @@ async function findStrays(tree: RunTree, known: boolean): Promise<string[]> {
 
 /** The files that differ between two commits, with line counts; renames are a deletion and an addition. */
 export async function changesBetween(place: GitPlace, from: string, to: string): Promise<Change[]> {
-  const names = fields(await git(place, ['diff-tree', '-r', '-z', '--no-renames', '--name-status', from, to]));
+  // First `:modes ids STATUS`, path, for all; then `added TAB removed TAB path` for all.
+  const found = fields(await git(place, ['diff-tree', '-r', '-z', '--no-renames', '--raw', '--numstat', from, to]));
+  const rows = found.findIndex((field, index) => index % 2 === 0 && !field.startsWith(':'));
   const counts = new Map<string, [string, string]>();
-  for (const row of fields(await git(place, ['diff-tree', '-r', '-z', '--no-renames', '--numstat', from, to]))) {
+  for (const row of rows < 0 ? [] : found.slice(rows)) {
     const [added = '', removed = '', ...path] = row.split('\t');
     counts.set(path.join('\t'), [added, removed]);
   }
   const changes: Change[] = [];
-  for (let index = 0; index + 1 < names.length; index += 2) {
-    const path = names[index + 1] as string;
+  for (let index = 0; index + 1 < (rows < 0 ? found.length : rows); index += 2) {
+    const path = found[index + 1] as string;
     const [added = '0', removed = '0'] = counts.get(path) ?? [];
-    const status = names[index] as Change['status'];
+    const status = found[index]?.at(-1) as Change['status'];
     changes.push({ status, path, added: Number(added) || 0, removed: Number(removed) || 0, binary: added === '-' });
   }
   return changes;

@@ -77,7 +77,14 @@ export async function integrateWave(
   const options = { ...order.options, profile: order.profile, base: order.base, sandbox: place.sandbox };
   const id = `${waveId(order.run, wave?.index ?? 0)}${call.round > 1 ? `-r${call.round}` : ''}`;
   const prepared = await takeSlot(
-    await prepare({ ...place, repo, spec, specText: order.spec, uncommitted: [], options: { ...options, id } }),
+    await prepare({
+      ...place,
+      repo,
+      spec,
+      specText: order.spec,
+      known: { uncommitted: [] },
+      options: { ...options, id },
+    }),
   );
   const integration = new Integration(prepared, call.watch, {
     schedule: plan,

@@ -58,7 +58,7 @@ export async function carryOut(repo: Repo, place: WorkerPlace, call: WorkCall): 
     env: place.env,
     root: place.root,
     now: place.now,
-    uncommitted: [],
+    known: { uncommitted: [] },
     options: { ...order.options, profile: order.profile, base: order.base, sandbox: place.sandbox, id },
   });
   await call.admit(prepared);

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import pLimit from 'p-limit';
 import { refuse } from '../errors.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
@@ -37,8 +38,17 @@ export async function undo(repo: Repo, run: RunState, now: Date): Promise<{ targ
 export async function discard(repo: Repo, run: RunState, now: Date): Promise<void> {
   if (run.review === 'discarded')
     throw refuse('wrong-state', `Run ${run.id} was discarded already.`, 'kimi-dispatch status');
-  await releaseSlot(repo, run, true);
-  // The run's Kimi home holds keys; it goes when the run has ended for good.
-  rmSync(run.home, { recursive: true, force: true });
-  append(join(runsFolder(repo.commonDir), run.id), { type: 'discarded' }, now);
+  await discardAll(repo, [run], now);
+}
+
+/** The same for many; a run that was discarded already is left as it is. */
+export async function discardAll(repo: Repo, runs: readonly RunState[], now: Date): Promise<void> {
+  const waiting = runs.filter((run) => run.review !== 'discarded');
+  const few = pLimit(4);
+  await Promise.all(waiting.map((run) => few(() => releaseSlot(repo, run, true))));
+  for (const run of waiting) {
+    // The run's Kimi home holds keys; it goes when the run has ended for good.
+    rmSync(run.home, { recursive: true, force: true });
+    append(join(runsFolder(repo.commonDir), run.id), { type: 'discarded' }, now);
+  }
 }

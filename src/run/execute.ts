@@ -38,14 +38,19 @@ export interface Entry {
   readonly again?: { readonly why: string; readonly rounds: number; readonly startedAt: string };
 }
 
+/** Waits until Kimi may work, and lets it: many runs share so many Kimis. */
+export type Limiter = <T>(work: () => Promise<T>) => Promise<T>;
+
 /** Carries a prepared run out. Always ends with a result on disk, whatever happens on the way. */
-export async function execute(
-  prepared: Prepared,
-  watch: Watcher,
-  options: { signal?: AbortSignal; entry?: Entry } = {},
-): Promise<Result> {
+export async function execute(prepared: Prepared, watch: Watcher, options: Options = {}): Promise<Result> {
   const own = options.entry?.again === undefined ? await takeSlot(prepared) : prepared;
   return new Execution(own, watch, options).go();
+}
+
+interface Options {
+  readonly signal?: AbortSignal;
+  readonly entry?: Entry;
+  readonly limiter?: Limiter;
 }
 
 class Execution {
@@ -53,6 +58,7 @@ class Execution {
   readonly #watch: Watcher;
   readonly #signal: AbortSignal | undefined;
   readonly #entry: Entry;
+  readonly #limiter: Limiter;
   readonly #folder: string;
   readonly #tree: RunTree;
   readonly #env: Record<string, string>;
@@ -61,11 +67,12 @@ class Execution {
   readonly #enclosure: Enclosure | undefined;
   #readOnly: string[] = [];
 
-  constructor(prepared: Prepared, watch: Watcher, options: { signal?: AbortSignal; entry?: Entry }) {
+  constructor(prepared: Prepared, watch: Watcher, options: Options) {
     const { plan, request } = prepared;
     this.#prepared = prepared;
     this.#watch = watch;
     this.#signal = options.signal;
+    this.#limiter = options.limiter ?? ((work) => work());
     this.#entry = options.entry ?? { turn: { kind: 'first' } };
     this.#folder = join(runsFolder(request.repo.commonDir), plan.run);
     this.#tree = { dir: plan.dir, env: request.repo.env, branch: plan.branch, base: plan.base };
@@ -82,7 +89,7 @@ class Execution {
     try {
       if (this.#entry.again === undefined) await this.#makeReady();
       else this.#takeReady();
-      await this.#step('kimi', () => this.#kimi());
+      await this.#limiter(() => this.#step('kimi', () => this.#kimi()));
       await this.#step('collect', () => this.#collect());
       await this.#step('verify', () => this.#verify());
       outcome = this.#outcome();

@@ -62,6 +62,9 @@ export class Integration {
   #before: readonly Check[] | undefined;
   #rows: readonly Compared[] = [];
   #provisioned: readonly string[] = [];
+  /** The wave at work: where it began, and what came in since. */
+  #waveBase: string | undefined;
+  #merged: Merged[] = [];
 
   constructor(prepared: Prepared, watch: Watcher, options: IntegrationOptions) {
     const { plan, request } = prepared;
@@ -142,23 +145,33 @@ export class Integration {
     return checks;
   }
 
-  /** Takes the changes of a wave in, in the order of its tasks. A failure stops what depends on it, and not the rest. */
+  /** Takes the changes of a whole wave in, in the order of its tasks. */
   async take(wave: readonly number[], results: ReadonlyMap<number, Ended>): Promise<void> {
-    const before = this.#tip;
-    const merged: Merged[] = [];
-    for (const task of wave.filter((number) => !this.lines.has(number))) {
-      const result = results.get(task);
-      if (result?.outcome !== 'succeeded' || result.commit === undefined) {
-        this.#fail(task, result?.outcome ?? 'cancelled', result?.run ?? '');
-        continue;
-      }
-      if (!(await this.#integrate(result, task))) continue;
-      merged.push({ task, commit: result.commit });
-      if (this.#options.eachMerge) await this.#keepGreen(before, merged);
+    for (const task of wave) await this.add(task, results.get(task));
+    await this.settle();
+  }
+
+  /** Takes one change of a wave in; tasks come in their order. A failure stops what depends on it, and not the rest. */
+  async add(task: number, result: Ended | undefined): Promise<void> {
+    if (this.lines.has(task)) return;
+    if (result?.outcome !== 'succeeded' || result.commit === undefined) {
+      this.#fail(task, result?.outcome ?? 'cancelled', result?.run ?? '');
+      return;
     }
+    this.#waveBase ??= this.#tip;
+    if (!(await this.#integrate(result, task))) return;
+    this.#merged.push({ task, commit: result.commit });
+    if (this.#options.eachMerge) await this.#keepGreen(this.#waveBase, this.#merged);
+  }
+
+  /** The end of a wave: the whole verification on its tip. */
+  async settle(): Promise<void> {
     // What was refused before it began stops its dependants too.
     for (const line of [...this.lines.values()]) if (line.state === 'failed') this.#skipDependants(line.task);
-    if (!this.#options.eachMerge && merged.length > 0) await this.#keepGreen(before, merged);
+    const [base, merged] = [this.#waveBase ?? this.#tip, this.#merged];
+    if (!this.#options.eachMerge && merged.length > 0) await this.#keepGreen(base, merged);
+    this.#waveBase = undefined;
+    this.#merged = [];
   }
 
   #fail(task: number, why: string, run: string): void {

@@ -27,8 +27,15 @@ export interface RunRequest {
   readonly root: string;
   readonly now: () => Date;
   readonly options: RunOptions;
-  /** Uncommitted paths of the checkout, where they are known already. */
+  /** What was looked up already, for this very base and profile. */
+  readonly known?: Known;
+}
+
+export interface Known {
+  readonly base?: string;
+  /** Uncommitted paths of the checkout. */
   readonly uncommitted?: readonly string[];
+  readonly provision?: Provision;
 }
 
 export type SandboxMode = 'auto' | 'required' | 'off';
@@ -100,9 +107,9 @@ export const digestOf = (text: string): string => createHash('sha256').update(te
 
 /** Preflight: everything that can be refused is refused here, before anything exists. Writes no file. */
 export async function prepare(request: RunRequest): Promise<Prepared> {
-  const { repo, spec, env, options } = request;
+  const { repo, spec, env, options, known } = request;
   const places = placesOf(env, repo);
-  const base = await resolveBase(repo, options.base ?? (spec.base === '' ? 'HEAD' : spec.base));
+  const base = known?.base ?? (await resolveBase(repo, options.base ?? (spec.base === '' ? 'HEAD' : spec.base)));
   const profileName =
     options.profile ?? (spec.profile === '' ? currentProfile(places.config, repo.root) : spec.profile);
   const named = loadProfile(profileName, places.config);
@@ -121,8 +128,8 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const week = new QuotaBook(env).week(home.account, request.now().getTime());
   const warning = checkQuota(week, profile.requestsPerWeek);
   const [provision, dirty] = await Promise.all([
-    planProvision(repo, base, profile.setup),
-    request.uncommitted ?? uncommitted(repo),
+    known?.provision ?? planProvision(repo, base, profile.setup),
+    known?.uncommitted ?? uncommitted(repo),
   ]);
   const review = options.review ?? readProject(repo.commonDir)?.mode === 'review';
   const sandbox = await decideSandbox(request);

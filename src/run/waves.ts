@@ -1,13 +1,16 @@
+import pLimit from 'p-limit';
 import { type Outcome, refusalOf } from '../errors.ts';
-import { findRun } from '../ledger/store.ts';
+import { releaseSlot } from '../git/pool.ts';
+import { listRuns } from '../ledger/store.ts';
 import { QuotaBook } from '../profile/quota.ts';
 import type { Result } from '../review/result.ts';
-import { discard } from '../review/undo.ts';
+import { discardAll } from '../review/undo.ts';
 import { type Schedule, schedule, specOfTask } from '../schedule/waves.ts';
 import { renderSpec } from '../spec/render.ts';
-import { execute, type Watcher } from './execute.ts';
+import { execute, type Limiter, type Watcher } from './execute.ts';
 import { Integration } from './integration.ts';
-import { newId, type Prepared, prepare } from './run.ts';
+import { planProvision } from './provision.ts';
+import { type Known, newId, type Prepared, prepare } from './run.ts';
 import { takeSlot } from './tree.ts';
 
 export interface WavesOptions {
@@ -37,6 +40,7 @@ class WaveRun {
   readonly #options: WavesOptions;
   readonly #schedule: Schedule;
   readonly #integration: Integration;
+  readonly #tidying: Promise<void>[] = [];
 
   constructor(prepared: Prepared, watch: Watcher, options: WavesOptions) {
     this.#prepared = prepared;
@@ -62,48 +66,75 @@ class WaveRun {
     } finally {
       integration.close();
     }
-    return integration.finish(outcome, reason);
+    const result = await integration.finish(outcome, reason);
+    await Promise.all(this.#tidying);
+    return result;
   }
 
   /** All runs of a wave, bounded; then integration. */
   async #wave(wave: readonly number[]): Promise<void> {
     const { lines } = this.#integration;
     const todo = wave.filter((task) => !lines.has(task));
-    const queue = [...todo];
-    const results = new Map<number, Result>();
-    const worker = async (): Promise<void> => {
-      for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
-        if (this.#options.signal?.aborted === true) return;
-        const result = await this.#runTask(task);
-        if (result !== undefined) results.set(task, result);
-      }
-    };
     const most = withinQuota(this.#prepared, this.#options.concurrency);
-    await Promise.all(Array.from({ length: Math.min(most, todo.length) }, worker));
-    await this.#integration.take(todo, results);
-    await this.#tidy(todo);
+    // While so many Kimis work, as many tasks are made ready or looked at.
+    const [kimis, tasks] = [pLimit(most), pLimit(2 * most)];
+    const known = await this.#known();
+    const run = async (task: number): Promise<Result | undefined> => {
+      if (this.#options.signal?.aborted === true) return undefined;
+      return this.#runTask(task, { known, limiter: (work) => kimis(work) });
+    };
+    const runs = todo.map((task) => tasks(() => run(task)));
+    // Each comes in as soon as those before it are in, while the others still work.
+    for (const [index, task] of todo.entries()) await this.#integration.add(task, await runs[index]);
+    await this.#integration.settle();
+    // What could not be tidied away waits for `discard`.
+    this.#tidying.push(this.#tidy(todo).catch(() => undefined));
   }
 
-  /** What is on the integration branch needs no worktree of its own any more; its patch stays. */
+  /** What is on the integration branch is over; its patch stays. */
   async #tidy(tasks: readonly number[]): Promise<void> {
     const { repo, now } = this.#prepared.request;
-    for (const task of tasks) {
-      const line = this.#integration.lines.get(task);
-      if (line?.state === 'integrated') await discard(repo, findRun(repo.commonDir, line.run), now());
-    }
+    const integrated = new Set(
+      tasks.flatMap((task) => {
+        const line = this.#integration.lines.get(task);
+        return line?.state === 'integrated' ? [line.run] : [];
+      }),
+    );
+    const runs = listRuns(repo.commonDir).filter((run) => integrated.has(run.id));
+    await discardAll(repo, runs, now());
   }
 
-  async #runTask(task: number): Promise<Result | undefined> {
+  /** What is the same for all runs of a wave. */
+  async #known(): Promise<Known & { base: string }> {
+    const { request, profile } = this.#prepared;
+    const base = this.#integration.tip;
+    return { base, uncommitted: [], provision: await planProvision(request.repo, base, profile.setup) };
+  }
+
+  /** A change that is a commit needs no worktree; another task gets it. */
+  #giveBack({ plan, request }: Prepared, result: Result): Promise<void> {
+    const { run: id, branch, base } = plan;
+    return releaseSlot(request.repo, { id, dir: result.worktree, branch, base }, false);
+  }
+
+  async #runTask(
+    task: number,
+    how: { known: Known & { base: string }; limiter: Limiter },
+  ): Promise<Result | undefined> {
     const { request } = this.#prepared;
     const integration = this.#integration;
     const spec = specOfTask(request.spec, task);
     const id = newId(request.now());
     integration.say({ type: 'task', task, run: id, state: 'started' });
     try {
-      const options = { ...request.options, base: integration.tip, id, parent: this.#prepared.plan.run };
-      const prepared = await prepare({ ...request, spec, specText: renderSpec(spec), options, uncommitted: [] });
+      const options = { ...request.options, base: how.known.base, id, parent: this.#prepared.plan.run };
+      const prepared = await prepare({ ...request, spec, specText: renderSpec(spec), options, known: how.known });
       const { signal } = this.#options;
-      const result = await execute(prepared, () => {}, signal === undefined ? {} : { signal });
+      const result = await execute(prepared, () => {}, {
+        limiter: how.limiter,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      if (result.outcome === 'succeeded') await this.#giveBack(prepared, result).catch(() => undefined);
       integration.say({ type: 'task', task, run: id, state: result.outcome });
       return result;
     } catch (error) {

@@ -220,6 +220,10 @@ const scenarios = {
     report('done');
     finish();
   },
+  async filelate(name) {
+    await wait(2000);
+    return scenarios.file(name);
+  },
   async file(name) {
     await wait(Number(process.env.FAKE_MS ?? 0));
     const [path, text = 'done'] = name.split('_');
