@@ -9,7 +9,8 @@ import type { DispatchCall } from '../queue/dispatch.ts';
 import type { Order } from '../queue/order.ts';
 import { type QueueSetting, queueSetting, withoutPassword } from '../queue/setting.ts';
 import type { Result } from '../review/result.ts';
-import { digestOf, newId, placesOf, type RunOptions, slug } from '../run/run.ts';
+import { digestOf, newId, placesOf, type RunOptions, sandboxMode, slug } from '../run/run.ts';
+import { moveTask, stateAfter } from '../run/task-link.ts';
 import type { Spec } from '../spec/model.ts';
 import { gitEnvironment, type World } from '../world.ts';
 
@@ -79,7 +80,7 @@ async function through(
   const door = await openQueue(setting);
   const homes = join(placesOf(world.env, repo).state, 'homes');
   try {
-    return await work({ door, repo, homes, watch, now: world.now, signal: world.signal });
+    return await work({ door, repo, remote: setting.remote, homes, watch, now: world.now, signal: world.signal });
   } finally {
     door.close();
   }
@@ -112,7 +113,10 @@ export async function waitAgain(
       '[queue] with url = "redis://HOST:6379"',
     );
   const { awaitQueued } = await import('../queue/dispatch.ts');
-  return through(world, repo, { setting, watch: what.watch }, (call) => awaitQueued(call, what.run.id));
+  const result = await through(world, repo, { setting, watch: what.watch }, (call) => awaitQueued(call, what.run.id));
+  const { id, task } = what.run;
+  if (task !== undefined) await moveTask(world.env, world.now, { task, run: id, to: stateAfter(result.outcome) });
+  return result;
 }
 
 /** `worker`: takes runs off the queue until it is told to end. */
@@ -126,7 +130,6 @@ export async function workerCommand(world: World, _args: readonly string[], opti
     );
   const { openQueue } = await import('../queue/connect.ts');
   const { runWorker } = await import('../queue/worker.ts');
-  const { sandboxMode } = await import('./run.ts');
   const state = world.env.XDG_STATE_HOME ?? join(world.env.HOME ?? '/tmp', '.local', 'state');
   const place = {
     env: world.env,
@@ -146,7 +149,8 @@ export async function workerCommand(world: World, _args: readonly string[], opti
   const version = versionIn(world.root) ?? 'unknown';
   const concurrency = typeof options.concurrency === 'number' ? options.concurrency : 1;
   const say = (line: string): void => world.err(`${world.now().toISOString().slice(11, 19)} ${line}\n`);
-  say(`worker ${version} at ${withoutPassword(setting.url)}, ${concurrency} at a time`);
+  if (setting.remotes.length === 0)
+    say('works for every git remote: remotes = [...] in [queue] names those that it is for');
   try {
     await runWorker({ door, setting, place, version, concurrency, signal: world.signal, say });
   } finally {

@@ -11,7 +11,7 @@ import { execute } from '../run/execute.ts';
 import type { RunPlan } from '../run/plan.ts';
 import { requirePrincipal } from '../run/project.ts';
 import { recover } from '../run/recover.ts';
-import { newId, prepare, type RunOptions, type SandboxMode } from '../run/run.ts';
+import { newId, prepare, type RunOptions, sandboxMode } from '../run/run.ts';
 import { moveTask, stateAfter } from '../run/task-link.ts';
 import { runWaves } from '../run/waves.ts';
 import { combineSpecs } from '../schedule/combine.ts';
@@ -185,13 +185,6 @@ export function rememberRun(world: World, repo: Repo, run: string): void {
   if (session === undefined) return;
   const folder = join(runsFolder(repo.commonDir), run);
   new Sessions(world.env, world.now).addRun(session, { run, folder, pid: process.pid });
-}
-
-/** The flag, else the user's own setting; in CI, where nobody watches, the sandbox is required. */
-export function sandboxMode(flag: string | undefined, env: World['env']): SandboxMode {
-  const wanted = flag ?? (env.KIMI_DISPATCH_SANDBOX || undefined) ?? (env.CI === undefined ? 'auto' : 'required');
-  if (wanted === 'auto' || wanted === 'required' || wanted === 'off') return wanted;
-  throw refuse('usage', `KIMI_DISPATCH_SANDBOX is auto, required or off, not "${wanted}".`);
 }
 
 export function runOptions(options: Record<string, unknown>, env: World['env']): RunOptions {

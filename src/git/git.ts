@@ -16,6 +16,8 @@ export interface GitOptions {
   readonly honour?: boolean;
   /** True for calls that print nothing when all is well: simple-git waits 50 ms after each of those (its completion plugin). */
   readonly quiet?: boolean;
+  /** Ends a quiet call that takes longer; it counts as exit 128. */
+  readonly timeoutMs?: number;
 }
 
 export interface GitAnswer {
@@ -79,7 +81,7 @@ export async function gitAnswer(
 ): Promise<GitAnswer> {
   const env = { ...place.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C', ...options.env };
   const config = options.honour === true ? [] : NEUTRAL;
-  const start = options.quiet === true ? startQuiet : startNoisy;
+  const start = options.quiet === true ? startQuiet(options.timeoutMs) : startNoisy;
   const answer = await start({ dir: place.dir, env }, args, config);
   if (answer.code === 0 || options.answers?.includes(answer.code) === true) return answer;
   throw Object.assign(
@@ -119,15 +121,19 @@ const startNoisy: Start = async (place, args, config) => {
   return { code: seen.exitCode, stdout, stderr: Buffer.concat(seen.stdErr).toString('utf8') };
 };
 
-const startQuiet: Start = async (place, args, config) => {
-  const ended = await execa('git', [...config.flatMap((item) => ['-c', item]), ...args], {
-    cwd: place.dir,
-    env: place.env,
-    extendEnv: false,
-    reject: false,
-    stripFinalNewline: false,
-    stdin: 'ignore',
-  });
-  const stderr = ended.exitCode === undefined ? (ended.originalMessage ?? ended.signal ?? '') : ended.stderr;
-  return { code: ended.exitCode ?? 1, stdout: ended.stdout ?? '', stderr };
-};
+const startQuiet =
+  (timeoutMs: number | undefined): Start =>
+  async (place, args, config) => {
+    const ended = await execa('git', [...config.flatMap((item) => ['-c', item]), ...args], {
+      cwd: place.dir,
+      env: place.env,
+      extendEnv: false,
+      reject: false,
+      stripFinalNewline: false,
+      stdin: 'ignore',
+      ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
+    });
+    if (ended.timedOut) return { code: 128, stdout: '', stderr: `no answer in ${timeoutMs} ms` };
+    const stderr = ended.exitCode === undefined ? (ended.originalMessage ?? ended.signal ?? '') : ended.stderr;
+    return { code: ended.exitCode ?? 1, stdout: ended.stdout ?? '', stderr };
+  };

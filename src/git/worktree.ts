@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { withLock } from '../process/lock.ts';
@@ -47,12 +47,28 @@ export async function removeWorktree(
 ): Promise<void> {
   await alone(repo, async () => {
     if (existsSync(tree.dir))
-      await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128] });
-    rmSync(tree.dir, { recursive: true, force: true });
+      await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128, 255] });
+    removeFolder(tree.dir);
     await git(repo, ['worktree', 'prune'], { quiet: true });
   });
   if (branchToo)
     await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${tree.branch}`], { answers: [1, 128], quiet: true });
+}
+
+/** Removes a folder with all that is in it, folders that a worker closed to writing included. */
+function removeFolder(dir: string): void {
+  try {
+    rmSync(dir, { recursive: true, force: true });
+  } catch {
+    openFolders(dir);
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function openFolders(dir: string): void {
+  chmodSync(dir, 0o700);
+  for (const entry of readdirSync(dir, { withFileTypes: true }))
+    if (entry.isDirectory()) openFolders(join(dir, entry.name));
 }
 
 /** Puts the tree back to the base after a baseline: tracked files restored, new unignored files removed. */

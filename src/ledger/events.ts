@@ -103,7 +103,8 @@ function next(state: RunState, event: RunEvent): RunState {
         ...(event.commit === undefined ? {} : { commit: event.commit }),
       };
     case 'run-reopened': {
-      const { outcome: _outcome, endedAt: _endedAt, start: _start, ...rest } = state;
+      // Another attempt is made on this machine.
+      const { outcome: _outcome, endedAt: _endedAt, start: _start, queued: _queued, ...rest } = state;
       return { ...rest, pid: event.pid, ...(event.start === undefined ? {} : { start: event.start }) };
     }
     case 'attempt-started':

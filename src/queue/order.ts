@@ -1,22 +1,32 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { z } from 'zod';
-import { refuse } from '../errors.ts';
+import { type ErrorCode, OUTCOMES, type Refusal, refuse } from '../errors.ts';
 import { checkSchema, resultSchema, taskLineSchema } from '../review/result.ts';
+import { STEPS } from '../run/plan.ts';
 import { digestOf } from '../run/run.ts';
 
 const ID = /^[\w-]{1,64}$/;
 const COMMIT = /^[0-9a-f]{40,64}$/;
-/** Larger than this is no change that a spec asked for. */
-const LARGEST = 20 * 1024 * 1024;
+/** Larger than this (packed) is no change that a spec asked for. */
+export const LARGEST = 20 * 1024 * 1024;
+
+/** Of a run's plan only what another attempt needs; what the run is and where it lies is said here, not there. */
+const planSchema = z.object({
+  kimi: z.object({ file: z.string(), version: z.string(), flavour: z.string() }),
+  limits: z.object({ steps: z.number(), wallSeconds: z.number(), attempts: z.number() }),
+  sandbox: z.string(),
+  review: z.boolean().exactOptional(),
+  steps: z.array(z.object({ id: z.enum(STEPS), title: z.string(), run: z.boolean(), detail: z.string() })),
+});
 
 /** What a worker made of an order. It is kept in the job before anything is pushed, so that it is made once. */
 const doneSchema = z.strictObject({
   result: resultSchema,
-  plan: z.record(z.string(), z.unknown()),
+  plan: planSchema,
   /** The change as a patch: gzip, base64. */
   patch: z.string().max(LARGEST),
   /** What the verification printed, by path in the run's folder: gzip, base64. */
-  logs: z.record(z.string().regex(/^(?!.*\.\.)[\w.-]+(?:\/[\w.-]+)*$/), z.string().max(LARGEST)),
+  logs: z.record(z.string().regex(/^(?:attempt-\d+\/)?[\w-]+\.log$/), z.string().max(LARGEST)),
 });
 export type Done = z.infer<typeof doneSchema>;
 
@@ -39,7 +49,7 @@ const orderSchema = z.strictObject({
   digest: z.string(),
   base: z.string().regex(COMMIT),
   branch: z.string().regex(/^kimi\/[\w.-]{1,120}$/),
-  remote: z.string(),
+  remote: z.string().regex(/^(?!-)[^\0\r\n]{1,2000}$/),
   profile: z.string(),
   options: z.strictObject({
     model: z.string().exactOptional(),
@@ -60,15 +70,23 @@ const orderSchema = z.strictObject({
 export type Order = z.infer<typeof orderSchema>;
 
 /** What a worker says when an order is done; the rest is in the job. */
-export interface Answer {
-  readonly run: string;
-  readonly outcome: string;
-  readonly commit?: string;
+const answerSchema = z.strictObject({
+  run: z.string().regex(ID),
+  /** `integrated`: a wave that was not the last. */
+  outcome: z.enum([...OUTCOMES, 'integrated']),
+  commit: z.string().regex(COMMIT).exactOptional(),
   /** False when the remote refused the branch: the change is in the job. */
-  readonly pushed: boolean;
-  readonly note?: string;
+  pushed: z.boolean(),
+  note: z.string().exactOptional(),
   /** The job that goes on, after a wave that was not the last. */
-  readonly next?: string;
+  next: z.string().regex(ID).exactOptional(),
+});
+export type Answer = z.infer<typeof answerSchema>;
+
+/** Reads an answer; nothing when there is none that a worker could have given. */
+export function readAnswer(value: unknown): Answer | undefined {
+  const parsed = answerSchema.safeParse(value);
+  return parsed.success ? parsed.data : undefined;
 }
 
 /** Reads an order; refuses one of another version, and a spec that is not the one it was made for. */
@@ -88,7 +106,28 @@ export function readOrder(data: unknown, version: string): Order {
       'The spec in the queue is not the one that was ordered: the digests differ.',
       'Run it again.',
     );
+  requireOwn(parsed.data);
   return parsed.data;
+}
+
+/** What was made of an order is of this order, and its commit is one. */
+function requireOwn({ done, run, base, digest }: Order): void {
+  if (done === undefined) return;
+  const { result } = done;
+  const own = result.run === run && result.base === base && result.spec.digest === digest;
+  if (!own || (result.commit !== undefined && !COMMIT.test(result.commit)))
+    throw refuse('gate', `The result in the queue is not of the run ${run}.`, `kimi-dispatch discard ${run}`);
+}
+
+/** The refusal in the reason of a failed job. */
+export function refusalIn(text: string): Refusal | undefined {
+  try {
+    const found = JSON.parse(text) as { code?: ErrorCode; message?: string; fix?: string };
+    if (typeof found.code !== 'string' || typeof found.message !== 'string') return undefined;
+    return { code: found.code, message: found.message, ...(found.fix === undefined ? {} : { fix: found.fix }) };
+  } catch {
+    return undefined;
+  }
 }
 
 export const pack = (patch: Buffer): string => gzipSync(patch).toString('base64');

@@ -32,7 +32,11 @@ export function withoutCredentials(address: string): string {
 
 /** Refuses when it is certain that no branch of the remote holds the base. */
 export async function requirePushed(repo: Repo, remote: string, base: string): Promise<void> {
-  const listed = await gitAnswer(repo, ['ls-remote', '--heads', remote], { answers: [128], env: PROTOCOLS });
+  const listed = await gitAnswer(repo, ['ls-remote', '--heads', '--end-of-options', remote], {
+    ...OVER_THE_NET,
+    answers: [128],
+    env: PROTOCOLS,
+  });
   if (listed.code !== 0)
     throw refuse(
       'preflight',
@@ -60,18 +64,36 @@ export async function cloneOf(folder: string, remote: string, env: Record<string
   return openRepo(dir, { ...env, ...PROTOCOLS });
 }
 
+// With an empty refmap nothing but the named refs is written: the user's remote branches stay as they are.
+const FETCH = ['fetch', '-q', '--no-tags', '--refmap=', '--no-write-fetch-head', '--end-of-options'];
+/** A server that is silent for ever holds nobody up for ever. */
+const OVER_THE_NET = { quiet: true, timeoutMs: 15 * 60_000 } as const;
+
 const baseRef = (run: string): string => `refs/kimi-dispatch/base/${run}`;
+
+/** Fetches a branch; the commit that it is at, or nothing. */
+export async function fetchBranch(
+  repo: Repo,
+  remote: string,
+  what: { branch: string; to: string },
+): Promise<string | undefined> {
+  const fetch = [...FETCH, remote, `+refs/heads/${what.branch}:${what.to}`];
+  await gitAnswer(repo, fetch, { ...OVER_THE_NET, answers: [1, 128], env: PROTOCOLS });
+  const found = await gitAnswer(repo, ['rev-parse', '-q', '--verify', what.to], { answers: [1, 128] });
+  return found.code === 0 ? found.stdout.trim() : undefined;
+}
 
 /** Fetches one commit by its id; refuses when the remote does not have it. */
 export async function fetchCommit(repo: Repo, remote: string, wanted: { commit: string; run: string }): Promise<void> {
   const { commit, run } = wanted;
   const known = await gitAnswer(repo, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128], quiet: true });
   if (known.code !== 0) {
-    const fetch = ['fetch', '-q', '--no-tags', '--no-write-fetch-head', '--end-of-options', remote];
-    const by = await gitAnswer(repo, [...fetch, commit], { answers: [1, 128], quiet: true });
+    const fetch = [...FETCH, remote];
+    const by = await gitAnswer(repo, [...fetch, commit], { ...OVER_THE_NET, answers: [1, 128] });
     // A server may refuse ids that no branch ends at.
     if (by.code !== 0) {
-      const all = await gitAnswer(repo, [...fetch, '+refs/heads/*:refs/kimi-dispatch/heads/*'], { answers: [1, 128] });
+      const heads = '+refs/heads/*:refs/kimi-dispatch/heads/*';
+      const all = await gitAnswer(repo, [...fetch, heads], { ...OVER_THE_NET, answers: [1, 128] });
       if (all.code !== 0)
         throw refuse('preflight', `The remote does not answer: ${all.stderr.trim().split('\n')[0]}`, 'Look at it.');
     }
@@ -94,13 +116,24 @@ export async function pushCommit(
   what: { commit: string; branch: string },
 ): Promise<string | undefined> {
   const ref = `refs/heads/${what.branch}`;
-  const listed = await gitAnswer(repo, ['ls-remote', remote, ref], { answers: [128] });
+  const listed = await gitAnswer(repo, ['ls-remote', '--end-of-options', remote, ref], {
+    ...OVER_THE_NET,
+    answers: [128],
+  });
   const there = listed.stdout.split('\t')[0]?.trim() ?? '';
   if (there === what.commit) return undefined;
   const pushed = await gitAnswer(
     repo,
-    ['push', '-q', '--no-verify', `--force-with-lease=${ref}:${there}`, remote, `${what.commit}:${ref}`],
-    { answers: [1, 128], quiet: true },
+    [
+      'push',
+      '-q',
+      '--no-verify',
+      `--force-with-lease=${ref}:${there}`,
+      '--end-of-options',
+      remote,
+      `${what.commit}:${ref}`,
+    ],
+    { ...OVER_THE_NET, answers: [1, 128] },
   );
   if (pushed.code === 0) return undefined;
   const lines = pushed.stderr.trim().split('\n');
@@ -109,4 +142,7 @@ export async function pushCommit(
 
 /** Takes a branch off the remote; one that is gone is no error. */
 export const deleteBranch = (repo: Repo, remote: string, branch: string): Promise<unknown> =>
-  gitAnswer(repo, ['push', '-q', '--no-verify', remote, `:refs/heads/${branch}`], { answers: [1, 128], quiet: true });
+  gitAnswer(repo, ['push', '-q', '--no-verify', '--end-of-options', remote, `:refs/heads/${branch}`], {
+    ...OVER_THE_NET,
+    answers: [1, 128],
+  });

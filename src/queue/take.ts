@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
@@ -12,46 +12,65 @@ import { commitPatch } from '../review/patch.ts';
 import { fullReport } from '../review/present.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { readResult } from '../review/stored.ts';
+import type { RunPlan } from '../run/plan.ts';
 import { lostResult } from '../run/recover.ts';
 import { parseSpec } from '../spec/parse.ts';
 import type { DispatchCall } from './dispatch.ts';
-import { type Answer, FOLDER, type Order, readOrder, unpack } from './order.ts';
-import { taskId } from './wave.ts';
+import { type Answer, type Done, FOLDER, type Order, readOrder, unpack } from './order.ts';
+import { fetchBranch } from './remote.ts';
+import { readTask } from './task.ts';
 
 /**
- * Takes over what a worker made. Spec, base, change and gate are looked at again here: what is merged later is what was
- * checked on this machine. Twice is once.
+ * Takes over what a worker made. It is compared with what was ordered, as this machine knows it, and the gate looks at
+ * it again here: what is merged later is what was checked on this machine. Twice is once.
  */
 export async function takeResult(call: DispatchCall, data: unknown, answer: Answer): Promise<Result> {
   const { repo } = call;
-  const order = readOrder(data, (data as Order).version);
+  const order = ownOrder(call, readOrder(data, (data as Order).version));
   const folder = join(runsFolder(repo.commonDir), order.run);
   if (readEvents(folder).some((event) => event.type === 'run-ended')) return readResult(folder);
   const { done } = order;
   if (done === undefined) throw refuse('gate', `The result of ${order.run} is not in the queue.`);
   const theirs = JSON.parse(JSON.stringify(done.result).replaceAll(FOLDER, folder)) as Result;
-  if (theirs.run !== order.run || theirs.base !== order.base || theirs.spec.digest !== order.digest)
-    throw refuse('gate', `The result is not of the run ${order.run}.`, `kimi-dispatch discard ${order.run}`);
-  const commit = theirs.changes.length === 0 ? undefined : await bring(repo, order, answer);
+  const commit = theirs.changes.length === 0 ? undefined : await bring(call, order, answer);
   const judged = commit === undefined ? theirs : await judge(repo, order, { theirs, commit });
   const notes = [...judged.notes, ...(answer.note === undefined ? [] : [answer.note])];
-  const plan = { ...done.plan, dir: '', home: join(call.homes, order.run) };
-  writeWhole(join(folder, 'plan.json'), JSON.stringify(plan));
+  writeWhole(join(folder, 'plan.json'), JSON.stringify(ownPlan(call, order, done)));
   for (const [path, text] of Object.entries(done.logs)) writeWhole(join(folder, path), unpack(text).toString());
   return record(call, { ...judged, notes, branch: order.branch, worktree: '' }, commit);
 }
 
+/** The order as it was given here: the record and the spec of this machine, not those of the queue. */
+function ownOrder({ repo, remote }: DispatchCall, order: Order): Order {
+  const run = findRun(repo.commonDir, order.run);
+  const spec = readFileSync(join(runsFolder(repo.commonDir), run.id, 'spec.md'), 'utf8');
+  for (const name of ['base', 'branch', 'digest'] as const)
+    if (run[name] !== order[name])
+      throw refuse(
+        'gate',
+        `What is in the queue is not what was ordered: its ${name} differs.`,
+        `kimi-dispatch discard ${run.id}`,
+      );
+  return { ...order, spec, remote };
+}
+
+/** A plan for another attempt, which is made on this machine. */
+function ownPlan(call: DispatchCall, order: Order, done: Done): RunPlan {
+  const { kimi, limits, sandbox, steps, review } = done.plan;
+  const { run, title, digest, base, branch, profile } = order;
+  const own = { version: 1, run, title, digest, base, branch, profile, dir: '', home: join(call.homes, run) } as const;
+  return { ...own, kimi, limits, sandbox, steps, uncommitted: [], ...(review === undefined ? {} : { review }) };
+}
+
 /** The commit: from the remote when it is exactly the one that the worker names, else made here from the patch. */
-async function bring(repo: Repo, order: Order, answer: Answer): Promise<string> {
+async function bring({ repo }: DispatchCall, order: Order, answer: Answer): Promise<string> {
   const { commit } = answer;
   if (commit !== undefined && answer.pushed) {
     const ref = `refs/kimi-dispatch/taken/${order.run}`;
-    const fetch = ['fetch', '-q', '--no-tags', '--no-write-fetch-head', '--end-of-options', order.remote];
-    await gitAnswer(repo, [...fetch, `+refs/heads/${order.branch}:${ref}`], { answers: [1, 128], quiet: true });
-    const found = await gitAnswer(repo, ['rev-parse', '-q', '--verify', ref], { answers: [1, 128] });
-    await gitAnswer(repo, ['update-ref', '-d', ref], { answers: [1, 128], quiet: true });
+    const found = await fetchBranch(repo, order.remote, { branch: order.branch, to: ref });
     const above = await gitAnswer(repo, ['merge-base', '--is-ancestor', order.base, commit], { answers: [1, 128] });
-    if (found.stdout.trim() === commit && above.code === 0) return commit;
+    await gitAnswer(repo, ['update-ref', '-d', ref], { answers: [1, 128], quiet: true });
+    if (found === commit && above.code === 0) return commit;
   }
   const { result, patch } = order.done ?? {};
   if (result === undefined || patch === undefined) throw refuse('gate', `The change of ${order.run} is not there.`);
@@ -95,20 +114,22 @@ async function record(call: DispatchCall, result: Result, commit: string | undef
 }
 
 /** The runs of a wave's tasks: on record here too, so that what was set aside can be looked at. */
-export async function takeTasks(call: DispatchCall, order: Order): Promise<void> {
+export async function takeTasks(call: DispatchCall, data: unknown): Promise<void> {
+  const order = ownOrder(call, readOrder(data, (data as Order).version));
   if (order.wave === undefined) return;
+  const quiet = { ...call, watch: () => {} };
   for (const { number } of parseSpec(order.spec).spec.tasks) {
-    const job = await call.door.queue.getJob(taskId(order.run, number));
-    const data = job?.data as Order | undefined;
-    if (data?.done === undefined || !job?.returnvalue) continue;
-    const folder = join(runsFolder(call.repo.commonDir), data.run);
-    const base = await gitAnswer(call.repo, ['cat-file', '-e', `${data.base}^{commit}`], {
+    const end = await readTask(call.door, order, { task: number });
+    if (end?.answer === undefined || end.order.done === undefined) continue;
+    const { order: task, answer } = end;
+    const base = await gitAnswer(call.repo, ['cat-file', '-e', `${task.base}^{commit}`], {
       answers: [1, 128],
       quiet: true,
     });
-    if (base.code !== 0 || readEvents(folder).length > 0) continue;
-    begin({ ...call, watch: () => {} }, data, { parent: order.run });
-    await takeResult({ ...call, watch: () => {} }, data, job.returnvalue as Answer);
+    const known = readEvents(join(runsFolder(call.repo.commonDir), task.run)).length > 0;
+    if (base.code !== 0 || known) continue;
+    begin(quiet, task, { parent: order.run });
+    await takeResult(quiet, task, answer);
   }
 }
 
@@ -125,7 +146,9 @@ export function begin(call: DispatchCall, order: Order, from: Partial<RunState>)
 /** A run that two workers died over, or that ended in a defect of ours. */
 export function takeLost(call: DispatchCall, run: string, why: string): Promise<Result> {
   const stalled = /stalled/.test(why);
-  const reason = stalled ? 'Two workers died over this run. Nothing was verified.' : `The worker failed: ${why}`;
+  const reason = stalled
+    ? 'Two workers died over this run, or fell silent. Nothing was verified.'
+    : `The worker failed: ${why}`;
   return recordNothing(call, run, { outcome: stalled ? 'lost' : 'internal-error', reason });
 }
 

@@ -1,22 +1,17 @@
-import type { FlowJob, Job } from 'bullmq';
-import { refusalOf } from '../errors.ts';
+import type { FlowJob } from 'bullmq';
 import type { Repo } from '../git/repo.ts';
 import type { RunEvent } from '../ledger/events.ts';
 import { commitPatch } from '../review/patch.ts';
 import { type Ended, type Integrated, Integration } from '../run/integration.ts';
-import { digestOf, prepare, slug } from '../run/run.ts';
+import { prepare } from '../run/run.ts';
 import { takeSlot } from '../run/tree.ts';
-import { type Schedule, schedule, specOfTask } from '../schedule/waves.ts';
+import { type Schedule, schedule } from '../schedule/waves.ts';
 import { parseSpec } from '../spec/parse.ts';
-import { renderSpec } from '../spec/render.ts';
 import { type Door, PREFIX, QUEUE } from './connect.ts';
-import { type Answer, type Done, KEEP, type Order, unpack } from './order.ts';
+import { type Answer, type Done, KEEP, type Order, refusalIn, unpack } from './order.ts';
 import { deleteBranch, fetchCommit, forgetCommit, pushCommit } from './remote.ts';
+import { readTask, taskId, taskOrder, waveId } from './task.ts';
 import { packDone, type WorkerPlace } from './work.ts';
-
-/** The job that integrates a wave, and the job of a task: found again by name, so that adding them twice is once. */
-export const waveId = (run: string, index: number): string => `${run}-w${index + 1}`;
-export const taskId = (run: string, task: number): string => `${run}-t${task}`;
 
 /**
  * A wave as a flow: the runs of its tasks, and the integration that waits for all of them, whatever their end. Undefined
@@ -45,15 +40,6 @@ export function flowOf(order: Order, index: number, from: Integrated | undefined
       opts: { ...KEEP, jobId: taskId(order.run, task), ignoreDependencyOnFailure: true },
     }));
   return { name: 'wave', queueName: QUEUE, prefix: PREFIX, data, opts: { ...KEEP, jobId }, children };
-}
-
-function taskOrder(order: Order, what: { task: number; base: string; wave: string }): Order {
-  const spec = specOfTask(parseSpec(order.spec).spec, what.task);
-  const text = renderSpec(spec);
-  const run = taskId(order.run, what.task);
-  const branch = `kimi/${run}-${slug(spec.title)}`;
-  const task = { of: order.run, number: what.task, wave: what.wave };
-  return { ...order, run, branch, task, title: spec.title, spec: text, digest: digestOf(text), base: what.base };
 }
 
 export interface WaveCall {
@@ -101,7 +87,7 @@ export async function integrateWave(
     await tidyTasks(repo, call, tasks);
     if (signal.aborted || left(plan, integration) === 0) {
       const result = await integration.finish(integration.outcome(), undefined);
-      return { done: packDone(order, result, { ...prepared.plan }) };
+      return { done: packDone(order, result, prepared.plan) };
     }
     return { next: integration.state };
   } finally {
@@ -113,13 +99,12 @@ const left = (plan: Schedule, { lines }: Integration): number =>
   plan.waves.flat().filter((task) => !lines.has(task)).length;
 
 /** A task's branch has done its work once its change was brought here; the patch stays in its job. */
-async function tidyTasks(repo: Repo, { order, door }: WaveCall, tasks: readonly number[]): Promise<void> {
+async function tidyTasks(repo: Repo, call: WaveCall, tasks: readonly number[]): Promise<void> {
   for (const task of tasks) {
-    const id = taskId(order.run, task);
-    const job = (await door.queue.getJob(id)) as Job<Order, Answer | null> | undefined;
-    if (job?.returnvalue?.pushed === true && job.returnvalue.commit !== undefined)
-      await deleteBranch(repo, order.remote, job.data.branch);
-    await forgetCommit(repo, id);
+    const end = await readTask(call.door, call.order, { task });
+    if (end?.answer?.pushed === true && end.answer.commit !== undefined)
+      await deleteBranch(repo, call.order.remote, end.order.branch);
+    await forgetCommit(repo, taskId(call.order.run, task));
   }
 }
 
@@ -129,25 +114,21 @@ async function endedTasks(
   call: WaveCall,
   what: { integration: Integration; tasks: readonly number[] },
 ): Promise<Map<number, Ended>> {
-  const { order, door } = call;
   const results = new Map<number, Ended>();
+  const base = what.integration.tip;
   for (const task of what.tasks) {
-    const job = (await door.queue.getJob(taskId(order.run, task))) as Job<Order, Answer> | undefined;
-    if (job === undefined) continue;
-    const run = taskId(order.run, task);
-    const answer = job.returnvalue as Answer | null;
-    if (answer === null || answer === undefined) {
-      const why = refusalIn(job.failedReason ?? 'its worker died');
+    const end = await readTask(call.door, call.order, { task, base });
+    if (end === undefined) continue;
+    const { order, answer } = end;
+    const { run, title } = order;
+    if (answer === undefined) {
+      const why = refusalIn(end.failed)?.message ?? end.failed;
       what.integration.lines.set(task, { task, run, state: 'failed', why });
       continue;
     }
-    const commit = await bringTask(repo, job.data, answer);
-    results.set(task, {
-      run,
-      outcome: answer.outcome as Ended['outcome'],
-      title: job.data.title,
-      ...(commit === undefined ? {} : { commit }),
-    });
+    const commit = await bringTask(repo, order, answer);
+    const outcome = answer.outcome === 'integrated' ? 'internal-error' : answer.outcome;
+    results.set(task, { run, outcome, title, ...(commit === undefined ? {} : { commit }) });
   }
   return results;
 }
@@ -158,19 +139,11 @@ async function bringTask(repo: Repo, order: Order, answer: Answer): Promise<stri
   if (answer.pushed) {
     const came = await fetchCommit(repo, order.remote, { commit: answer.commit, run: order.run }).then(
       () => true,
-      (error: unknown) => refusalOf(error) === undefined,
+      () => false,
     );
     if (came) return answer.commit;
   }
   return commitPatch(repo, { patch: unpack(done.patch), base: order.base, result: done.result });
-}
-
-function refusalIn(text: string): string {
-  try {
-    return (JSON.parse(text) as { message: string }).message;
-  } catch {
-    return text;
-  }
 }
 
 /** Where the next wave begins must be on the remote: its workers fetch it from there. */
@@ -178,10 +151,12 @@ export async function beginNext(door: Door, repo: Repo, what: { order: Order; fr
   const { order, from } = what;
   const flow = flowOf(order, (order.wave?.index ?? 0) + 1, from);
   if (flow === undefined) throw new Error('no wave is left');
+  const id = String(flow.opts?.jobId);
+  // A worker that died after this left the next wave behind: it begins where that worker pushed.
+  if ((await door.queue.getJob(id)) !== undefined) return id;
   const refused = await pushCommit(repo, order.remote, { commit: from.tip, branch: order.branch });
   if (refused !== undefined)
     throw new Error(`the remote refused ${order.branch}, where the next wave begins: ${refused}`);
-  const id = String(flow.opts?.jobId);
-  if ((await door.queue.getJob(id)) === undefined) await door.flows.add(flow);
+  await door.flows.add(flow);
   return id;
 }

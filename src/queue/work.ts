@@ -1,17 +1,20 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { refuse } from '../errors.ts';
 import { gitAnswer } from '../git/git.ts';
-import type { Repo } from '../git/repo.ts';
+import { openRepo, type Repo } from '../git/repo.ts';
 import type { RunEvent } from '../ledger/events.ts';
-import { findRun, runsFolder } from '../ledger/store.ts';
+import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
+import { ownerLives } from '../process/alive.ts';
 import { commitPatch } from '../review/patch.ts';
 import type { Result } from '../review/result.ts';
 import { discard } from '../review/undo.ts';
 import { execute } from '../run/execute.ts';
+import type { RunPlan } from '../run/plan.ts';
+import { recover } from '../run/recover.ts';
 import { type Prepared, prepare, type SandboxMode } from '../run/run.ts';
 import { parseSpec } from '../spec/parse.ts';
-import { type Done, FOLDER, type Order, pack, unpack } from './order.ts';
+import { type Done, FOLDER, LARGEST, type Order, pack, unpack } from './order.ts';
 import { cloneOf, fetchCommit, forgetCommit, pushCommit } from './remote.ts';
 
 /** What a worker has: its own home, its own credentials for git and Kimi. */
@@ -40,11 +43,29 @@ const localId = (run: string, round: number): string => (round > 1 ? `${run}-r${
 
 /** The clone that an order is carried out in, with the base in it. */
 export async function openClone(place: WorkerPlace, order: Order): Promise<Repo> {
-  if (place.remotes.length > 0 && !place.remotes.some((start) => order.remote.startsWith(start)))
+  if (place.remotes.length > 0 && !place.remotes.some((start) => isBelow(order.remote, start)))
     throw refuse('preflight', `This worker does not work for ${order.remote}.`, 'remotes = [...] in its [queue]');
   const repo = await cloneOf(place.clones, order.remote, place.gitEnv);
   await fetchCommit(repo, order.remote, { commit: order.base, run: order.run });
   return repo;
+}
+
+/** Whether an address is one that a setting names, or lies below it: whole parts count, and none leads upwards. */
+export function isBelow(address: string, start: string): boolean {
+  if (address.split(/[/:\\]/).includes('..')) return false;
+  const folder = /[/:]$/.test(start) ? start : `${start}/`;
+  return address === start || address.startsWith(folder);
+}
+
+/** What a worker that died here left behind: its processes end, its worktrees go, its keys too. */
+export async function recoverClones(place: WorkerPlace): Promise<void> {
+  const names = existsSync(place.clones) ? readdirSync(place.clones) : [];
+  for (const name of names.filter((item) => existsSync(join(place.clones, item, '.git')))) {
+    const repo = await openRepo(join(place.clones, name), place.gitEnv);
+    await recover(repo, place.now);
+    const dead = listRuns(repo.commonDir).filter((run) => !ownerLives(run));
+    for (const run of dead) await tidy(repo, run.id, { round: 1, now: place.now() });
+  }
 }
 
 /** Carries an order out in a clone, as any run. */
@@ -63,18 +84,27 @@ export async function carryOut(repo: Repo, place: WorkerPlace, call: WorkCall): 
   });
   await call.admit(prepared);
   const result = await execute(prepared, call.watch, { signal: call.signal });
-  return packDone(order, result, { ...prepared.plan });
+  return packDone(order, result, prepared.plan);
 }
 
 /** The result under the name that it was ordered by. */
-export function packDone(order: Order, result: Result, plan: Record<string, unknown>): Done {
+export function packDone(order: Order, result: Result, plan: RunPlan): Done {
   const text = JSON.stringify({ ...result, worktree: '' }).replaceAll(result.files.folder, FOLDER);
   const named = JSON.parse(text.replaceAll(result.run, order.run)) as Result;
   const patch = existsSync(result.files.patch) ? readFileSync(result.files.patch) : Buffer.alloc(0);
+  const packed = pack(patch);
+  if (packed.length > LARGEST)
+    throw refuse('gate', 'The change is too large for the queue (20 MB).', 'Run it here: --no-queue');
   return {
     result: { ...named, branch: order.branch, ...(result.commit === undefined ? {} : { commit: result.commit }) },
-    plan: { ...plan, run: order.run, branch: order.branch },
-    patch: pack(patch),
+    plan: {
+      kimi: plan.kimi,
+      limits: plan.limits,
+      sandbox: plan.sandbox,
+      steps: [...plan.steps],
+      ...(plan.review === undefined ? {} : { review: plan.review }),
+    },
+    patch: packed,
     logs: Object.fromEntries(logsOf(result).map((path) => [relative(result.files.folder, path), pack(tailOf(path))])),
   };
 }

@@ -7,9 +7,10 @@ import type { Prepared } from '../run/run.ts';
 import { type Door, PREFIX, pause, QUEUE } from './connect.ts';
 import { type Answer, cancelKey, type Order, readOrder } from './order.ts';
 import { SharedQuota } from './quota.ts';
-import type { QueueSetting } from './setting.ts';
-import { beginNext, integrateWave, waveId } from './wave.ts';
-import { carryOut, openClone, publish, tidy, type WorkerPlace } from './work.ts';
+import { type QueueSetting, withoutPassword } from './setting.ts';
+import { waveId } from './task.ts';
+import { beginNext, integrateWave } from './wave.ts';
+import { carryOut, openClone, publish, recoverClones, tidy, type WorkerPlace } from './work.ts';
 
 export interface WorkerCall {
   readonly door: Door;
@@ -29,8 +30,10 @@ const QUOTA_WAIT_MS = 15_000;
 export async function runWorker(call: WorkerCall): Promise<void> {
   const { door, setting, version, signal } = call;
   await refuseOtherVersions(door, version);
+  await recoverClones(call.place);
   if (setting.concurrency !== undefined) await door.queue.setGlobalConcurrency(setting.concurrency);
-  const lockDuration = Math.round(setting.lockSeconds * 1000);
+  const lockDuration = lockMs(setting);
+  const atWork = new Map<string, Work>();
   const worker: Worker = new Worker(QUEUE, (job: Job, token?: string) => new Work(call, job, token ?? '').go(), {
     connection: door.connect(),
     prefix: PREFIX,
@@ -44,6 +47,11 @@ export async function runWorker(call: WorkerCall): Promise<void> {
   });
   worker.on('error', (error) => call.say(`queue: ${error.message}`));
   worker.on('stalled', (id) => call.say(`${id}: its worker fell silent; it goes to another one`));
+  // Redis was away for too long: another worker will have these runs, and Kimi is paid once.
+  worker.on('lockRenewalFailed', (ids) => {
+    for (const id of ids) atWork.get(id)?.lose();
+  });
+  call.say(`worker ${version} takes runs from ${withoutPassword(setting.url)}, ${call.concurrency} at a time`);
   const loop = worker.run();
   await ended(signal);
   await worker.close();
@@ -80,6 +88,9 @@ class Work {
   readonly #job: Job;
   readonly #token: string;
   readonly #cancel = new AbortController();
+  readonly #lost = new AbortController();
+  #quota: { shared: SharedQuota; entry: string } | undefined;
+  #requests = 0;
 
   constructor(call: WorkerCall, job: Job, token: string) {
     this.#call = call;
@@ -87,12 +98,17 @@ class Work {
     this.#token = token;
   }
 
+  /** Ends the work here: somebody else has the run. */
+  lose(): void {
+    this.#lost.abort();
+  }
+
   async go(): Promise<Answer> {
     const { version, say } = this.#call;
     const round = Math.max(1, this.#job.attemptsStarted);
+    const id = String(this.#job.id);
     try {
       const order = readOrder(this.#job.data, version);
-      const id = String(this.#job.id);
       say(`${id}: taken${round > 1 ? `, try ${round}` : ''}`);
       this.#tellTask(order, 'started');
       const answer = await this.#carry(order, round);
@@ -102,7 +118,7 @@ class Work {
     } catch (error) {
       if (error instanceof DelayedError || error instanceof WaitingError) throw error;
       const refusal = refusalOf(error);
-      say(`${this.#job.id}: ${refusal?.message ?? String(error)}`);
+      say(`${id}: ${refusal?.message ?? String(error)}`);
       // Redis keeps one line; the person who ordered gets the refusal back whole.
       throw refusal === undefined ? error : new Error(JSON.stringify(refusal));
     }
@@ -114,22 +130,30 @@ class Work {
     if (await this.#isCancelled(order)) return { run, outcome: 'cancelled', pushed: false };
     const repo = await openClone(place, order);
     const local = order.wave === undefined ? run : waveId(run, order.wave.index);
-    return this.#answer(repo, { order, round }).finally(() => tidy(repo, local, { round, now: place.now() }));
+    const watching = this.#watchCancel(order);
+    try {
+      return await this.#answer(repo, { order, round });
+    } finally {
+      watching.stop();
+      await this.#settle();
+      // What cannot be tidied away here is no reason to lose what was made.
+      await tidy(repo, local, { round, now: place.now() }).catch((error: unknown) =>
+        this.#call.say(`${local}: ${String(error)}`),
+      );
+    }
   }
 
   /** Made once and kept in the job; then pushed. A worker that takes it over after that only pushes. */
   async #answer(repo: Repo, { order, round }: { order: Order; round: number }): Promise<Answer> {
     let { done } = order;
     if (done === undefined) {
-      const watching = this.#watchCancel(order);
-      const made = await this.#make(repo, { order, round }).finally(() => watching.stop());
+      const made = await this.#make(repo, { order, round });
       if ('next' in made) {
         await this.#requireLock();
         const next = await beginNext(this.#call.door, repo, { order, from: made.next });
         return { run: order.run, outcome: 'integrated', pushed: true, next };
       }
       done = made.done;
-      await this.#settle(done.result.kimi?.steps ?? 0);
       await this.#giveBack(done.result.outcome);
       await this.#requireLock();
       await this.#job.updateData({ ...order, done });
@@ -148,10 +172,10 @@ class Work {
 
   async #make(repo: Repo, { order, round }: { order: Order; round: number }) {
     const { door, place } = this.#call;
-    const signal = AbortSignal.any([this.#call.signal, this.#cancel.signal]);
+    const signal = AbortSignal.any([this.#call.signal, this.#cancel.signal, this.#lost.signal]);
     const watch = (event: RunEvent): void => this.#tell(event);
     if (order.wave !== undefined) return integrateWave(repo, place, { door, order, round, signal, watch });
-    const admit = (prepared: Prepared): Promise<void> => this.#admit(prepared);
+    const admit = (prepared: Prepared): Promise<void> => this.#admit(prepared, round);
     return { done: await carryOut(repo, place, { order, round, signal, watch, admit }) };
   }
 
@@ -164,20 +188,21 @@ class Work {
 
   /** Whoever lost the lock lost the run: another worker has it. */
   async #requireLock(): Promise<void> {
-    const held = await this.#job.extendLock(this.#token, this.#call.setting.lockSeconds * 1000).catch(() => 0);
-    if (held !== 1) throw refuse('wrong-state', 'Another worker has this run by now.');
+    const held = await this.#job.extendLock(this.#token, lockMs(this.#call.setting));
+    if (held !== 1 || this.#lost.signal.aborted) throw refuse('wrong-state', 'Another worker has this run by now.');
   }
 
-  #quota: { shared: SharedQuota; run: string } | undefined;
-
-  async #admit(prepared: Prepared): Promise<void> {
+  async #admit(prepared: Prepared, round: number): Promise<void> {
     const limit = prepared.profile.requestsPerWeek;
     if (limit === undefined) return;
     const { door, place } = this.#call;
     const shared = new SharedQuota(door.redis, prepared.home.account);
-    const run = String(this.#job.id);
-    const { steps } = prepared.plan.limits;
-    const room = await shared.reserve({ run, steps, limit, now: place.now().getTime() });
+    const entry = `${this.#job.id}/${round}`;
+    const { steps, wallSeconds } = prepared.plan.limits;
+    const now = place.now().getTime();
+    // A worker that dies holds nothing any more when its run could not be at work any more.
+    const until = now + 3 * wallSeconds * 1000;
+    const room = await shared.reserve({ entry, steps, limit, now, until });
     if (room === 'used')
       throw refuse(
         'quota',
@@ -185,20 +210,23 @@ class Work {
         'Wait, use another --profile, or let Claude implement.',
       );
     if (room === 'wait') {
-      this.#call.say(`${run}: waits for the quota that other runs hold`);
+      this.#call.say(`${this.#job.id}: waits for the quota that other runs hold`);
       await this.#job.moveToDelayed(Date.now() + QUOTA_WAIT_MS, this.#token);
       throw new DelayedError();
     }
-    this.#quota = { shared, run };
+    this.#quota = { shared, entry };
   }
 
-  async #settle(requests: number): Promise<void> {
+  /** What was really used takes the place of what was held, however the work ended. */
+  async #settle(): Promise<void> {
     if (this.#quota === undefined) return;
-    await this.#quota.shared.settle(this.#quota.run, requests, this.#call.place.now().getTime());
+    const { shared, entry } = this.#quota;
+    await shared.settle(entry, this.#requests, this.#call.place.now().getTime());
   }
 
   /** Events are lines of the job: whoever ordered reads them from where it was, also after an absence. */
   #tell(event: RunEvent): void {
+    if (event.type === 'attempt-ended') this.#requests += event.steps;
     if (event.type === 'run-started' || event.type === 'run-ended') return;
     void this.#job.log(JSON.stringify(event)).catch(() => undefined);
   }
@@ -230,3 +258,5 @@ class Work {
     };
   }
 }
+
+const lockMs = (setting: QueueSetting): number => Math.round(setting.lockSeconds * 1000);

@@ -10,7 +10,7 @@ import { append, listRuns, runsFolder } from '../ledger/store.ts';
 import { laterVerification } from '../run/enclosure.ts';
 import { commandsOf } from '../run/plan.ts';
 import { runEnvironment } from '../run/run.ts';
-import { ensureTree } from '../run/tree.ts';
+import { distrustSlot, ensureTree, ensureWalls } from '../run/tree.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { compare, ok, verified } from '../verify/compare.ts';
 import { verify } from '../verify/verify.ts';
@@ -164,6 +164,8 @@ async function keepCommit(request: MergeRequest, keep: Keep): Promise<string> {
     await git(place, ['read-tree', '-u', '--reset', keep.tree]);
     if (keep.verifyAgain && !request.force) await reverify(request, keep.result);
     const hooks = await hooksFolder(repo);
+    // The user's hooks run as the user: what they leave behind is nobody's to trust.
+    if (hooksIn(hooks).length > 0) distrustSlot(run.dir);
     const message = await git(repo, ['log', '-1', '--format=%B', keep.commit]);
     await git(place, ['-c', `core.hooksPath=${hooks}`, 'commit', '-q', '--allow-empty', '-m', message], {
       honour: true,
@@ -228,6 +230,7 @@ async function hooksFolder(repo: Repo): Promise<string> {
 async function reverify(request: MergeRequest, result: Result): Promise<void> {
   const { run, env, repo } = request;
   const { spec } = parseSpec(readFileSync(result.spec.path, 'utf8'));
+  await ensureWalls(run, request);
   const walls = laterVerification(request.root, run.id, result.files.folder);
   const logs = result.files.folder;
   const place = { dir: run.dir, env: runEnvironment(env), marker: run.id, logs, label: 'merge', run: walls.run };

@@ -59,6 +59,8 @@ const FILE = 'walls.json';
 export const keepWalls = (runFolder: string, walls: Walls): void =>
   writeWhole(join(runFolder, FILE), JSON.stringify(walls));
 
+export const hasWalls = (runFolder: string): boolean => existsSync(join(runFolder, FILE));
+
 /** The walls of a run whose worktree lies elsewhere now; its dependency folders there are its own. */
 export function moveWalls(runFolder: string, worktree: string): void {
   const file = join(runFolder, FILE);

@@ -94,8 +94,8 @@ class Execution {
       await this.#step('verify', () => this.#verify());
       outcome = this.#outcome();
     } catch (error) {
-      if (this.#entry.again === undefined && this.#gathered.attempt === undefined && refusalOf(error) !== undefined)
-        await this.#abandon(error);
+      const begun = this.#entry.again !== undefined || this.#gathered.attempt !== undefined;
+      if (!begun && this.#signal?.aborted !== true && refusalOf(error) !== undefined) await this.#abandon(error);
       outcome = this.#signal?.aborted === true ? 'cancelled' : 'internal-error';
       reason = error instanceof Error ? error.message : String(error);
       await this.#salvage();

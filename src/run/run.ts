@@ -187,8 +187,19 @@ export const slotCall = (repo: Repo, call: Omit<SlotCall, 'known'>): SlotCall =>
 export const keepsDependencies = ({ sandbox, request }: Pick<Prepared, 'sandbox' | 'request'>): boolean =>
   sandbox.on && checkScope(request.spec, LOCK_FILES).violations.length === LOCK_FILES.length;
 
+/** The flag, else the user's own setting; in CI, where nobody watches, the sandbox is required. */
+export function sandboxMode(flag: string | undefined, env: RunRequest['env']): SandboxMode {
+  const wanted = flag ?? (env.KIMI_DISPATCH_SANDBOX || undefined) ?? (env.CI === undefined ? 'auto' : 'required');
+  if (wanted === 'auto' || wanted === 'required' || wanted === 'off') return wanted;
+  throw refuse('usage', `KIMI_DISPATCH_SANDBOX is auto, required or off, not "${wanted}".`);
+}
+
 /** `auto` means that a probe ran inside; `required` refuses where it did not (ruling 17). */
-export async function decideSandbox({ options, root, env }: RunRequest): Promise<Prepared['sandbox']> {
+export async function decideSandbox({
+  options,
+  root,
+  env,
+}: Pick<RunRequest, 'root' | 'env'> & { options: Pick<RunOptions, 'sandbox'> }): Promise<Prepared['sandbox']> {
   if (options.sandbox === 'off') return { on: false, why: '' };
   const probe = await probeSandbox(root, env);
   if (probe.works) return { on: true, why: '' };

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { userHome } from '../flavour/home.ts';
 import { gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, reclaimSlot, releaseSlot, reopenSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
@@ -9,11 +10,19 @@ import type { RunTree } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
-import { moveWalls } from './enclosure.ts';
+import { hasWalls, keepWalls, moveWalls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
 import { planProvision, provision } from './provision.ts';
 import { keepReady } from './ready.ts';
-import { keepsDependencies, type Prepared, placesOf, runEnvironment, slotCall } from './run.ts';
+import {
+  decideSandbox,
+  keepsDependencies,
+  type Prepared,
+  placesOf,
+  runEnvironment,
+  sandboxMode,
+  slotCall,
+} from './run.ts';
 import { findPlan } from './stored.ts';
 
 /** Claims the slot that the plan names, or another when somebody was faster; the plan that comes back is true. */
@@ -74,6 +83,37 @@ export async function ensureTree(run: RunState, call: TreeCall): Promise<RunStat
   append(record, { type: 'moved', dir }, call.now());
   const { session: _session, ...rest } = moved;
   return rest;
+}
+
+/**
+ * The walls of a verification here for a run that another machine carried out: those that a run of this machine's
+ * profile would have. Refuses where the sandbox is required and cannot be had.
+ */
+export async function ensureWalls(
+  run: RunState,
+  call: Pick<TreeCall, 'repo' | 'env'> & { root: string },
+): Promise<void> {
+  const { repo, env, root } = call;
+  const record = join(runsFolder(repo.commonDir), run.id);
+  if (run.home !== '' && run.queued !== true) return;
+  if (hasWalls(record) || !(await decideSandbox({ root, env, options: { sandbox: sandboxMode(undefined, env) } })).on)
+    return;
+  const places = placesOf(env, repo);
+  const profile = loadProfile(findPlan(repo, run)?.profile ?? 'default', places.config);
+  keepWalls(record, {
+    home: env.HOME ?? '/',
+    checkout: repo.root,
+    worktree: run.dir,
+    kimiHome: run.home,
+    kimiHomes: join(places.state, 'homes'),
+    userKimi: userHome(env),
+    apiUrls: [],
+    hosts: [],
+    verifyHosts: profile.verifyHosts,
+    denyRead: profile.denyRead,
+    claudeHome: env.CLAUDE_CONFIG_DIR,
+    readOnly: false,
+  });
 }
 
 /** A branch that was deleted by hand is put back at the run's commit. */

@@ -124,7 +124,10 @@ export class Machine {
     this.child.stderr?.on('data', (chunk: Buffer) => {
       this.said += chunk.toString();
     });
-    await until('the worker has started', () => /worker \S+ at /.test(this.said) || this.child?.exitCode !== null);
+    await until(
+      'the worker has started',
+      () => /worker \S+ takes runs/.test(this.said) || this.child?.exitCode !== null,
+    );
     return this;
   }
 

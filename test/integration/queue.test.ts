@@ -390,7 +390,7 @@ describe.skipIf(!hasRedis)('one quota for all workers', () => {
     await redis.start();
     const connection = new Redis(redis.url);
     const quota = new SharedQuota(connection, 'account');
-    const begin = (n: number) => quota.reserve({ run: `r${n}`, steps: 30, limit: 100, now: 1000 });
+    const begin = (n: number) => quota.reserve({ entry: `r${n}`, steps: 30, limit: 100, now: 1000, until: 9000 });
     const said = await Promise.all(Array.from({ length: 10 }, (_, n) => begin(n)));
     expect(said.filter((word) => word === 'go')).toHaveLength(3);
     expect(said.filter((word) => word === 'wait')).toHaveLength(7);
@@ -402,7 +402,11 @@ describe.skipIf(!hasRedis)('one quota for all workers', () => {
     for (const run of ['r1', 'r2', 'r7']) await quota.settle(run, 40, 1002);
     expect(await begin(8)).toBe('used');
     const later = 1003 + 7 * 24 * 60 * 60 * 1000;
-    expect(await quota.reserve({ run: 'r9', steps: 30, limit: 100, now: later })).toBe('go');
+    expect(await quota.reserve({ entry: 'r9', steps: 30, limit: 100, now: later, until: later + 10 })).toBe('go');
+    // A worker that died holds nothing for ever.
+    const full = { steps: 100, limit: 100, until: later + 99 };
+    expect(await quota.reserve({ ...full, entry: 'r10', now: later + 9 })).toBe('wait');
+    expect(await quota.reserve({ ...full, entry: 'r10', now: later + 10 })).toBe('go');
     connection.disconnect();
   });
 
