@@ -1,8 +1,10 @@
 import { refusalOf } from '../errors.ts';
 import { resolveBase } from '../git/repo.ts';
 import { examine, type Row } from '../install/doctor.ts';
+import { withoutPassword } from '../queue/setting.ts';
 import type { World } from '../world.ts';
 import { repoOf } from './look.ts';
+import { queueFor } from './queue.ts';
 
 const MARK = { ok: 'ok    ', warn: 'note  ', broken: 'BROKEN' } as const;
 
@@ -19,6 +21,7 @@ export async function doctorCommand(
   const rows = [
     ...(await examine({ env: world.env, root: world.root, now: world.now, live: options.live === true })),
     await repositoryRow(world),
+    ...(await queueRows(world)),
   ];
   const broken = rows.some((row) => row.verdict === 'broken');
   if (options.json === true) world.out(`${JSON.stringify({ version: 1, healthy: !broken, rows })}\n`);
@@ -38,13 +41,30 @@ async function repositoryRow(world: World): Promise<Row> {
     await resolveBase(repo, 'HEAD');
     return { check: 'Repository', verdict: 'ok', found: repo.root };
   } catch (error) {
-    const refusal = refusalOf(error);
-    const found = refusal?.message ?? String(error);
-    return {
-      check: 'Repository',
-      verdict: 'warn',
-      found,
-      ...(refusal?.fix === undefined ? {} : { remedy: refusal.fix }),
-    };
+    return rowOf('Repository', 'warn', error);
   }
+}
+
+/** The queue where one is set: that it keeps what it is given, and how many workers take from it. */
+async function queueRows(world: World): Promise<Row[]> {
+  try {
+    const setting = queueFor(world, {});
+    if (setting === undefined) return [];
+    const { openQueue } = await import('../queue/connect.ts');
+    const door = await openQueue(setting);
+    const workers = await door.queue.getWorkersCount().finally(() => door.close());
+    const found = `${withoutPassword(setting.url)}, ${workers} workers`;
+    const remedy = 'On any machine with Kimi and git: kimi-dispatch worker';
+    return [
+      workers === 0 ? { check: 'Queue', verdict: 'warn', found, remedy } : { check: 'Queue', verdict: 'ok', found },
+    ];
+  } catch (error) {
+    return [rowOf('Queue', 'broken', error)];
+  }
+}
+
+function rowOf(check: string, verdict: Row['verdict'], error: unknown): Row {
+  const refusal = refusalOf(error);
+  const found = refusal?.message ?? String(error);
+  return { check, verdict, found, ...(refusal?.fix === undefined ? {} : { remedy: refusal.fix }) };
 }

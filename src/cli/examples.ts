@@ -16,6 +16,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   watch: ['watch'],
   stats: ['stats'],
   spec: ['spec plan.md', 'spec plan.md -o spec.md', 'spec plan.md -o -'],
+  worker: ['worker', 'worker --concurrency 4'],
   import: [
     'import mailbox ~/.claude-interagent',
     'import spec openspec/changes/add-login',

@@ -113,12 +113,19 @@ export class Machine {
   }
 
   /** Starts `kimi-dispatch worker`; resolves when it takes runs, or when it has ended. */
-  async work(more: { args?: string[]; program?: string; env?: Record<string, string> } = {}): Promise<this> {
+  async work(more: { args?: string[]; program?: string; walls?: boolean } = {}): Promise<this> {
+    this.said = '';
     const program = more.program ?? join(ROOT, 'bin', 'kimi-dispatch.js');
-    const words = [...this.#walls(), process.execPath, program, 'worker', ...(more.args ?? [])];
+    const words = [
+      ...(more.walls === false ? [] : this.#walls()),
+      process.execPath,
+      program,
+      'worker',
+      ...(more.args ?? []),
+    ];
     this.child = spawn(words[0] ?? '', words.slice(1), {
       cwd: this.folder,
-      env: { ...this.env, ...more.env },
+      env: this.env,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.child.stderr?.on('data', (chunk: Buffer) => {

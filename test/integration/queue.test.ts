@@ -87,7 +87,9 @@ describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
     expect(order).toMatchObject({ format: 1, remote: remote(), base: lab.git('rev-parse', 'HEAD') });
     expect((await run(file, '--dry-run')).stdout).toMatch(/Queue: redis:.*\n.*A worker clones/);
     expect((await run(file, '--no-queue')).code).toBe(0);
+    expect((await lab.run(['doctor'], { env: through() })).stdout).toMatch(/note +Queue +redis:.*, 0 workers/);
     await worker('one');
+    expect((await lab.run(['doctor'], { env: through() })).stdout).toMatch(/ok +Queue +redis:.*, 1 workers/);
     expect((await run(file)).code).toBe(0);
     writeFileSync(join(lab.folder, 'findings.md'), 'greet.txt:1 say it twice\n');
     expect((await lab.run(['revise', '@last', '--findings', '../findings.md'], { env: through() })).code).toBe(0);
