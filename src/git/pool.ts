@@ -41,14 +41,15 @@ const lockSlots = <T>(repo: Repo, work: () => T | Promise<T>): Promise<T> =>
   );
 
 function take(dir: string, { run, sandboxed, most }: SlotCall): string {
-  const kept = readSlot(dir)?.kept;
-  writeSlot(dir, { version: 1, run, ...ownerHere(), sandboxed, most, ...(kept === undefined ? {} : { kept }) });
+  const { kept, clean } = readSlot(dir) ?? {};
+  const before = { ...(kept === undefined ? {} : { kept }), ...(clean === true ? { clean } : {}) };
+  writeSlot(dir, { version: 1, run, ...ownerHere(), sandboxed, most, ...before });
   return dir;
 }
 
 /** Puts the base into the run's slot: what is there is changed where it differs, or a worktree is made. */
 export async function openSlot(repo: Repo, tree: RunTree): Promise<'warm' | 'cold'> {
-  const warm = existsSync(indexFile(tree.dir)) && (await resetSlot(repo, tree));
+  const warm = takeClean(tree.dir) && (await resetSlot(repo, tree));
   if (!warm) {
     if (existsSync(tree.dir)) await removeWorktree(repo, tree, true);
     forgetKept(tree.dir);
@@ -56,6 +57,15 @@ export async function openSlot(repo: Repo, tree: RunTree): Promise<'warm' | 'col
   }
   keepIndex(repo.commonDir, tree.dir);
   return warm ? 'warm' : 'cold';
+}
+
+/** Whether a slot was cleaned and not used since; from here on it counts as used. */
+function takeClean(dir: string): boolean {
+  const record = readSlot(dir);
+  if (record === undefined) return false;
+  const { clean, ...rest } = record;
+  writeSlot(dir, rest);
+  return clean === true && existsSync(indexFile(dir)) && existsSync(join(dir, '.git'));
 }
 
 async function resetSlot(repo: Repo, tree: RunTree): Promise<boolean> {
@@ -71,11 +81,11 @@ async function resetSlot(repo: Repo, tree: RunTree): Promise<boolean> {
 
 /** Puts the branch of a run back into a slot that it got again. */
 export async function reopenSlot(repo: Repo, run: { readonly dir: string; readonly branch: string }): Promise<void> {
-  if (existsSync(join(run.dir, '.git')))
+  if (takeClean(run.dir))
     await git({ dir: run.dir, env: repo.env }, ['checkout', '-q', '--force', run.branch], { quiet: true });
   else {
+    await removeWorktree(repo, run, false);
     forgetKept(run.dir);
-    await git(repo, ['worktree', 'prune'], { quiet: true });
     await git(repo, ['worktree', 'add', '-q', '--force', run.dir, run.branch], { quiet: true });
   }
   keepIndex(repo.commonDir, run.dir);
@@ -123,7 +133,7 @@ function park(dir: string): void {
   const record = readSlot(dir);
   if (record === undefined) return;
   const { run: _run, pid: _pid, start: _start, ...rest } = record;
-  writeSlot(dir, rest);
+  writeSlot(dir, { ...rest, clean: true });
 }
 
 /** Everything that could have been written here goes, judged by the index that nobody here could write. */

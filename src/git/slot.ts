@@ -20,6 +20,8 @@ export interface SlotRecord {
   readonly run?: string;
   readonly pid?: number;
   readonly start?: string;
+  /** True while nothing was put into it since it was cleaned. */
+  readonly clean?: boolean;
   /** False once something ran in it without the sandbox: such a slot is never used again. */
   readonly sandboxed: boolean;
   /** How many parked slots there may be beside it. */

@@ -154,6 +154,27 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
     expect((await lab.run(['merge', second.run, '--force'])).stderr).not.toContain('is not');
   });
 
+  it('SIGKILL at any moment of a run or of its end leaves nothing for the next', async () => {
+    useSetup();
+    const first = await run(write('first.md', 'success'));
+    await lab.run(['discard', first.run]);
+    const leaves = write('leaves.md', 'leaves', ['MODIFY greet.txt', 'CREATE refused.json']);
+    const killAfter = (args: string[], ms: number) =>
+      lab.run(args, { env: on, after: (pid) => void setTimeout(() => process.kill(pid, 'SIGKILL'), ms).unref() });
+    for (const ms of [250, 350, 450, 600, 900]) {
+      await killAfter(['run', leaves], ms).catch(() => undefined);
+      await lab.run(['recover']);
+      for (const waiting of JSON.parse((await lab.run(['status', '--json'])).stdout).runs) {
+        await killAfter(['discard', waiting.id], ms / 3).catch(() => undefined);
+        await lab.run(['discard', waiting.id]);
+      }
+    }
+    const last = await run(write('seeks.md', 'seeks', ['MODIFY greet.txt', 'CREATE found.json']));
+    expect(JSON.parse(readFileSync(join(last.worktree, 'found.json'), 'utf8'))).toEqual([]);
+    expect(lab.git('fsck', '--no-dangling')).toBe('');
+    expect(lab.git('worktree', 'list').split('\n').length).toBeLessThanOrEqual(3);
+  });
+
   it('several at once get a slot each', async () => {
     const file = write('spec.md', 'success');
     const warm = await Promise.all([run(file), run(file)]);
