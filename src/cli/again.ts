@@ -4,7 +4,7 @@ import { exitOfOutcome, refuse } from '../errors.ts';
 import { git } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
-import { findRun, runsFolder } from '../ledger/store.ts';
+import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
 import { ownerLives } from '../process/alive.ts';
 import { presentResult } from '../review/present.ts';
 import { readResult } from '../review/stored.ts';
@@ -189,6 +189,9 @@ export async function cancelCommand(world: World, args: readonly string[]): Prom
 export async function recoverCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
   const repo = await repoOf(world);
   const done = await recover(repo, world.now);
+  for (const run of listRuns(repo.commonDir))
+    if (run.queued === true && run.outcome === undefined && !ownerLives(run))
+      world.err(`${run.id} is in the queue: kimi-dispatch wait ${run.id}\n`);
   if (options.json === true) world.out(`${JSON.stringify({ version: 1, recovered: done })}\n`);
   else if (done.length === 0) world.out('Nothing was lost.\n');
   else for (const { run, said } of done) world.out(`${run}: ${said}. kimi-dispatch show ${run}\n`);

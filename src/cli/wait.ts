@@ -10,6 +10,7 @@ import { placesOf } from '../run/run.ts';
 import type { World } from '../world.ts';
 import { readPatch, runNamed } from './look.ts';
 import { plainProgress } from './progress.ts';
+import { queueFor, waitAgain } from './queue.ts';
 
 /** Holds the run id for the supervisor, which is this very program with this variable set. */
 export const SUPERVISED = 'KIMI_DISPATCH_SUPERVISED';
@@ -43,7 +44,15 @@ export async function supervise(
     world.err(`Runs in the background. kimi-dispatch wait ${id}\n`);
     return 0;
   }
-  return waitFor(world, { folder, id, from, json: options.json === true, child, log });
+  return waitFor(world, {
+    folder,
+    id,
+    queued: queueFor(world, options) !== undefined,
+    from,
+    json: options.json === true,
+    child,
+    log,
+  });
 }
 
 /** Resolves when the run has begun, or with the exit code of a supervisor that refused to begin. */
@@ -69,6 +78,7 @@ function tellLog(world: World, log: string, code: number): number {
 interface Waiting {
   readonly folder: string;
   readonly id: string;
+  readonly queued: boolean;
   readonly json: boolean;
   readonly from?: number;
   readonly child?: Detached;
@@ -91,7 +101,11 @@ async function waitFor(world: World, run: Waiting): Promise<number> {
   if (!existsSync(file)) {
     if (run.child !== undefined && run.log !== undefined && end === 'ended')
       return tellLog(world, run.log, await run.child.exit);
-    world.err(`The dispatcher of ${run.id} died. To save its work: kimi-dispatch recover\n`);
+    world.err(
+      run.queued
+        ? `The process that waited for ${run.id} died; the run is in the queue. kimi-dispatch wait ${run.id}\n`
+        : `The dispatcher of ${run.id} died. To save its work: kimi-dispatch recover\n`,
+    );
     return exitOfOutcome('lost');
   }
   const { readResult } = await import('../review/stored.ts');
@@ -110,9 +124,8 @@ export async function waitCommand(
 ): Promise<number> {
   const { repo, run, folder } = await runNamed(world, args[0]);
   if (run.queued === true && run.outcome === undefined && !ownerLives(run)) {
-    const { waitAgain } = await import('./queue.ts');
     const progress = plainProgress(world);
     await waitAgain(world, repo, { run, watch: (event) => progress.take(event) });
   }
-  return waitFor(world, { folder, id: run.id, json: options.json === true });
+  return waitFor(world, { folder, id: run.id, queued: run.queued === true, json: options.json === true });
 }

@@ -7,7 +7,7 @@ export type Need = 'review' | 'answer' | 'mend' | 'work' | 'nothing';
 
 export function needOf(run: RunState): Need {
   if (run.review !== 'waiting') return 'nothing';
-  if (run.outcome === undefined) return ownerLives(run) ? 'work' : 'mend';
+  if (run.outcome === undefined) return ownerLives(run) || run.queued === true ? 'work' : 'mend';
   if (run.outcome === 'blocked') return 'answer';
   return ['succeeded', 'verification-failed', 'out-of-scope'].includes(run.outcome) ? 'review' : 'mend';
 }
@@ -26,5 +26,6 @@ export function commandFor(run: RunState): string {
 export function stateOf(run: RunState, words: Words): string {
   if (run.review === 'discarded') return words.discarded;
   if (run.outcome !== undefined) return run.review === 'merged' ? words.merged : run.outcome;
+  if (run.queued === true && (run.step === undefined || !ownerLives(run))) return words.queued;
   return ownerLives(run) ? `${words.running}: ${run.step ?? words.starting}` : words.lost;
 }
