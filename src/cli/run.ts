@@ -11,7 +11,7 @@ import { execute } from '../run/execute.ts';
 import type { RunPlan } from '../run/plan.ts';
 import { requirePrincipal } from '../run/project.ts';
 import { recover } from '../run/recover.ts';
-import { newId, prepare, type RunOptions, sandboxMode } from '../run/run.ts';
+import { type Known, newId, prepare, type RunOptions, sandboxMode } from '../run/run.ts';
 import { moveTask, stateAfter } from '../run/task-link.ts';
 import { runWaves } from '../run/waves.ts';
 import { combineSpecs } from '../schedule/combine.ts';
@@ -74,7 +74,7 @@ export async function runCommand(
     root: world.root,
     now: world.now,
     options: chosen,
-    known: { uncommitted: read[0]?.dirty ?? [] },
+    known: read[0]?.known ?? {},
   });
   const waves = options.waves === true ? schedule(spec) : undefined;
   if (options.dryRun === true) {
@@ -107,7 +107,7 @@ function tellSchedule(world: World, waves: Schedule, options: Record<string, unk
 interface Read {
   readonly spec: Spec;
   readonly text: string;
-  readonly dirty: readonly string[];
+  readonly known: Known;
 }
 
 /** A spec, or a plan as a spec, after its checks; nothing when they found errors, which are told. */
@@ -122,7 +122,8 @@ async function readSpec(
   const name = relative(world.cwd, path);
   world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
   annotateFindings(world, name, [...drafted.plan.findings, ...(drafted.text === text ? drafted.findings : [])]);
-  if (!hasErrors(drafted)) return { spec: drafted.spec, text: drafted.text, dirty: facts.dirty };
+  if (!hasErrors(drafted))
+    return { spec: drafted.spec, text: drafted.text, known: { base: facts.commit, uncommitted: facts.dirty } };
   world.err(showFindings(drafted.text === text ? name : 'spec.md (from the plan)', drafted.lines, drafted.findings));
   world.err(
     `Nothing was started. ${drafted.text === text ? '' : `To mend the spec by hand: kimi-dispatch spec ${name}\n`}\n`,

@@ -1,8 +1,9 @@
 import { MANIFESTS, type RepoFacts } from '../spec/facts.ts';
 import { fileAt, filesOf, type Repo, uncommitted } from './repo.ts';
 
-/** With the paths of the checkout that differ from HEAD or are untracked. */
+/** With the commit, and the paths of the checkout that differ from HEAD or are untracked. */
 export interface Facts extends RepoFacts {
+  readonly commit: string;
   readonly dirty: readonly string[];
 }
 
@@ -15,5 +16,5 @@ export async function factsAt(repo: Repo, commit: string): Promise<Facts> {
     if (text !== undefined) manifests.set(path, text);
   }
   const untracked = new Set(dirty.filter((path) => !files.has(path)));
-  return { root: repo.root, name: repo.name, files, dirty, untracked, manifests };
+  return { commit, root: repo.root, name: repo.name, files, dirty, untracked, manifests };
 }

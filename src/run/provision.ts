@@ -50,7 +50,7 @@ export async function planProvision(repo: Repo, base: string, setup: string | un
   const [copies, dependencies, locks] = await Promise.all([
     includedFiles(repo),
     planDependencies(repo, base),
-    git(repo, ['ls-tree', '-z', base, '--', ...LOCK_FILES]),
+    git(repo, ['ls-tree', '-z', base, '--', ...LOCK_FILES], { quiet: true }),
   ]);
   const argv = dependencies.how === 'install' ? dependencies.argv : [];
   return { copies, dependencies, setup, key: digest(JSON.stringify([locks, argv, setup ?? '', nodeInUse(repo.env)])) };
