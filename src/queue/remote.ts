@@ -103,6 +103,15 @@ export async function fetchCommit(repo: Repo, remote: string, wanted: { commit: 
   await git(repo, ['update-ref', baseRef(run), commit], { quiet: true });
 }
 
+/** Brings many commits at once; what one call cannot bring is left to `fetchCommit`. */
+export async function fetchMany(repo: Repo, remote: string, commits: readonly string[]): Promise<void> {
+  for (const some of chunks(commits))
+    await gitAnswer(repo, [...FETCH, remote, ...some], { ...OVER_THE_NET, answers: [1, 128] });
+}
+
+const chunks = <T>(items: readonly T[]): T[][] =>
+  Array.from({ length: Math.ceil(items.length / 100) }, (_, index) => items.slice(index * 100, index * 100 + 100));
+
 export const forgetCommit = (repo: Repo, run: string): Promise<unknown> =>
   gitAnswer(repo, ['update-ref', '-d', baseRef(run)], { answers: [1, 128], quiet: true });
 
@@ -140,9 +149,13 @@ export async function pushCommit(
   return (lines.find((line) => /rejected|denied|error|fatal/i.test(line)) ?? lines[0] ?? 'no reason').trim();
 }
 
-/** Takes a branch off the remote; one that is gone is no error. */
-export const deleteBranch = (repo: Repo, remote: string, branch: string): Promise<unknown> =>
-  gitAnswer(repo, ['push', '-q', '--no-verify', '--end-of-options', remote, `:refs/heads/${branch}`], {
-    ...OVER_THE_NET,
-    answers: [1, 128],
-  });
+/** Takes branches off the remote; what is gone already, or may not go, stays so. */
+export async function deleteBranches(repo: Repo, remote: string, branches: readonly string[]): Promise<void> {
+  for (const some of chunks(branches)) {
+    const refs = some.map((branch) => `:refs/heads/${branch}`);
+    await gitAnswer(repo, ['push', '-q', '--no-verify', '--end-of-options', remote, ...refs], {
+      ...OVER_THE_NET,
+      answers: [1, 128],
+    });
+  }
+}

@@ -22,12 +22,19 @@ export function taskOrder(whole: Order, what: { task: number; base: string; wave
   return { ...order, run, branch, task, title: spec.title, spec: text, digest: digestOf(text), base: what.base };
 }
 
+export interface TaskEnd {
+  readonly order: Order;
+  /** None when the job failed; `failed` says why. */
+  readonly answer: Answer | undefined;
+  readonly failed: string;
+}
+
 /** How a task's job stands; nothing is believed of it but what was made of the order that this run gives. */
 export async function readTask(
   door: Door,
   whole: Order,
   what: { task: number; base?: string },
-): Promise<{ order: Order; answer: Answer | undefined; failed: string } | undefined> {
+): Promise<TaskEnd | undefined> {
   const job = (await door.queue.getJob(taskId(whole.run, what.task))) as Job | undefined;
   if (job === undefined) return undefined;
   const order = readOrder(job.data, whole.version);

@@ -9,8 +9,8 @@ import { type Schedule, schedule } from '../schedule/waves.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { type Door, PREFIX, QUEUE } from './connect.ts';
 import { type Answer, type Done, KEEP, type Order, refusalIn, unpack } from './order.ts';
-import { deleteBranch, fetchCommit, forgetCommit, pushCommit } from './remote.ts';
-import { readTask, taskId, taskOrder, waveId } from './task.ts';
+import { deleteBranches, fetchCommit, fetchMany, forgetCommit, pushCommit } from './remote.ts';
+import { readTask, type TaskEnd, taskId, taskOrder, waveId } from './task.ts';
 import { packDone, type WorkerPlace } from './work.ts';
 
 /**
@@ -83,8 +83,9 @@ export async function integrateWave(
     if (from !== undefined) await fetchCommit(repo, order.remote, { commit: from.tip, run: id });
     await integration.ready(from);
     const tasks = plan.waves[wave?.index ?? 0] ?? [];
-    await integration.take(tasks, await endedTasks(repo, call, { integration, tasks }));
-    await tidyTasks(repo, call, tasks);
+    const ends = await readTasks(call, { tasks, base: integration.tip });
+    await integration.take(tasks, await endedTasks(repo, integration, ends));
+    await tidyTasks(repo, call, ends);
     if (signal.aborted || left(plan, integration) === 0) {
       const result = await integration.finish(integration.outcome(), undefined);
       return { done: packDone(order, result, prepared.plan) };
@@ -98,32 +99,45 @@ export async function integrateWave(
 const left = (plan: Schedule, { lines }: Integration): number =>
   plan.waves.flat().filter((task) => !lines.has(task)).length;
 
-/** A task's branch has done its work once its change was brought here; the patch stays in its job. */
-async function tidyTasks(repo: Repo, call: WaveCall, tasks: readonly number[]): Promise<void> {
-  for (const task of tasks) {
-    const end = await readTask(call.door, call.order, { task });
-    if (end?.answer?.pushed === true && end.answer.commit !== undefined)
-      await deleteBranch(repo, call.order.remote, end.order.branch);
-    await forgetCommit(repo, taskId(call.order.run, task));
+/** How the tasks of a wave stand in the queue. */
+async function readTasks(
+  call: WaveCall,
+  what: { tasks: readonly number[]; base: string },
+): Promise<Map<number, TaskEnd>> {
+  const ends = new Map<number, TaskEnd>();
+  for (const task of what.tasks) {
+    const end = await readTask(call.door, call.order, { task, base: what.base });
+    if (end !== undefined) ends.set(task, end);
   }
+  return ends;
+}
+
+/** A task's branch has done its work once its change was brought here; the patch stays in its job. */
+async function tidyTasks(repo: Repo, { order }: WaveCall, ends: ReadonlyMap<number, TaskEnd>): Promise<void> {
+  const pushed = [...ends.values()].filter(({ answer }) => answer?.pushed === true && answer.commit !== undefined);
+  await deleteBranches(
+    repo,
+    order.remote,
+    pushed.map((end) => end.order.branch),
+  );
+  for (const end of ends.values()) await forgetCommit(repo, end.order.run);
 }
 
 /** What the tasks' jobs say, with their commits in this clone. */
 async function endedTasks(
   repo: Repo,
-  call: WaveCall,
-  what: { integration: Integration; tasks: readonly number[] },
+  integration: Integration,
+  ends: ReadonlyMap<number, TaskEnd>,
 ): Promise<Map<number, Ended>> {
   const results = new Map<number, Ended>();
-  const base = what.integration.tip;
-  for (const task of what.tasks) {
-    const end = await readTask(call.door, call.order, { task, base });
-    if (end === undefined) continue;
-    const { order, answer } = end;
+  const [first] = ends.values();
+  const pushed = [...ends.values()].flatMap(({ answer }) => (answer?.pushed === true ? (answer.commit ?? []) : []));
+  if (first !== undefined) await fetchMany(repo, first.order.remote, pushed);
+  for (const [task, { order, answer, failed }] of ends) {
     const { run, title } = order;
     if (answer === undefined) {
-      const why = refusalIn(end.failed)?.message ?? end.failed;
-      what.integration.lines.set(task, { task, run, state: 'failed', why });
+      const why = refusalIn(failed)?.message ?? failed;
+      integration.lines.set(task, { task, run, state: 'failed', why });
       continue;
     }
     const commit = await bringTask(repo, order, answer);
