@@ -159,13 +159,25 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
     const first = await run(write('first.md', 'success'));
     await lab.run(['discard', first.run]);
     const leaves = write('leaves.md', 'leaves', ['MODIFY greet.txt', 'CREATE refused.json']);
-    const killAfter = (args: string[], ms: number) =>
-      lab.run(args, { env: on, after: (pid) => void setTimeout(() => process.kill(pid, 'SIGKILL'), ms).unref() });
+    const killAfter = async (args: string[], ms: number): Promise<void> => {
+      let timer: NodeJS.Timeout | undefined;
+      const kill = (pid: number): void => {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // It was faster.
+        }
+      };
+      const after = (pid: number): void => {
+        timer = setTimeout(() => kill(pid), ms);
+      };
+      await lab.run(args, { env: on, after }).finally(() => clearTimeout(timer));
+    };
     for (const ms of [250, 350, 450, 600, 900]) {
-      await killAfter(['run', leaves], ms).catch(() => undefined);
+      await killAfter(['run', leaves], ms);
       await lab.run(['recover']);
       for (const waiting of JSON.parse((await lab.run(['status', '--json'])).stdout).runs) {
-        await killAfter(['discard', waiting.id], ms / 3).catch(() => undefined);
+        await killAfter(['discard', waiting.id], ms / 3);
         await lab.run(['discard', waiting.id]);
       }
     }
