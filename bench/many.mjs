@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { kimiConfig } from '../scripts/model-server.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const bin = join(root, 'bin', 'kimi-dispatch.js');
@@ -15,24 +16,13 @@ const only = process.argv.slice(2);
 const median = (list) => [...list].sort((left, right) => left - right)[Math.floor(list.length / 2)];
 const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
 
-const CONFIG = `default_model = "m"
-[providers.p]
-type = "openai"
-base_url = "http://127.0.0.1:9/v1"
-api_key = "made-up"
-[models.m]
-provider = "p"
-model = "m"
-max_context_size = 1000
-`;
-
 /** A repository with a home of its own. */
 function lab(name, files) {
   const home = join(folder, name, 'home');
   const repo = join(folder, name, 'repo');
   mkdirSync(join(home, '.kimi-code'), { recursive: true });
   mkdirSync(join(home, '.config', 'kimi-dispatch'), { recursive: true });
-  writeFileSync(join(home, '.kimi-code', 'config.toml'), CONFIG);
+  writeFileSync(join(home, '.kimi-code', 'config.toml'), kimiConfig('http://127.0.0.1:9/v1'));
   chmodSync(fake, 0o755);
   const env = { PATH: process.env.PATH, HOME: home, KIMI_BIN: fake, KIMI_DISPATCH_SANDBOX: 'off' };
   for (const role of ['AUTHOR', 'COMMITTER'])
@@ -132,7 +122,7 @@ const many = (count, scenario) =>
   ).join('\n')}\n## Verification\n- \`test -f greet.txt\`\n`;
 
 /** How long that Kimi takes alone, its start included. */
-function alone({ repo, env }, scenario) {
+function alone({ env }, scenario) {
   const brief = join(folder, 'brief.md');
   const home = join(folder, 'alone');
   mkdirSync(home, { recursive: true });

@@ -10,7 +10,7 @@ import { readResult } from '../review/stored.ts';
 import { type Door, pause } from './connect.ts';
 import { type Answer, cancelKey, KEEP, type Order, readAnswer, refusalIn } from './order.ts';
 import { readStory } from './story.ts';
-import { begin, takeCancelled, takeLost, takeResult, takeTasks } from './take.ts';
+import { begin, takeCancelled, takeLost, takeResult, takeTasks } from './take-over.ts';
 import { waveId } from './task.ts';
 import { flowOf } from './wave.ts';
 

@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import { type Job, Worker } from 'bullmq';
 import { refuse } from '../errors.ts';
+import { Assignment, lockMs, type WorkerCall } from './assignment.ts';
 import { type Door, PREFIX, QUEUE } from './connect.ts';
 import { withoutPassword } from './setting.ts';
-import { lockMs, Taken, type WorkerCall } from './taken.ts';
 import { recoverClones } from './work.ts';
 
 /** Takes orders off the queue until the signal comes. */
@@ -13,8 +13,8 @@ export async function runWorker(call: WorkerCall): Promise<void> {
   await recoverClones(call.place);
   if (setting.concurrency !== undefined) await door.queue.setGlobalConcurrency(setting.concurrency);
   const lockDuration = lockMs(setting);
-  const atWork = new Map<string, Taken>();
-  const worker: Worker = new Worker(QUEUE, (job: Job, token?: string) => new Taken(call, job, token ?? '').go(), {
+  const atWork = new Map<string, Assignment>();
+  const worker: Worker = new Worker(QUEUE, (job: Job, token?: string) => new Assignment(call, job, token ?? '').go(), {
     connection: door.connect(),
     prefix: PREFIX,
     name: nameOf(version),

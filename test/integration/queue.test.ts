@@ -86,6 +86,10 @@ describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
     const order = JSON.parse((await run(file, '--dry-run', '--json')).stdout);
     expect(order).toMatchObject({ format: 1, remote: remote(), base: lab.git('rev-parse', 'HEAD') });
     expect((await run(file, '--dry-run')).stdout).toMatch(/Queue: redis:.*\n.*A worker clones/);
+    const settings = join(lab.home, '.config', 'kimi-dispatch');
+    mkdirSync(settings, { recursive: true });
+    writeFileSync(join(settings, 'config.toml'), `[queue]\nurl = "${redis.url}"\n`);
+    expect((await lab.run(['run', file, '--dry-run'])).stdout).toContain(redis.url);
     expect((await run(file, '--no-queue')).code).toBe(0);
     expect((await lab.run(['doctor'], { env: through() })).stdout).toMatch(/note +Queue +redis:.*, 0 workers/);
     await worker('one');

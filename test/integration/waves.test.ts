@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { combineSpecs } from '../../src/schedule/combine.ts';
@@ -117,6 +117,33 @@ describe('several specs', () => {
       [1],
       [2],
     ]);
+  });
+});
+
+describe('the quota', () => {
+  it('bounds how many Kimis work at a time: no more than what is left could carry', async () => {
+    lab = new Lab({ 'base.txt': 'x\n' });
+    const config = join(lab.home, '.config', 'kimi-dispatch');
+    mkdirSync(config, { recursive: true });
+    writeFileSync(join(config, 'profiles.toml'), '[default]\nsteps = 50\nrequestsPerWeek = 60\n');
+    writeFileSync(
+      join(lab.folder, 'spec.md'),
+      text(['a', 'b', 'c'].map((name) => file(name, { scenario: `filelate ${name}` }))),
+    );
+    const ended = await lab.run(['run', '../spec.md', '--waves', '--concurrency', '3', '--json']);
+    expect(ended.code).toBe(0);
+    const runs: string[] = JSON.parse(ended.stdout).tasks.map((line: { run: string }) => line.run);
+    const attempts = runs
+      .flatMap((id) =>
+        readFileSync(join(lab?.repo ?? '', '.git', 'kimi-dispatch', 'runs', id, 'events.ndjson'), 'utf8')
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as { t: string; type: string }),
+      )
+      .filter(({ type }) => type.startsWith('attempt-'))
+      .sort((left, right) => (left.t < right.t ? -1 : 1))
+      .map(({ type }) => type);
+    expect(attempts).toEqual(Array(3).fill(['attempt-started', 'attempt-ended']).flat());
   });
 });
 

@@ -26,7 +26,7 @@ export interface WorkerCall {
 const QUOTA_WAIT_MS = 15_000;
 
 /** One order on this worker. */
-export class Taken {
+export class Assignment {
   readonly #call: WorkerCall;
   readonly #job: Job;
   readonly #token: string;
