@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { refuse } from '../errors.ts';
 import { type Owner, ownerHere, ownerLives } from './alive.ts';
@@ -30,15 +30,16 @@ export async function withLock<T>(call: LockCall, work: () => Promise<T>): Promi
   }
 }
 
+/** The lock is a symbolic link whose target names the owner: made in one call, so none is ever there without its owner. */
 function take(file: string): boolean {
   try {
-    writeFileSync(file, JSON.stringify(ownerHere()), { flag: 'wx', mode: 0o600 });
+    symlinkSync(JSON.stringify(ownerHere()), file);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
   const owner = readOwner(file);
-  // A lock without an owner is one that is being written, or one whose writer died in that moment.
+  // Something without an owner was released in this moment, or it is not ours and nobody will release it.
   const dead = owner === undefined ? age(file) > 5000 : !ownerLives(owner);
   if (dead) takeOver(file, owner);
   return false;
@@ -61,23 +62,28 @@ function takeOver(file: string, seen: Owner | undefined): void {
   }
   try {
     const now = readOwner(file);
-    if (now?.pid === seen?.pid && now?.start === seen?.start) rmSync(file, { force: true });
+    if (now?.pid === seen?.pid && now?.start === seen?.start) remove(file);
   } finally {
     rmSync(guard, { force: true });
   }
 }
 
 function release(file: string): void {
-  const owner = readOwner(file);
-  if (owner?.pid !== process.pid) return;
-  const gone = `${file}.${process.pid}.released`;
-  renameSync(file, gone);
-  rmSync(gone, { force: true });
+  if (readOwner(file)?.pid === process.pid) remove(file);
+}
+
+// Not rmSync: in some releases of Node it leaves a link whose target is not there.
+function remove(file: string): void {
+  try {
+    unlinkSync(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }
 
 function readOwner(file: string): Owner | undefined {
   try {
-    const owner = JSON.parse(readFileSync(file, 'utf8')) as Owner;
+    const owner = JSON.parse(readlinkSync(file)) as Owner;
     return typeof owner.pid === 'number' ? owner : undefined;
   } catch {
     return undefined;
@@ -85,6 +91,6 @@ function readOwner(file: string): Owner | undefined {
 }
 
 const age = (file: string): number => {
-  const stat = statSync(file, { throwIfNoEntry: false });
+  const stat = lstatSync(file, { throwIfNoEntry: false });
   return stat === undefined ? 0 : Date.now() - stat.mtimeMs;
 };
