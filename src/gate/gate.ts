@@ -1,5 +1,5 @@
+import type { Change } from '../git/change.ts';
 import { fileAt, filesOf, type Repo } from '../git/repo.ts';
-import type { Change } from '../git/worktree.ts';
 import type { Spec } from '../spec/model.ts';
 import { PROTECTED, RUNNER_CONFIG, TEST_FILE } from './classes.ts';
 import { checkScope } from './scope.ts';

@@ -72,7 +72,7 @@ function release(file: string): void {
   if (readOwner(file)?.pid === process.pid) remove(file);
 }
 
-// Not rmSync: in some releases of Node it leaves a link whose target is not there.
+// Not rmSync: some releases of Node 24 leave a link whose target is not there (nodejs/node#61020).
 function remove(file: string): void {
   try {
     unlinkSync(file);

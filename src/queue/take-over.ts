@@ -2,16 +2,15 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
+import { changesBetween, writePatch } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
-import { changesBetween, writePatch } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
 import { commitPatch } from '../review/patch.ts';
-import { fullReport } from '../review/present.ts';
 import { type Result, resultSchema } from '../review/result.ts';
-import { readResult } from '../review/stored.ts';
+import { keepResult, readResult } from '../review/stored.ts';
 import type { RunPlan } from '../run/plan.ts';
 import { lostResult } from '../run/recover.ts';
 import { parseSpec } from '../spec/parse.ts';
@@ -106,8 +105,7 @@ async function record(call: DispatchCall, result: Result, commit: string | undef
     await git(repo, ['update-ref', `refs/heads/${result.branch}`, commit], { quiet: true });
     await writePatch(repo, { from: result.base, to: commit, file: files.patch });
   }
-  writeWhole(join(folder, 'result.json'), `${JSON.stringify(kept, null, 2)}\n`);
-  writeWhole(files.report, fullReport(kept));
+  keepResult(folder, kept);
   const end = { type: 'run-ended', outcome: kept.outcome, ...(commit === undefined ? {} : { commit }) } as const;
   call.watch(append(folder, end, call.now()));
   return kept;

@@ -2,15 +2,16 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { checkGate, type Gate } from '../gate/gate.ts';
+import { changesBetween } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
-import { changesBetween } from '../git/worktree.ts';
-import { append, runsFolder, writeWhole } from '../ledger/store.ts';
+import { append, runsFolder } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
 import { digestOf } from '../run/run.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { commitPatch } from './patch.ts';
 import { type Result, resultSchema } from './result.ts';
+import { keepResult } from './stored.ts';
 
 export interface AcceptCall {
   readonly repo: Repo;
@@ -36,7 +37,7 @@ export async function accept(call: AcceptCall): Promise<Accepted> {
   const result = readUploaded(folder);
   const spec = readFileSync(call.specFile, 'utf8');
   const uploaded = readFileSync(join(folder, 'spec.md'), 'utf8');
-  if (digestOf(uploaded) !== result.spec.digest || !sameSpec(spec, uploaded))
+  if (digestOf(uploaded) !== result.spec.digest || spec !== uploaded)
     throw refuse(
       'gate',
       `The result is not of ${call.specFile}: the digests differ.`,
@@ -86,16 +87,13 @@ function readUploaded(folder: string): Result {
   return data;
 }
 
-/** A plan becomes a spec before it runs, so the uploaded spec may be longer; a spec passes through byte for byte. */
-const sameSpec = (mine: string, uploaded: string): boolean => mine === uploaded;
-
 function record({ repo, folder, now }: AcceptCall, result: Result): void {
   const own = join(runsFolder(repo.commonDir), result.run);
   mkdirSync(own, { recursive: true, mode: 0o700 });
   for (const name of ['spec.md', 'changes.patch']) copyFileSync(join(folder, name), join(own, name));
   const files = { folder: own, patch: join(own, 'changes.patch'), report: join(own, 'report.md') };
   const kept = { ...result, spec: { ...result.spec, path: join(own, 'spec.md') }, files };
-  writeWhole(join(own, 'result.json'), `${JSON.stringify(kept, null, 2)}\n`);
+  keepResult(own, kept);
   if (existsSync(join(own, 'events.ndjson'))) return;
   const { run: id, title, base, branch } = result;
   append(

@@ -1,10 +1,10 @@
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { refusalOf, refuse } from '../errors.ts';
+import { refuse } from '../errors.ts';
+import { changesBetween, mergeTrees } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
 import { type Repo, uncommitted } from '../git/repo.ts';
-import { changesBetween } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, listRuns, runsFolder } from '../ledger/store.ts';
 import { laterVerification } from '../run/enclosure.ts';
@@ -122,16 +122,11 @@ async function refuseMovedBranch(repo: Repo, run: RunState): Promise<void> {
 }
 
 async function mergedTree(repo: Repo, tip: string, run: RunState, commit: string): Promise<string> {
-  const answer = await gitAnswer(
-    repo,
-    ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', tip, commit],
-    { answers: [1] },
-  );
-  const [tree = '', ...conflicts] = answer.stdout.split('\0').filter((part) => part !== '');
-  if (answer.code === 0) return tree;
+  const merged = await mergeTrees(repo, tip, commit);
+  if ('tree' in merged) return merged.tree;
   throw refuse(
     'conflict',
-    `Run ${run.id} conflicts with what is on the branch now: ${conflicts.join(', ')}`,
+    `Run ${run.id} conflicts with what is on the branch now: ${merged.conflicts.join(', ')}`,
     `kimi-dispatch discard ${run.id}, then run the spec again; or git merge ${run.branch}`,
   );
 }
@@ -209,11 +204,8 @@ export async function staleRuns(repo: Repo): Promise<{ run: string; conflicts: s
   const stale: { run: string; conflicts: string[] }[] = [];
   for (const run of listRuns(repo.commonDir)) {
     if (run.review !== 'waiting' || run.commit === undefined || run.outcome === undefined) continue;
-    const conflicts = await mergedTree(repo, tip, run, run.commit).then(
-      () => [],
-      (error: unknown) => [/: (.+)$/.exec(refusalOf(error)?.message ?? '')?.[1] ?? 'conflict'],
-    );
-    if (conflicts.length > 0) stale.push({ run: run.id, conflicts });
+    const merged = await mergeTrees(repo, tip, run.commit).catch(() => ({ conflicts: ['its commit is not there'] }));
+    if ('conflicts' in merged) stale.push({ run: run.id, conflicts: merged.conflicts });
   }
   return stale;
 }

@@ -1,9 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { IDENTITY } from '../git/change.ts';
 import { git } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
-import { IDENTITY } from '../git/worktree.ts';
 import type { Result } from './result.ts';
 
 /** Larger than this is no change that a spec asked for. */

@@ -27,6 +27,8 @@ export const taskLineSchema = z.object({
   task: z.number(),
   run: z.string(),
   state: z.enum(['integrated', 'set-aside', 'failed', 'not-started']),
+  /** What went wrong, as a code; a task that was refused before it began, or never began, has none. */
+  outcome: z.enum(OUTCOMES).optional(),
   why: z.string(),
 });
 export type TaskLine = z.infer<typeof taskLineSchema>;

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { writeWhole } from '../ledger/store.ts';
+import { fullReport } from './present.ts';
 import { type Result, resultSchema } from './result.ts';
 
 /** Reads a stored result back, or refuses when it is missing or of another version. */
@@ -18,4 +20,10 @@ export function readResult(folder: string): Result {
     'This result was written by another version of kimi-dispatch.',
     'Use the version that wrote it, or discard the run.',
   );
+}
+
+/** Puts a result on record in a run's folder: as data, and as the report that people read. */
+export function keepResult(folder: string, result: Result): void {
+  writeWhole(join(folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+  writeWhole(join(folder, 'report.md'), fullReport(result));
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Outcome } from '../errors.ts';
 import type { Gate } from '../gate/gate.ts';
 import type { changedOutside } from '../gate/tripwire.ts';
-import type { Collected } from '../git/worktree.ts';
+import type { Collected } from '../git/collect.ts';
 import type { Result } from '../review/result.ts';
 import type { Check, Compared } from '../verify/compare.ts';
 import type { Attempt } from './attempt.ts';
@@ -76,6 +76,7 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
     next: nextCommands({
       outcome,
       run: plan.run,
+      branch: plan.branch,
       changed: changes.length > 0,
       failure: attempt?.failure?.kind,
       rounds: ended.rounds,

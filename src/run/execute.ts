@@ -4,14 +4,14 @@ import { stringify } from 'yaml';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { changedOutside, lookOutside } from '../gate/tripwire.ts';
+import { collect } from '../git/collect.ts';
 import { releaseSlot } from '../git/pool.ts';
-import { collect, type RunTree, restoreTree } from '../git/worktree.ts';
-import type { NewEvent, RunEvent } from '../ledger/events.ts';
-import { append, runsFolder, writeWhole } from '../ledger/store.ts';
+import { type RunTree, restoreTree } from '../git/worktree.ts';
+import type { NewEvent } from '../ledger/events.ts';
+import { writeWhole } from '../ledger/store.ts';
 import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
 import { type ProcessCall, runProcess } from '../process/run.ts';
-import { fullReport } from '../review/present.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { type Check, compare, verified } from '../verify/compare.ts';
 import { verify } from '../verify/verify.ts';
@@ -23,13 +23,11 @@ import { takeOutbox } from './outbox.ts';
 import { commandsOf, type StepId } from './plan.ts';
 import { provision } from './provision.ts';
 import { keepReady, readReady } from './ready.ts';
+import { RunRecord, type Watcher } from './record.ts';
 import { readReport } from './report.ts';
 import { keepsDependencies, type Prepared, runEnvironment, wallsOf } from './run.ts';
 import { moveTask, stateAfter } from './task-link.ts';
 import { openTree, takeSlot } from './tree.ts';
-
-/** Told of every event as it is written. */
-export type Watcher = (event: RunEvent) => void;
 
 /** How an execution begins: from nothing, or in a run that has ended before. */
 export interface Entry {
@@ -55,11 +53,10 @@ interface Options {
 
 class Execution {
   readonly #prepared: Prepared;
-  readonly #watch: Watcher;
+  readonly #record: RunRecord;
   readonly #signal: AbortSignal | undefined;
   readonly #entry: Entry;
   readonly #limiter: Limiter;
-  readonly #folder: string;
   readonly #tree: RunTree;
   readonly #env: Record<string, string>;
   readonly #gathered: Gathered = { provisioned: [], rows: [], notes: [] };
@@ -70,11 +67,10 @@ class Execution {
   constructor(prepared: Prepared, watch: Watcher, options: Options) {
     const { plan, request } = prepared;
     this.#prepared = prepared;
-    this.#watch = watch;
+    this.#record = new RunRecord(prepared, watch);
     this.#signal = options.signal;
     this.#limiter = options.limiter ?? ((work) => work());
     this.#entry = options.entry ?? { turn: { kind: 'first' } };
-    this.#folder = join(runsFolder(request.repo.commonDir), plan.run);
     this.#tree = { dir: plan.dir, env: request.repo.env, branch: plan.branch, base: plan.base };
     this.#env = runEnvironment(request.env);
     this.#startedAt = this.#entry.again?.startedAt ?? request.now().toISOString();
@@ -118,22 +114,15 @@ class Execution {
     const { plan, request } = this.#prepared;
     const { again } = this.#entry;
     if (again !== undefined) {
-      this.#say({ type: 'run-reopened', why: again.why, ...ownerHere() });
+      this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
       return;
     }
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    writeWhole(join(this.#folder, 'spec.md'), request.specText);
-    writeWhole(join(this.#folder, 'plan.json'), JSON.stringify(plan));
-    if (this.#enclosure !== undefined) keepWalls(this.#folder, wallsOf(this.#prepared));
-    const { run: id, title, digest, base, branch, dir, home, parent } = plan;
     const claude = request.env.CLAUDE_CODE_SESSION_ID;
-    const from = {
-      ...(parent === undefined ? {} : { parent }),
+    this.#record.begin({
+      ...(plan.parent === undefined ? {} : { parent: plan.parent }),
       ...(claude === undefined ? {} : { claude }),
       ...(plan.task === undefined ? {} : { task: plan.task }),
-    };
-    const facts = { id, title, digest, base, branch, dir, home, ...from };
-    this.#say({ type: 'run-started', v: 1, ...facts, ...ownerHere() });
+    });
   }
 
   /** The steps before Kimi, which a run does once. */
@@ -142,23 +131,23 @@ class Execution {
     await this.#step('provision', () => this.#provision());
     await this.#step('baseline', () => this.#baseline());
     const { provisioned, before } = this.#gathered;
-    keepReady(this.#folder, { provisioned, readOnly: this.#readOnly, ...(before === undefined ? {} : { before }) });
+    keepReady(this.#record.folder, {
+      provisioned,
+      readOnly: this.#readOnly,
+      ...(before === undefined ? {} : { before }),
+    });
   }
 
   /** What those steps found when the run did them. */
   #takeReady(): void {
-    const { provisioned, before, readOnly } = readReady(this.#folder);
+    const { provisioned, before, readOnly } = readReady(this.#record.folder);
     Object.assign(this.#gathered, { provisioned, ...(before === undefined ? {} : { before }) });
     this.#protect(readOnly ?? []);
   }
 
   #protect(readOnly: string[]): void {
     this.#readOnly = readOnly;
-    if (this.#enclosure !== undefined) keepWalls(this.#folder, this.#enclosure.protect(readOnly));
-  }
-
-  #say(event: NewEvent): void {
-    this.#watch(append(this.#folder, event, this.#prepared.request.now()));
+    if (this.#enclosure !== undefined) keepWalls(this.#record.folder, this.#enclosure.protect(readOnly));
   }
 
   async #step(id: StepId, work: () => Promise<unknown>): Promise<void> {
@@ -166,10 +155,7 @@ class Execution {
     if (step?.run !== true) return;
     const cancelled = this.#signal?.aborted === true;
     if (cancelled && (id === 'kimi' || id === 'baseline' || id === 'verify')) return;
-    const started = performance.now();
-    this.#say({ type: 'step-started', step: id, title: step.title });
-    await work();
-    this.#say({ type: 'step-ended', step: id, ms: Math.round(performance.now() - started) });
+    await this.#record.step(step, work);
   }
 
   async #provision(): Promise<void> {
@@ -178,7 +164,7 @@ class Execution {
       dir: this.#tree.dir,
       env: this.#env,
       marker: this.#prepared.plan.run,
-      log: join(this.#folder, 'provision.log'),
+      log: join(this.#record.folder, 'provision.log'),
       ...this.#abort(),
     };
     const made = await provision(request.repo, plan, place, keepsDependencies(this.#prepared));
@@ -193,7 +179,7 @@ class Execution {
   async #baseline(): Promise<void> {
     const { plan, request, provision: provided } = this.#prepared;
     const cache = new BaselineCache(request.repo.commonDir, plan, { commands: commandsOf(request.spec), provided });
-    const checks = cache.read() ?? (await this.#check('baseline', this.#folder));
+    const checks = cache.read() ?? (await this.#check('baseline', this.#record.folder));
     this.#gathered.before = checks;
     if (this.#signal?.aborted !== true) cache.write(checks);
     const missing = checks.filter((check) => check.code === 126 || check.code === 127);
@@ -218,7 +204,7 @@ class Execution {
       run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.verification(call),
     };
     const checks = await verify(commandsOf(request.spec), place, (check) =>
-      this.#say({ type: 'check', phase, command: check.command, code: check.code, ms: check.durationMs }),
+      this.#record.say({ type: 'check', phase, command: check.command, code: check.code, ms: check.durationMs }),
     );
     if (phase === 'baseline') await restoreTree(this.#tree, this.#gathered.provisioned);
     return checks;
@@ -226,10 +212,10 @@ class Execution {
 
   async #kimi(): Promise<void> {
     const place = {
-      folder: this.#folder,
+      folder: this.#record.folder,
       env: this.#env,
       enclosure: this.#enclosure,
-      say: (event: NewEvent) => this.#say(event),
+      say: (event: NewEvent) => this.#record.say(event),
       signal: this.#signal,
     };
     const { request, home } = this.#prepared;
@@ -251,14 +237,14 @@ class Execution {
       `Kimi-Dispatch-Spec: sha256:${plan.digest}`,
       `Kimi-Version: ${plan.kimi.version}`,
     ].join('\n');
-    const scratch = join(this.#folder, 'scratch');
+    const scratch = join(this.#record.folder, 'scratch');
     mkdirSync(scratch, { recursive: true });
     const collected = await collect(this.#tree, {
       message,
       commonDir: request.repo.commonDir,
       scratch,
       provisioned: this.#gathered.provisioned,
-      patch: join(this.#folder, 'changes.patch'),
+      patch: join(this.#record.folder, 'changes.patch'),
       known: this.#entry.again !== undefined,
     });
     rmSync(scratch, { recursive: true, force: true });
@@ -271,7 +257,7 @@ class Execution {
 
   async #verify(): Promise<void> {
     if (this.#gathered.collected?.changes.length === 0) return;
-    const logs = join(this.#folder, `attempt-${attemptsIn(this.#folder)}`);
+    const logs = join(this.#record.folder, `attempt-${attemptsIn(this.#record.folder)}`);
     this.#gathered.rows = compare(this.#gathered.before, await this.#check('verify', logs));
   }
 
@@ -294,8 +280,8 @@ class Execution {
     const { plan, request } = this.#prepared;
     await releaseSlot(request.repo, { id: plan.run, ...this.#tree }, true);
     rmSync(plan.home, { recursive: true, force: true });
-    this.#say({ type: 'run-ended', outcome: 'internal-error' });
-    this.#say({ type: 'discarded' });
+    this.#record.say({ type: 'run-ended', outcome: 'internal-error' });
+    this.#record.say({ type: 'discarded' });
     throw error;
   }
 
@@ -310,18 +296,15 @@ class Execution {
   #finish(outcome: Outcome, reason: string | undefined): Result {
     const { plan, request } = this.#prepared;
     const rounds = this.#entry.again?.rounds ?? 0;
-    const ended = { outcome, reason, startedAt: this.#startedAt, folder: this.#folder, rounds };
+    const ended = { outcome, reason, startedAt: this.#startedAt, folder: this.#record.folder, rounds };
     const result = resultSchema.parse(assemble(this.#prepared, this.#gathered, ended));
-    writeWhole(join(this.#folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
-    writeWhole(join(this.#folder, 'report.md'), fullReport(result));
     // The seed's YAML report, for people and terminals that read it; the JSON is the same.
     if (result.report !== undefined)
       writeWhole(
-        join(this.#folder, 'report.yaml'),
+        join(this.#record.folder, 'report.yaml'),
         stringify({ ...result.report, worker_id: 'kimi', task_id: plan.task ?? request.spec.number, parent: plan.run }),
       );
-    const commit = this.#gathered.collected?.commit;
-    this.#say({ type: 'run-ended', outcome, ...(commit === undefined ? {} : { commit }) });
+    this.#record.end(result, this.#gathered.collected?.commit);
     return result;
   }
 }

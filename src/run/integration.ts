@@ -1,14 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Outcome } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
-import { git, gitAnswer } from '../git/git.ts';
-import { changesBetween, IDENTITY, writePatch } from '../git/worktree.ts';
-import type { NewEvent, RunFacts } from '../ledger/events.ts';
-import { append, runsFolder, writeWhole } from '../ledger/store.ts';
-import { ownerHere } from '../process/alive.ts';
+import { changesBetween, IDENTITY, mergeTrees, writePatch } from '../git/change.ts';
+import { git } from '../git/git.ts';
+import type { NewEvent } from '../ledger/events.ts';
 import { type ProcessCall, runProcess } from '../process/run.ts';
-import { fullReport } from '../review/present.ts';
 import { type Result, resultSchema, type TaskLine } from '../review/result.ts';
 import { dependants, type Schedule } from '../schedule/waves.ts';
 import type { Command } from '../spec/model.ts';
@@ -16,9 +12,10 @@ import { type Check, type Compared, compare, verified } from '../verify/compare.
 import { verify } from '../verify/verify.ts';
 import { assemble, type Gathered } from './assemble.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
-import type { Watcher } from './execute.ts';
+import { outcomeOfTasks } from './outcome.ts';
 import { commandsOf } from './plan.ts';
 import { provision } from './provision.ts';
+import { RunRecord, type Watcher } from './record.ts';
 import { keepsDependencies, type Prepared, runEnvironment, wallsOf } from './run.ts';
 import { openTree } from './tree.ts';
 
@@ -53,9 +50,8 @@ interface Merged {
 export class Integration {
   readonly lines = new Map<number, TaskLine>();
   readonly #prepared: Prepared;
-  readonly #watch: Watcher;
+  readonly #record: RunRecord;
   readonly #options: IntegrationOptions;
-  readonly #folder: string;
   readonly #startedAt: string;
   readonly #enclosure: Enclosure | undefined;
   #tip: string;
@@ -69,9 +65,8 @@ export class Integration {
   constructor(prepared: Prepared, watch: Watcher, options: IntegrationOptions) {
     const { plan, request } = prepared;
     this.#prepared = prepared;
-    this.#watch = watch;
+    this.#record = new RunRecord(prepared, watch);
     this.#options = options;
-    this.#folder = join(runsFolder(request.repo.commonDir), plan.run);
     this.#startedAt = request.now().toISOString();
     this.#tip = plan.base;
     this.#enclosure = prepared.sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(prepared)) : undefined;
@@ -88,33 +83,24 @@ export class Integration {
 
   /** Puts the run on record. */
   begin(): void {
-    const { plan, request } = this.#prepared;
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    writeWhole(join(this.#folder, 'spec.md'), request.specText);
-    writeWhole(join(this.#folder, 'plan.json'), JSON.stringify(plan));
-    if (this.#enclosure !== undefined) keepWalls(this.#folder, wallsOf(this.#prepared));
-    const { run: id, title, digest, base, branch, dir, home } = plan;
-    const facts: RunFacts = { id, title, digest, base, branch, dir, home, ...ownerHere() };
-    this.say({ type: 'run-started', v: 1, ...facts });
+    this.#record.begin();
   }
 
   say(event: NewEvent): void {
-    this.#watch(append(this.#folder, event, this.#prepared.request.now()));
+    this.#record.say(event);
   }
 
   /** The worktree, and the whole verification on the base; or where another process had come to. */
   async ready(from?: Integrated): Promise<void> {
     const { plan, request } = this.#prepared;
     const { dir, branch, base } = plan;
-    this.say({ type: 'step-started', step: 'worktree', title: 'Make the worktree' });
-    const started = performance.now();
-    await openTree(this.#prepared, { dir, env: request.repo.env, branch, base });
-    this.say({ type: 'step-ended', step: 'worktree', ms: Math.round(performance.now() - started) });
-    const log = join(this.#folder, 'provision.log');
+    const tree = { dir, env: request.repo.env, branch, base };
+    await this.#record.step({ id: 'worktree', title: 'Make the worktree' }, () => openTree(this.#prepared, tree));
+    const log = join(this.#record.folder, 'provision.log');
     const place = { dir, env: runEnvironment(request.env), marker: plan.run, log };
     const made = await provision(request.repo, this.#prepared.provision, place, keepsDependencies(this.#prepared));
     this.#provisioned = made.paths;
-    if (this.#enclosure !== undefined) keepWalls(this.#folder, this.#enclosure.protect(made.readOnly));
+    if (this.#enclosure !== undefined) keepWalls(this.#record.folder, this.#enclosure.protect(made.readOnly));
     if (from === undefined) {
       if (request.options.baseline) this.#before = await this.#check(this.#commands(), 'baseline');
       return;
@@ -135,7 +121,7 @@ export class Integration {
       dir: plan.dir,
       env: runEnvironment(request.env),
       marker: plan.run,
-      logs: this.#folder,
+      logs: this.#record.folder,
       label,
       ...(signal === undefined ? {} : { signal }),
       run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.verification(call),
@@ -174,8 +160,8 @@ export class Integration {
     this.#merged = [];
   }
 
-  #fail(task: number, why: string, run: string): void {
-    this.lines.set(task, { task, run, state: 'failed', why });
+  #fail(task: number, outcome: Outcome, run: string): void {
+    this.lines.set(task, { task, run, state: 'failed', outcome, why: outcome });
   }
 
   #skipDependants(task: number): void {
@@ -187,9 +173,9 @@ export class Integration {
   async #integrate(result: Ended, task: number): Promise<boolean> {
     const message = `Task ${task}: ${result.title}\n\nKimi-Dispatch-Run: ${result.run}`;
     const next = await this.#pick(this.#tip, result.commit ?? '', message);
-    if (next.tip === undefined) {
+    if ('conflicts' in next) {
       const why = `conflicts in ${next.conflicts.join(', ')}`;
-      this.lines.set(task, { task, run: result.run, state: 'set-aside', why });
+      this.lines.set(task, { task, run: result.run, state: 'set-aside', outcome: 'conflict', why });
       this.#skipDependants(task);
       return false;
     }
@@ -199,14 +185,11 @@ export class Integration {
   }
 
   /** One change on top of a tip, as a commit that is made without a worktree. */
-  async #pick(tip: string, commit: string, message: string): Promise<{ tip: string | undefined; conflicts: string[] }> {
+  async #pick(tip: string, commit: string, message: string): Promise<{ tip: string } | { conflicts: string[] }> {
     const { repo } = this.#prepared.request;
-    const args = ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', tip, commit];
-    const answer = await gitAnswer(repo, args, { answers: [1] });
-    const [tree = '', ...conflicts] = answer.stdout.split('\0').filter((part) => part !== '');
-    if (answer.code !== 0) return { tip: undefined, conflicts };
-    const made = await git(repo, ['commit-tree', tree, '-p', tip, '-m', message], { env: IDENTITY });
-    return { tip: made, conflicts: [] };
+    const merged = await mergeTrees(repo, tip, commit);
+    if ('conflicts' in merged) return merged;
+    return { tip: await git(repo, ['commit-tree', merged.tree, '-p', tip, '-m', message], { env: IDENTITY }) };
   }
 
   async #isGreen(tip: string): Promise<boolean> {
@@ -223,17 +206,13 @@ export class Integration {
   async #keepGreen(before: string, merged: Merged[]): Promise<void> {
     while (merged.length > 0 && !(await this.#isGreen(this.#tip))) {
       const tips = await this.#tips(before, merged);
-      let [good, bad] = [-1, merged.length - 1];
-      while (bad - good > 1) {
-        const middle = Math.floor((good + bad) / 2);
-        if (await this.#isGreen(tips[middle] ?? before)) good = middle;
-        else bad = middle;
-      }
+      const bad = await firstRed(tips, (tip) => this.#isGreen(tip));
       const [culprit] = merged.splice(bad, 1);
       if (culprit === undefined) return;
       const { task } = culprit;
       const run = this.lines.get(task)?.run ?? '';
-      this.lines.set(task, { task, run, state: 'set-aside', why: 'breaks the verification of the whole' });
+      const why = 'breaks the verification of the whole';
+      this.lines.set(task, { task, run, state: 'set-aside', outcome: 'verification-failed', why });
       this.#skipDependants(task);
       this.#tip = (await this.#tips(before, merged)).at(-1) ?? before;
     }
@@ -245,21 +224,15 @@ export class Integration {
     let tip = before;
     for (const { task, commit } of merged) {
       const message = `Task ${task}\n\nKimi-Dispatch-Run: ${this.lines.get(task)?.run ?? ''}`;
-      tip = (await this.#pick(tip, commit, message)).tip ?? tip;
+      const next = await this.#pick(tip, commit, message);
+      if ('tip' in next) tip = next.tip;
       tips.push(tip);
     }
     return tips;
   }
 
-  /** The worst of all tasks by a fixed order; one that was set aside or not started is not success. */
   outcome(): Outcome {
-    if (this.#options.signal?.aborted === true) return 'cancelled';
-    const lines = [...this.lines.values()];
-    if (lines.every((line) => line.state === 'integrated')) return 'succeeded';
-    if (lines.some((line) => line.state === 'set-aside' && line.why.startsWith('conflicts'))) return 'conflict';
-    if (lines.some((line) => line.state === 'set-aside')) return 'verification-failed';
-    const worst = WORST.find((outcome) => lines.some((line) => line.why === outcome));
-    return worst ?? 'agent-failed';
+    return this.#options.signal?.aborted === true ? 'cancelled' : outcomeOfTasks([...this.lines.values()]);
   }
 
   close(): void {
@@ -271,7 +244,7 @@ export class Integration {
     const { plan, request } = this.#prepared;
     const { repo } = request;
     const changes = await changesBetween(repo, plan.base, this.#tip);
-    const patch = join(this.#folder, 'changes.patch');
+    const patch = join(this.#record.folder, 'changes.patch');
     await writePatch(repo, { from: plan.base, to: this.#tip, file: patch });
     await git(repo, ['update-ref', `refs/heads/${plan.branch}`, this.#tip], { quiet: true });
     await git({ dir: plan.dir, env: repo.env }, ['checkout', '-q', '--force', plan.branch], { quiet: true });
@@ -283,27 +256,21 @@ export class Integration {
       gate,
       collected: { commit: this.#tip, changes, strays: [] },
     };
-    const ended = { outcome, reason, startedAt: this.#startedAt, folder: this.#folder, rounds: 0 };
+    const ended = { outcome, reason, startedAt: this.#startedAt, folder: this.#record.folder, rounds: 0 };
     const lines = [...this.lines.values()].sort((left, right) => left.task - right.task);
     const result = resultSchema.parse({ ...assemble(this.#prepared, gathered, ended), tasks: lines });
-    writeWhole(join(this.#folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
-    writeWhole(join(this.#folder, 'report.md'), fullReport(result));
-    this.say({ type: 'run-ended', outcome, commit: this.#tip });
+    this.#record.end(result, this.#tip);
     return result;
   }
 }
 
-const WORST: readonly Outcome[] = [
-  'internal-error',
-  'cancelled',
-  'agent-failed',
-  'out-of-scope',
-  'verification-failed',
-  'step-limit',
-  'deadline',
-  'idle-timeout',
-  'no-first-output',
-  'output-limit',
-  'blocked',
-  'no-changes',
-];
+/** Where the tips turn red, by bisection; the last one is known to be. */
+async function firstRed(tips: readonly string[], isGreen: (tip: string) => Promise<boolean>): Promise<number> {
+  let [good, bad] = [-1, tips.length - 1];
+  while (bad - good > 1) {
+    const middle = Math.floor((good + bad) / 2);
+    if (await isGreen(tips[middle] ?? '')) good = middle;
+    else bad = middle;
+  }
+  return bad;
+}

@@ -1,5 +1,5 @@
 import type { Outcome } from '../errors.ts';
-import type { Result } from '../review/result.ts';
+import type { Result, TaskLine } from '../review/result.ts';
 import type { Compared } from '../verify/compare.ts';
 import type { Attempt } from './attempt.ts';
 
@@ -50,6 +50,7 @@ export function explain(
 export interface NextCall {
   readonly outcome: Outcome;
   readonly run: string;
+  readonly branch: string;
   readonly changed: boolean;
   readonly failure: string | undefined;
   readonly rounds: number;
@@ -58,17 +59,40 @@ export interface NextCall {
 export const ROUNDS = 3;
 
 /** What a reviewer can do next, as commands. */
-export function nextCommands({ outcome, run, changed, failure, rounds }: NextCall): string[] {
+export function nextCommands({ outcome, run, branch, changed, failure, rounds }: NextCall): string[] {
   const look = changed ? [`kimi-dispatch diff ${run}`] : [];
   const end = [`kimi-dispatch discard ${run}`];
   if (outcome === 'blocked') return [`kimi-dispatch answer ${run} "..."`, ...end];
   const back =
     rounds < ROUNDS
       ? [`kimi-dispatch revise ${run} --findings FILE`]
-      : [`git switch ${'kimi'}/${run}*  (sent back ${rounds} times: take over)`];
+      : [`git merge --squash ${branch}  (sent back ${rounds} times: take over)`];
   if (outcome === 'succeeded') return [...look, `kimi-dispatch merge ${run}`, ...back, ...end];
   if (failure === 'auth') return ['kimi  (then /login)', `kimi-dispatch resume ${run}`, ...end];
   if (outcome === 'verification-failed' || outcome === 'out-of-scope')
     return [...look, `kimi-dispatch show ${run} --full`, ...back, ...end];
   return [...look, `kimi-dispatch show ${run} --full`, `kimi-dispatch resume ${run}`, ...end];
+}
+
+const WORST: readonly Outcome[] = [
+  'internal-error',
+  'cancelled',
+  'agent-failed',
+  'out-of-scope',
+  'verification-failed',
+  'step-limit',
+  'deadline',
+  'idle-timeout',
+  'no-first-output',
+  'output-limit',
+  'blocked',
+  'no-changes',
+];
+
+/** The outcome of a run in waves: the worst of its tasks by a fixed order; set aside or not started is not success. */
+export function outcomeOfTasks(lines: readonly TaskLine[]): Outcome {
+  if (lines.every((line) => line.state === 'integrated')) return 'succeeded';
+  const aside = lines.flatMap((line) => (line.state === 'set-aside' ? [line.outcome] : []));
+  if (aside.length > 0) return aside.includes('conflict') ? 'conflict' : 'verification-failed';
+  return WORST.find((outcome) => lines.some((line) => line.outcome === outcome)) ?? 'agent-failed';
 }

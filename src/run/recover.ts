@@ -2,16 +2,16 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WireWatch } from '../flavour/wire.ts';
+import { collect } from '../git/collect.ts';
 import type { Repo } from '../git/repo.ts';
 import { gitFolderOf, holdsSlot } from '../git/slot.ts';
-import { collect } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
-import { append, listRuns, runsFolder, writeWhole } from '../ledger/store.ts';
+import { append, listRuns, runsFolder } from '../ledger/store.ts';
 import { ownerLives } from '../process/alive.ts';
 import { sweep } from '../process/kill.ts';
 import { clearDead, withLock } from '../process/lock.ts';
-import { fullReport } from '../review/present.ts';
 import { type Result, resultSchema } from '../review/result.ts';
+import { keepResult } from '../review/stored.ts';
 import { readReady } from './ready.ts';
 
 export interface Recovered {
@@ -53,8 +53,7 @@ async function recoverOne(repo: Repo, run: RunState, now: Date): Promise<Recover
   const commit = typeof saved === 'string' ? undefined : saved.commit;
   const changes = typeof saved === 'string' ? [] : saved.changes;
   const result = resultSchema.parse(lostResult(run, { folder, now, commit, changes }));
-  writeWhole(join(folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
-  writeWhole(join(folder, 'report.md'), fullReport(result));
+  keepResult(folder, result);
   append(folder, { type: 'run-ended', outcome: 'lost', ...(commit === undefined ? {} : { commit }) }, now);
   const said =
     typeof saved === 'string' ? `nothing to save (${saved})` : `${changes.length} changed files saved on ${run.branch}`;

@@ -7,9 +7,10 @@ import type { Result } from '../review/result.ts';
 import { discardAll } from '../review/undo.ts';
 import { type Schedule, schedule, specOfTask } from '../schedule/waves.ts';
 import { renderSpec } from '../spec/render.ts';
-import { execute, type Limiter, type Watcher } from './execute.ts';
+import { execute, type Limiter } from './execute.ts';
 import { Integration } from './integration.ts';
 import { planProvision } from './provision.ts';
+import type { Watcher } from './record.ts';
 import { type Known, newId, type Prepared, prepare } from './run.ts';
 import { takeSlot } from './tree.ts';
 

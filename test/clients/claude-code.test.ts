@@ -3,10 +3,11 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
-import { Claude, hasTmux, pause } from '../helpers/claude.ts';
+import { Claude, hasTmux } from '../helpers/claude.ts';
 import { startMessages } from '../helpers/messages-server.mjs';
 import { obedient, PLAN } from '../helpers/obedient.ts';
 import { Lab, ROOT } from '../helpers/repo.ts';
+import { until } from '../helpers/until.ts';
 
 type Model = Awaited<ReturnType<typeof startModel>>;
 type Messages = Awaited<ReturnType<typeof startMessages>>;
@@ -196,7 +197,7 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
     const asked = await claude.see(/IT RUNS NOW|requires approval|Do you want to proceed/);
     if (!asked.includes('IT RUNS NOW')) await claude.choose('Enter');
     await claude.see(/IT RUNS NOW/);
-    while ((await lab.run(['status'])).stdout.includes('No runs')) await pause(200);
+    await until('a run is there', async () => !(await lab.run(['status'])).stdout.includes('No runs'));
     expect((await lab.run(['wait', '@last'])).stdout).toContain('SUCCEEDED');
     expect(claude.decisions()).toBe('');
   }, 120_000);

@@ -200,7 +200,7 @@ describe('the real Kimi, sent back, answered, resumed', () => {
     await atWork();
     const began = performance.now();
     expect((await lab.run(['cancel', id])).stdout).toContain('1 changed files are saved');
-    expect(performance.now() - began).toBeLessThan(5000);
+    expect(performance.now() - began).toBeLessThan(30_000);
     expect((await lab.run(['resume', id])).code).toBe(0);
     expect(lastRequest().includes('sleep 1000')).toBe(true);
   }, 60_000);

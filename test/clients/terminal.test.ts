@@ -1,11 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
-import { hasTmux, pause } from '../helpers/claude.ts';
+import { hasTmux } from '../helpers/claude.ts';
 import { Lab, ROOT, spec } from '../helpers/repo.ts';
+import { pause, until } from '../helpers/until.ts';
 
 /** A real terminal of 80 columns, with the program on its path. */
 class Terminal {
@@ -43,11 +44,11 @@ describe.skipIf(!hasTmux)('in a real terminal, with the real Kimi (needs tmux)',
   let model: Awaited<ReturnType<typeof startModel>>;
   let lab: Lab;
   let terminal: Terminal;
-  let slow = true;
+  let seconds = 4;
   beforeEach(async () => {
     model = await startModel(({ turn }: { turn: number }) =>
       turn === 0
-        ? { calls: [{ name: 'Bash', arguments: { command: `echo hello please > greet.txt; sleep ${slow ? 4 : 0}` } }] }
+        ? { calls: [{ name: 'Bash', arguments: { command: `echo hello please > greet.txt; sleep ${seconds}` } }] }
         : { text: 'Done.' },
     );
     lab = new Lab({ 'greet.txt': 'hello\n' }, { kimi: 'real', config: kimiConfig(model.url) });
@@ -86,10 +87,13 @@ describe.skipIf(!hasTmux)('in a real terminal, with the real Kimi (needs tmux)',
   }, 60_000);
 
   it('Ctrl-C cancels a run in the foreground, and its work is saved', async () => {
-    slow = true;
+    seconds = 100;
     terminal.type(`${program} run ../spec.md --no-baseline; echo ended $?`);
     await terminal.see(/Kimi implements the spec/);
-    await pause(2500);
+    await until('Kimi has written', async () => {
+      const { dir } = JSON.parse((await lab.run(['status', '--json'])).stdout).runs[0];
+      return readFileSync(join(dir, 'greet.txt'), 'utf8').includes('please');
+    });
     terminal.key('C-c');
     await terminal.see(/ended 130/);
     expect((await lab.result()).changes.map((change) => change.path)).toEqual(['greet.txt']);

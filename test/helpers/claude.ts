@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Lab, ROOT } from './repo.ts';
+import { pause } from './until.ts';
 
 export const hasTmux = spawnSync('tmux', ['-V']).status === 0;
 const CLAUDE = process.env.CLAUDE_BIN ?? join(ROOT, 'node_modules', '.bin', 'claude');
@@ -142,7 +143,5 @@ const splitOnce = (item: string): [string, string] => {
   const at = item.indexOf('=');
   return [item.slice(0, at), item.slice(at + 1)];
 };
-
-export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
 export const version = (): string => execFileSync(CLAUDE, ['--version'], { encoding: 'utf8' }).split(' ')[0] ?? '';

@@ -2,8 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Lab, ROOT } from './repo.ts';
-
-const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+import { pause } from './until.ts';
 
 /** When the dispatcher is killed: as soon as its events hold a text, or after some milliseconds. */
 export type Moment = { readonly text: string } | { readonly ms: number };

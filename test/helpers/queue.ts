@@ -3,6 +3,7 @@ import { chmodSync, cpSync, mkdirSync, readdirSync, statSync, writeFileSync } fr
 import { createServer } from 'node:net';
 import { basename, join } from 'node:path';
 import { type Ended, type Lab, ROOT } from './repo.ts';
+import { until } from './until.ts';
 
 const has = (program: string, ...args: string[]): boolean => {
   try {
@@ -23,14 +24,6 @@ const freePort = (): Promise<number> =>
       server.close(() => done(port));
     });
   });
-
-export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
-
-/** Waits until something holds, or fails after a while. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
-  for (const end = Date.now() + ms; Date.now() < end; await pause(50)) if (await holds()) return;
-  throw new Error(`It did not come to this: ${what}`);
-}
 
 /** A real redis-server in a folder of the test, with an append-only file unless told otherwise. */
 export class RedisServer {

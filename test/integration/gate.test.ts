@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { checkGate } from '../../src/gate/gate.ts';
 import { weakened } from '../../src/gate/tests.ts';
+import { changesBetween } from '../../src/git/change.ts';
 import { openRepo } from '../../src/git/repo.ts';
-import { changesBetween } from '../../src/git/worktree.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
 import { Lab, spec } from '../helpers/repo.ts';
 

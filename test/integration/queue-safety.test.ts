@@ -10,8 +10,9 @@ import { probeSandbox } from '../../src/process/sandbox.ts';
 import type { Order } from '../../src/queue/order.ts';
 import { readStory } from '../../src/queue/story.ts';
 import { isBelow } from '../../src/queue/work.ts';
-import { hasRedis, Machine, pause, RedisServer, until } from '../helpers/queue.ts';
+import { hasRedis, Machine, RedisServer } from '../helpers/queue.ts';
 import { type Ended, Lab, ROOT, spec } from '../helpers/repo.ts';
+import { pause, until } from '../helpers/until.ts';
 
 const probe = await probeSandbox(ROOT, {
   PATH: process.env.PATH,
@@ -57,9 +58,9 @@ describe.skipIf(!hasRedis)('somebody who can write to Redis', () => {
     process.kill(pid, 'SIGKILL');
     await machine.work(off);
     await until('the run has ended there', () => machine.said.includes(': succeeded'));
-    await pause(300);
     const connection = new Redis(redis.url, { maxRetriesPerRequest: null });
     const queue = new Queue('runs', { connection, prefix: 'kimi-dispatch' });
+    await until('its job has ended', async () => (await (await queue.getJob(id))?.isCompleted()) === true);
     const job = await queue.getJob(id);
     await job?.updateData(change(job.data));
     if (line !== undefined) await job?.log(line);
@@ -120,9 +121,10 @@ describe.skipIf(!hasRedis)('a worker', () => {
     await machine.work(off);
     const ended = await pending;
     expect([ended.code, JSON.parse(ended.stdout).outcome]).toEqual([0, 'succeeded']);
-    await pause(300);
-    expect(leftOn('*/kimi-dispatch/runs/*')).toEqual([]);
-    expect(leftOn('*/homes/*')).toEqual([]);
+    await until(
+      'nothing of it is left',
+      () => leftOn('*/kimi-dispatch/runs/*').length + leftOn('*/homes/*').length === 0,
+    );
   });
 
   it('that is told to end while it prepares gives its run back', async () => {

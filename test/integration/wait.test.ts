@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Sessions } from '../../src/session/store.ts';
 import { Lab, spec } from '../helpers/repo.ts';
+import { pause, until } from '../helpers/until.ts';
 
 let lab: Lab;
 afterEach(() => lab.remove());
@@ -12,15 +13,16 @@ const withSpec = (text: string): void => {
   writeFileSync(join(lab.folder, 'spec.md'), text);
 };
 const claude = { CLAUDECODE: '1', CLAUDE_CODE_SESSION_ID: 'session-1' };
-const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
-const pidOf = async (): Promise<number> => JSON.parse((await lab.run(['status', '--json'])).stdout).runs[0]?.pid;
+const newest = async () => JSON.parse((await lab.run(['status', '--json'])).stdout).runs[0];
+const isRunning = async (): Promise<boolean> => /^Kimi /.test((await newest())?.step ?? '');
+const pidOf = async (): Promise<number> => (await newest())?.pid;
 
 describe('a run that outlives its starter', () => {
   it('inside Claude Code: ending the waiter does not end the run, and the session knows it', async () => {
-    withSpec(spec('slow 2'));
+    withSpec(spec('slow 4'));
     const waiter = await lab.run(['run', '../spec.md'], {
       env: claude,
-      after: (pid) => void pause(1200).then(() => process.kill(pid, 'SIGTERM')),
+      after: (pid) => void until('the run is at work', isRunning).then(() => process.kill(pid, 'SIGTERM')),
     });
     expect([waiter.code, waiter.stderr]).toEqual([130, expect.stringContaining('The run goes on')]);
     const waited = await lab.run(['wait', '@last']);

@@ -1,0 +1,68 @@
+import { fields, type GitPlace, git, gitAnswer } from './git.ts';
+
+/** Who makes the commits that no person keeps. */
+export const IDENTITY = {
+  GIT_AUTHOR_NAME: 'kimi-dispatch',
+  GIT_AUTHOR_EMAIL: 'kimi-dispatch@localhost',
+  GIT_COMMITTER_NAME: 'kimi-dispatch',
+  GIT_COMMITTER_EMAIL: 'kimi-dispatch@localhost',
+};
+
+export interface Change {
+  readonly status: 'A' | 'M' | 'D' | 'T';
+  readonly path: string;
+  readonly added: number;
+  readonly removed: number;
+  readonly binary: boolean;
+}
+
+/** The files that differ between two commits, with line counts; renames are a deletion and an addition. */
+export async function changesBetween(place: GitPlace, from: string, to: string): Promise<Change[]> {
+  // First `:modes ids STATUS`, path, for all; then `added TAB removed TAB path` for all.
+  const found = fields(await git(place, ['diff-tree', '-r', '-z', '--no-renames', '--raw', '--numstat', from, to]));
+  const rows = found.findIndex((field, index) => index % 2 === 0 && !field.startsWith(':'));
+  const counts = new Map<string, [string, string]>();
+  for (const row of rows < 0 ? [] : found.slice(rows)) {
+    const [added = '', removed = '', ...path] = row.split('\t');
+    counts.set(path.join('\t'), [added, removed]);
+  }
+  const changes: Change[] = [];
+  for (let index = 0; index + 1 < (rows < 0 ? found.length : rows); index += 2) {
+    const path = found[index + 1] as string;
+    const [added = '0', removed = '0'] = counts.get(path) ?? [];
+    const status = found[index]?.at(-1) as Change['status'];
+    changes.push({ status, path, added: Number(added) || 0, removed: Number(removed) || 0, binary: added === '-' });
+  }
+  return changes;
+}
+
+/** Writes the whole change, binary files included, as a patch that `git apply` takes. */
+export async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
+  await git(
+    place,
+    [
+      'diff',
+      '--binary',
+      '--full-index',
+      '--no-color',
+      '--no-ext-diff',
+      '--no-textconv',
+      `--output=${change.file}`,
+      change.from,
+      change.to,
+    ],
+    { quiet: true },
+  );
+}
+
+/** The tree that a merge of two commits gives, made without a worktree; or the paths that conflict. */
+export async function mergeTrees(
+  place: GitPlace,
+  tip: string,
+  commit: string,
+): Promise<{ tree: string } | { conflicts: string[] }> {
+  const args = ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', tip, commit];
+  const answer = await gitAnswer(place, args, { answers: [1] });
+  const [tree = '', ...conflicts] = answer.stdout.split('\0').filter((part) => part !== '');
+  return answer.code === 0 ? { tree } : { conflicts };
+}
