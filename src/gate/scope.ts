@@ -1,5 +1,5 @@
-import picomatch from 'picomatch';
 import type { Spec } from '../spec/model.ts';
+import { matcher } from '../spec/patterns.ts';
 
 export interface Scope {
   /** Changed although no task declares them, or although the spec protects them. */
@@ -14,10 +14,6 @@ export function checkScope(spec: Spec, changed: readonly string[]): Scope {
   const allowed = new Set(
     spec.tasks.flatMap((task) => task.files.filter((file) => file.allowProtected).map((file) => file.path)),
   );
-  const matcher = (lines: Spec['protected']) => {
-    const patterns = lines.map((line) => line.text.replace(/^`+|`+$/g, ''));
-    return patterns.length === 0 ? () => false : picomatch(patterns, { dot: true });
-  };
   const isProtected = matcher(spec.protected);
   const isGenerated = matcher(spec.generated);
   const violations = changed.flatMap((path) => {

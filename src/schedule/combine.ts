@@ -1,5 +1,6 @@
 import { refuse } from '../errors.ts';
 import type { Spec, Task } from '../spec/model.ts';
+import { matcher } from '../spec/patterns.ts';
 
 /**
  * Several specs as one, for waves: tasks are numbered on, and no order between the specs is assumed; what they share
@@ -16,6 +17,7 @@ export function combineSpecs(specs: readonly Spec[]): Spec {
         `The specs name different things as ${name}.`,
         `Write the same ${name} in all of them.`,
       );
+  refuseClashes(specs);
   const together = (part: (spec: Spec) => string): string =>
     specs
       .filter((spec) => part(spec) !== '')
@@ -40,6 +42,34 @@ export function combineSpecs(specs: readonly Spec[]): Spec {
     criteriaNotes: together((spec) => spec.criteriaNotes),
     extra: specs.flatMap((spec) => spec.extra),
   };
+}
+
+/** What one spec protects no other may write, and no two make the same file. */
+function refuseClashes(specs: readonly Spec[]): void {
+  const files = specs.map((spec) => spec.tasks.flatMap((task) => task.files));
+  for (const [index, spec] of specs.entries()) {
+    const isProtected = matcher(spec.protected);
+    for (const [other, theirs] of files.entries()) {
+      if (other === index) continue;
+      const path = theirs.find((file) => isProtected(file.path))?.path;
+      if (path !== undefined)
+        throw refuse(
+          'spec-invalid',
+          `"${spec.title}" protects ${path}, which "${specs[other]?.title}" writes.`,
+          'Run them one after the other.',
+        );
+      const made = theirs.find(
+        (file) =>
+          file.verb === 'CREATE' && files[index]?.some((own) => own.verb === 'CREATE' && own.path === file.path),
+      );
+      if (made !== undefined)
+        throw refuse(
+          'spec-invalid',
+          `"${spec.title}" and "${specs[other]?.title}" both create ${made.path}.`,
+          'Write MODIFY in one of them, and run it after the other.',
+        );
+    }
+  }
 }
 
 /** The widest of each limit; one that a spec leaves open stays open. */

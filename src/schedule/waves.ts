@@ -1,4 +1,5 @@
 import type { Spec, Task } from '../spec/model.ts';
+import { matcher, samePlace } from '../spec/patterns.ts';
 
 /** Why one task goes after another. */
 export interface Edge {
@@ -15,12 +16,12 @@ export interface Schedule {
 
 /**
  * Computes waves from what the spec says: stated dependencies, paths that two tasks write, resources that two tasks
- * use, and the order of the text for a task that is not marked [INDEPENDENT]. Pure. The spec has no cycle: checking
- * a spec refuses one.
+ * use, and the order of the text for a task that is not marked [INDEPENDENT]. What is stated comes first: no other
+ * reason turns it round. Pure. The spec has no cycle: checking a spec refuses one.
  */
 export function schedule(spec: Spec): Schedule {
   const tasks = [...spec.tasks].sort((left, right) => left.number - right.number);
-  const edges = tasks.flatMap((task, index) => edgesOf(task, tasks.slice(0, index)));
+  const edges = edgesOf(tasks, matcher(spec.generated));
   const waveOf = new Map<number, number>();
   const order = sorted(tasks, edges);
   for (const task of order) {
@@ -34,26 +35,39 @@ export function schedule(spec: Spec): Schedule {
   return { waves, edges };
 }
 
-/** Every reason for which a task goes after one of those before it in the text. */
-function edgesOf(task: Task, before: readonly Task[]): Edge[] {
-  const edges = task.dependsOn.map((from) => ({ from, to: task.number, why: 'stated: depends on it' }));
-  for (const other of before) {
-    const say = (why: string): void => void edges.push({ from: other.number, to: task.number, why });
-    const path = task.files.find((file) => other.files.some((theirs) => samePlace(file.path, theirs.path)))?.path;
-    if (path !== undefined) say(`both write ${path}`);
-    const resource = task.uses.find((name) => other.uses.includes(name));
-    if (resource !== undefined) say(`both use ${resource}`);
+/** Every reason for which a task goes after another. */
+function edgesOf(tasks: readonly Task[], isGenerated: (path: string) => boolean): Edge[] {
+  const edges: Edge[] = tasks.flatMap((task) =>
+    task.dependsOn.map((from) => ({ from, to: task.number, why: 'stated: depends on it' })),
+  );
+  /** The earlier one in the text goes first, unless it waits for the later one already. */
+  const order = (first: Task, then: Task, why: string): void => {
+    const turned = dependants(edges, then.number).has(first.number);
+    const [from, to] = turned ? [then, first] : [first, then];
+    edges.push({ from: from.number, to: to.number, why });
+  };
+  for (const [index, task] of tasks.entries())
+    for (const other of tasks.slice(0, index))
+      for (const why of inTheWay(other, task, isGenerated)) order(other, task, why);
+  for (const [index, task] of tasks.entries()) {
+    const last = tasks[index - 1];
+    if (task.independent || task.dependsOn.length > 0 || last === undefined) continue;
+    if (!dependants(edges, task.number).has(last.number)) order(last, task, 'not marked [INDEPENDENT]');
   }
-  const last = before.at(-1);
-  if (!task.independent && task.dependsOn.length === 0 && last !== undefined)
-    edges.push({ from: last.number, to: task.number, why: 'not marked [INDEPENDENT]' });
   return edges;
 }
 
-/** Two paths in each other's way on some machine: the same, different only in case, or one a folder of the other. */
-function samePlace(left: string, right: string): boolean {
-  const [one, other] = [`${left.toLowerCase()}/`, `${right.toLowerCase()}/`];
-  return one.startsWith(other) || other.startsWith(one);
+/** Why two tasks cannot go at the same time. */
+function inTheWay(one: Task, other: Task, isGenerated: (path: string) => boolean): string[] {
+  const path = other.files.find((file) => one.files.some((theirs) => samePlace(file.path, theirs.path)))?.path;
+  const resource = other.uses.find((name) => one.uses.includes(name));
+  // Any task may write what is generated; a task that names such a file writes it for certain.
+  const generated = [...one.files, ...other.files].find((file) => isGenerated(file.path))?.path;
+  return [
+    ...(path === undefined ? [] : [`both write ${path}`]),
+    ...(resource === undefined ? [] : [`both use ${resource}`]),
+    ...(path !== undefined || generated === undefined ? [] : [`both may write ${generated} (Allow generated)`]),
+  ];
 }
 
 /** Tasks so that each comes after what it waits for; a dependency may point forward in the text. */
@@ -67,7 +81,7 @@ function sorted(tasks: readonly Task[], edges: readonly Edge[]): Task[] {
         !done.has(task.number) &&
         edges.every((edge) => edge.to !== task.number || !numbers.has(edge.from) || done.has(edge.from)),
     );
-    // Without a ready task there is a cycle, which checking has refused; the rest follows in the order of the text.
+    // Without a ready task there is a cycle of stated dependencies, which checking refuses.
     for (const task of ready.length > 0 ? ready : tasks.filter((item) => !done.has(item.number))) {
       order.push(task);
       done.add(task.number);

@@ -1,5 +1,6 @@
 import { splitCommand } from '../verify/words.ts';
 import { checkCommand } from './check-command.ts';
+import { checkDependencies, checkOverlaps } from './check-order.ts';
 import { checkText } from './check-text.ts';
 import { type RepoFacts, scriptsOf } from './facts.ts';
 import { type Finding, finding, type Place, type Severity, type Spec, type SpecFile, type Task } from './model.ts';
@@ -191,126 +192,6 @@ function checkProtectedClass(file: SpecFile, say: Say): void {
     `${file.path} is protected (${found[1]}).`,
     `If you mean it, write: - ${file.verb ?? 'MODIFY'} ${file.path} (ALLOW PROTECTED)`,
   );
-}
-
-function checkOverlaps(spec: Spec, say: Say): void {
-  const owners = new Map<string, { task: Task; file: SpecFile }>();
-  const reach = reachable(spec.tasks);
-  for (const task of spec.tasks) {
-    for (const file of task.files) {
-      const other = owners.get(file.path);
-      if (other === undefined) owners.set(file.path, { task, file });
-      else overlap({ task, file, other, ordered: reach(task.number, other.task.number) }, say);
-    }
-    independent(task, spec.tasks, say);
-  }
-}
-
-interface Overlap {
-  readonly task: Task;
-  readonly file: SpecFile;
-  readonly other: { readonly task: Task; readonly file: SpecFile };
-  readonly ordered: boolean;
-}
-
-function overlap({ task, file, other, ordered }: Overlap, say: Say): void {
-  if (other.task === task)
-    return say(
-      'spec/path-twice',
-      'warning',
-      file.at,
-      `${file.path} stands twice in task ${task.number}.`,
-      'Remove one line.',
-    );
-  if (file.verb === 'CREATE' && other.file.verb === 'CREATE')
-    return say(
-      'spec/race',
-      'error',
-      file.at,
-      `Tasks ${other.task.number} and ${task.number} both create ${file.path}.`,
-      `Write MODIFY here, and: Depends on: ${other.task.number}`,
-    );
-  if (task.independent || other.task.independent)
-    return say(
-      'spec/not-independent',
-      'error',
-      file.at,
-      `Tasks ${other.task.number} and ${task.number} both write ${file.path}, so neither is [INDEPENDENT].`,
-      `Remove the tags, and write in task ${task.number}: Depends on: ${other.task.number}`,
-    );
-  if (!ordered)
-    say(
-      'spec/race',
-      'error',
-      file.at,
-      `Tasks ${other.task.number} and ${task.number} both write ${file.path} in no order.`,
-      `Write in task ${task.number}: Depends on: ${other.task.number}`,
-    );
-}
-
-function independent(task: Task, tasks: readonly Task[], say: Say): void {
-  if (!task.independent) return;
-  if (task.dependsOn.length > 0)
-    say(
-      'spec/not-independent',
-      'error',
-      task.at,
-      `Task ${task.number} is [INDEPENDENT] and depends on ${task.dependsOn.join(', ')}.`,
-      'Remove the tag or the dependency.',
-    );
-  const shared = tasks.find((other) => other !== task && other.uses.some((name) => task.uses.includes(name)));
-  if (shared !== undefined)
-    say(
-      'spec/not-independent',
-      'error',
-      task.at,
-      `Tasks ${task.number} and ${shared.number} use the same resource.`,
-      'Remove the tag, or give them resources of their own.',
-    );
-}
-
-/** Whether one task comes after another by its dependencies. */
-function reachable(tasks: readonly Task[]): (from: number, to: number) => boolean {
-  const edges = new Map(tasks.map((task) => [task.number, task.dependsOn]));
-  const visit = (from: number, to: number, seen: Set<number>): boolean =>
-    (edges.get(from) ?? []).some(
-      (next) => next === to || (!seen.has(next) && seen.add(next) !== undefined && visit(next, to, seen)),
-    );
-  return (from, to) => visit(from, to, new Set()) || visit(to, from, new Set());
-}
-
-function checkDependencies(tasks: readonly Task[], say: Say): void {
-  const known = new Set(tasks.map((task) => task.number));
-  const edges = new Map(tasks.map((task) => [task.number, task.dependsOn]));
-  for (const task of tasks) {
-    for (const number of task.dependsOn)
-      if (!known.has(number))
-        say(
-          'spec/depends',
-          'error',
-          task.at,
-          `Task ${task.number} depends on task ${number}, which is not there.`,
-          `Name one of: ${[...known].join(', ')}`,
-        );
-    const seen = new Set<number>();
-    const stack = [...task.dependsOn];
-    while (stack.length > 0) {
-      const next = stack.pop() as number;
-      if (next === task.number) {
-        say(
-          'spec/cycle',
-          'error',
-          task.at,
-          `Task ${task.number} depends on itself, by way of ${[...seen, next].join(' and ')}.`,
-          'Remove one of these dependencies.',
-        );
-        break;
-      }
-      if (seen.has(next)) continue;
-      seen.add(next);
-      stack.push(...(edges.get(next) ?? []));
-    }
-  }
 }
 
 function checkVerification(spec: Spec, facts: RepoFacts | undefined, say: Say): void {

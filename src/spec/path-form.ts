@@ -26,7 +26,8 @@ export function pathProblem(path: string): { message: string; fix: string } | un
       `${path} has a part that ends in a space or a dot.`,
       'Rename it: some file systems drop that character.',
     );
-  if (/[*?]|\[[^\]]*\]|\{[^}]*,[^}]*\}/.test(path) && !/\[[\w.-]+\]/.test(path))
+  // A folder may be called [id] or [...path]; no file that people name has a star in it.
+  if (/[*?]|\{[^}]*,[^}]*\}/.test(path) || (/\[[^\]]*\]/.test(path) && !/\[[\w.-]+\]/.test(path)))
     return problem(`${path} is a pattern.`, 'Name each file; patterns belong under Protected or Allow generated.');
   return undefined;
 }

@@ -74,6 +74,32 @@ describe('the schedule', () => {
     expect(schedule(parsed([file('a'), file('A')])).waves).toEqual([[1], [2]]);
   });
 
+  it('what is stated is never turned round by another reason', () => {
+    const plain = (name: string, ...lines: string[]) => ({
+      head: `Make ${name}`,
+      files: [`CREATE ${name}.txt`],
+      lines,
+    });
+    const [one, two, three] = [plain('a', 'Depends on: 3'), plain('b', 'Uses: port:1'), plain('c', 'Uses: port:1')];
+    expect(schedule(parsed([plain('a', 'Depends on: 2'), plain('b')])).waves).toEqual([[2], [1]]);
+    const made = schedule(parsed([one, { ...two, files: ['CREATE b.txt', 'DELETE a.txt'] }, three]));
+    expect(made.waves).toEqual([[3], [1], [2]]);
+    expect(showSchedule(made)).toContain('task 2 after task 1: both write a.txt');
+    expect(showSchedule(made)).toContain('task 2 after task 3: both use port:1');
+  });
+
+  it('a rename is in the way at both of its names', () => {
+    const rename = file('a', { files: ['DELETE old.txt', 'CREATE new.txt'] });
+    for (const name of ['old', 'new'])
+      expect(schedule(parsed([rename, file('b', { files: [`MODIFY ${name}.txt`] })])).waves).toEqual([[1], [2]]);
+  });
+
+  it('what a pattern allows every task to write is in the way of the task that names it', () => {
+    const source = text([file('a', { files: ['MODIFY gen/api.ts'] }), file('b')]);
+    const { spec } = parseSpec(source.replace('## Tasks', '## Constraints\nAllow generated:\n- gen/**\n\n## Tasks'));
+    expect(schedule(spec).edges).toEqual([{ from: 1, to: 2, why: 'both may write gen/api.ts (Allow generated)' }]);
+  });
+
   it('one task of a spec is a spec', () => {
     const one = specOfTask(parsed([file('a'), file('b')]), 2);
     expect(one.tasks.map((task) => task.number)).toEqual([2]);
@@ -101,6 +127,9 @@ describe('several specs', () => {
       both.tasks.map((task) => task.title),
     );
     expect(() => combineSpecs([one, { ...two, base: 'other' }])).toThrow('different things as base');
+    expect(() => combineSpecs([one, one])).toThrow('both create a.txt');
+    const guarded = { ...one, protected: [{ text: 'c.*', at: { line: 1, column: 1 } }] };
+    expect(() => combineSpecs([guarded, two])).toThrow('protects c.txt');
   });
 
   it('run into one pack', async () => {
@@ -217,7 +246,7 @@ describe('run --waves', () => {
       'a cycle',
       [file('a', { head: 'A', lines: ['Depends on: 2'] }), file('b', { head: 'B', lines: ['Depends on: 1'] })],
       [],
-      /cycle|1 → 2 → 1|2 → 1/i,
+      /These tasks wait for each other: 1 → 2 → 1\./,
     ],
     [
       'an [INDEPENDENT] that is not',

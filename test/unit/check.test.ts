@@ -130,6 +130,28 @@ describe('every check', () => {
     expect(race?.message).toMatch(/Tasks 1 and 2 both write src\/a\.ts/);
   });
 
+  it.each([
+    ['MODIFY src/A.ts', 'Tasks 1 and 2 write src/a.ts and src/A.ts'],
+    ['CREATE src/a.ts/b.ts', 'Tasks 1 and 2 write src/a.ts and src/a.ts/b.ts'],
+    ['CREATE src', 'Tasks 1 and 2 write src/a.ts and src'],
+  ])('another way to write the same place: %s', (line, message) => {
+    const task = (head: string, entry: string) => `### Task ${head} [INDEPENDENT]\nFiles:\n- ${entry}\n`;
+    const found = check(`# Spec: 1 -- T\n## Tasks\n${task('1: A', 'MODIFY src/a.ts')}${task('2: B', line)}`, facts);
+    expect(found.find((item) => item.code === 'spec/not-independent')?.message).toContain(message);
+  });
+
+  it('a shared resource is named with both tasks; a cycle is shown as it is, once', () => {
+    const task = (head: string, ...lines: string[]) => `### Task ${head}\n${lines.join('\n')}\n`;
+    const shared = ['1: A [INDEPENDENT]', '2: B [INDEPENDENT]'].map((head) => task(head, 'Uses: port:3000')).join('');
+    expect(check(`# Spec: 1 -- T\n## Tasks\n${shared}`, facts).map((item) => item.message)).toContain(
+      'Tasks 1 and 2 both use port:3000, so neither is [INDEPENDENT].',
+    );
+    const round =
+      task('1: A', 'Depends on: 2') + task('2: B', 'Depends on: 3, 4') + task('3: C') + task('4: D', 'Depends on: 1');
+    const cycles = check(`# Spec: 1 -- T\n## Tasks\n${round}`, facts).filter((item) => item.code === 'spec/cycle');
+    expect(cycles.map((item) => item.message)).toEqual(['These tasks wait for each other: 1 → 2 → 4 → 1.']);
+  });
+
   it('lets a later task modify what an earlier one creates, in order', () => {
     const source = (depends: string) =>
       `# Spec: 1 -- T\n## Tasks\n### Task 1: A\nFiles:\n- CREATE src/x.ts\n### Task 2: B\n${depends}\nFiles:\n- MODIFY src/x.ts\n## Verification\n- \`npm test\`\n`;
