@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SECRETS } from './secrets.ts';
 
 /** What a sandboxed command may touch. Everything else is read-only, and every other host is refused. */
@@ -19,7 +19,10 @@ export interface PolicyInput {
   readonly home: string;
   /** The checkout, whose `.env` files are closed. */
   readonly checkout: string;
+  /** It lies in a folder of such worktrees, which is closed but for this one. */
   readonly worktree: string;
+  /** What is on record of all runs. */
+  readonly records?: string;
   /** The Kimi home of the run, and the folder of all of them. */
   readonly kimiHome: string;
   readonly kimiHomes: string;
@@ -88,6 +91,9 @@ function closed(input: PolicyInput): string[] {
   const paths = [
     ...SECRETS.map((path) => join(input.home, path)),
     input.kimiHomes,
+    // Other runs: their worktrees, which wait in the pool, and what is on record of them.
+    dirname(input.worktree),
+    ...(input.records === undefined ? [] : [input.records]),
     input.userKimi,
     ...(input.claudeHome === undefined ? [] : [input.claudeHome]),
     ...input.denyRead.map((path) => (path.startsWith('~/') ? join(input.home, path.slice(2)) : path)),

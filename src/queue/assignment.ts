@@ -32,18 +32,13 @@ export class Assignment {
   readonly #token: string;
   readonly #cancel = new AbortController();
   readonly #lost = new AbortController();
-  #quota: { shared: SharedQuota; entry: string } | undefined;
+  #quota: { shared: SharedQuota; entry: string; steps: number } | undefined;
   #requests = 0;
 
   constructor(call: WorkerCall, job: Job, token: string) {
     this.#call = call;
     this.#job = job;
     this.#token = token;
-  }
-
-  /** Ends the work here: somebody else has the run. */
-  lose(): void {
-    this.#lost.abort();
   }
 
   async go(): Promise<Answer> {
@@ -73,11 +68,11 @@ export class Assignment {
     if (await this.#isCancelled(order)) return { run, outcome: 'cancelled', pushed: false };
     const repo = await openClone(place, order);
     const local = order.wave === undefined ? run : waveId(run, order.wave.index);
-    const watching = this.#watchCancel(order);
+    const watching = [this.#watchCancel(order), this.#watchLock()];
     try {
       return await this.#answer(repo, { order, round });
     } finally {
-      watching.stop();
+      for (const watch of watching) watch.stop();
       await this.#settle();
       // What cannot be tidied away here is no reason to lose what was made.
       await tidy(repo, local, { round, now: place.now() }).catch((error: unknown) =>
@@ -141,11 +136,9 @@ export class Assignment {
     const { door, place } = this.#call;
     const shared = new SharedQuota(door.redis, prepared.home.account);
     const entry = `${this.#job.id}/${round}`;
-    const { steps, wallSeconds } = prepared.plan.limits;
+    const { steps } = prepared.plan.limits;
     const now = place.now().getTime();
-    // A worker that dies holds nothing any more when its run could not be at work any more.
-    const until = now + 3 * wallSeconds * 1000;
-    const room = await shared.reserve({ entry, steps, limit, now, until });
+    const room = await shared.reserve({ entry, steps, limit, now, until: this.#heldUntil() });
     if (room === 'used')
       throw refuse(
         'quota',
@@ -157,7 +150,12 @@ export class Assignment {
       await this.#job.moveToDelayed(Date.now() + QUOTA_WAIT_MS, this.#token);
       throw new DelayedError();
     }
-    this.#quota = { shared, entry };
+    this.#quota = { shared, entry, steps };
+  }
+
+  /** A worker that dies holds nothing any more soon after its run went to another one. */
+  #heldUntil(): number {
+    return this.#call.place.now().getTime() + 4 * lockMs(this.#call.setting);
   }
 
   /** What was really used takes the place of what was held, however the work ended. */
@@ -183,6 +181,40 @@ export class Assignment {
 
   async #isCancelled({ run, task }: Order): Promise<boolean> {
     return (await this.#call.door.redis.exists(cancelKey(task?.of ?? run)).catch(() => 0)) === 1;
+  }
+
+  /**
+   * Ends the work once the run is another worker's: somebody else has the lock, or Redis was away for longer than a
+   * lock lasts. Kimi is paid once. Meanwhile what is held of the quota stays held.
+   */
+  #watchLock(): { stop: () => void } {
+    const lasts = lockMs(this.#call.setting);
+    let renewed = performance.now();
+    let [waiting, over] = [false, false];
+    const renew = async (): Promise<void> => {
+      const asked = performance.now();
+      if ((await this.#job.extendLock(this.#token, lasts)) !== 1) return this.#lost.abort();
+      renewed = asked;
+      if (!over && this.#quota !== undefined)
+        await this.#quota.shared.hold(this.#quota.entry, this.#quota.steps, this.#heldUntil());
+    };
+    const timer = setInterval(() => {
+      if (performance.now() - renewed > lasts) this.#lost.abort();
+      if (waiting) return;
+      waiting = true;
+      // What Redis could not answer is judged by the time that passes.
+      void renew()
+        .catch(() => undefined)
+        .finally(() => {
+          waiting = false;
+        });
+    }, lasts / 4);
+    return {
+      stop: () => {
+        over = true;
+        clearInterval(timer);
+      },
+    };
   }
 
   #watchCancel(order: Order): { stop: () => void } {

@@ -35,7 +35,7 @@ const integratedSchema = z.strictObject({
   tip: z.string().regex(COMMIT),
   lines: z.array(taskLineSchema),
   before: z.array(checkSchema).exactOptional(),
-  rows: resultSchema.shape.verification,
+  checks: z.array(checkSchema).exactOptional(),
 });
 
 /** A job of the queue. Nothing in it is a credential; what a worker needs of those it has itself. */

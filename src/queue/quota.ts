@@ -54,6 +54,11 @@ export class SharedQuota {
       | 'used';
   }
 
+  /** Goes on holding what was reserved. */
+  async hold(entry: string, steps: number, until: number): Promise<void> {
+    await this.#redis.hset(this.#key, entry, `r|${until}|${steps}`);
+  }
+
   /** What the run really used takes the place of what it held. */
   async settle(entry: string, requests: number, now: number): Promise<void> {
     await this.#redis.hset(this.#key, entry, `d|${now}|${requests}`);

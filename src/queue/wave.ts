@@ -68,7 +68,7 @@ export async function integrateWave(
       repo,
       spec,
       specText: order.spec,
-      known: { uncommitted: [] },
+      known: { uncommitted: [], model: false },
       options: { ...options, id },
     }),
   );
@@ -84,7 +84,9 @@ export async function integrateWave(
     await integration.ready(from);
     const tasks = plan.waves[wave?.index ?? 0] ?? [];
     const ends = await readTasks(call, { tasks, base: integration.tip });
-    await integration.take(tasks, await endedTasks(repo, integration, ends));
+    await integration.take(tasks, await endedTasks(repo, integration, ends)).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
     await tidyTasks(repo, call, ends);
     if (signal.aborted || left(plan, integration) === 0) {
       const result = await integration.finish(integration.outcome(), undefined);

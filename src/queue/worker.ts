@@ -11,9 +11,9 @@ export async function runWorker(call: WorkerCall): Promise<void> {
   const { door, setting, version, signal } = call;
   await refuseOtherVersions(door, version);
   await recoverClones(call.place);
-  if (setting.concurrency !== undefined) await door.queue.setGlobalConcurrency(setting.concurrency);
+  if (setting.concurrency === undefined) await door.queue.removeGlobalConcurrency();
+  else await door.queue.setGlobalConcurrency(setting.concurrency);
   const lockDuration = lockMs(setting);
-  const atWork = new Map<string, Assignment>();
   const worker: Worker = new Worker(QUEUE, (job: Job, token?: string) => new Assignment(call, job, token ?? '').go(), {
     connection: door.connect(),
     prefix: PREFIX,
@@ -27,10 +27,6 @@ export async function runWorker(call: WorkerCall): Promise<void> {
   });
   worker.on('error', (error) => call.say(`queue: ${error.message}`));
   worker.on('stalled', (id) => call.say(`${id}: its worker fell silent; it goes to another one`));
-  // Redis was away for too long: another worker will have these runs, and Kimi is paid once.
-  worker.on('lockRenewalFailed', (ids) => {
-    for (const id of ids) atWork.get(id)?.lose();
-  });
   call.say(`worker ${version} takes runs from ${withoutPassword(setting.url)}, ${call.concurrency} at a time`);
   const loop = worker.run();
   await ended(signal);

@@ -26,7 +26,7 @@ import { keepReady, readReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
 import { readReport } from './report.ts';
 import { keepsDependencies, type Prepared, runEnvironment, wallsOf } from './run.ts';
-import { moveTask, stateAfter } from './task-link.ts';
+import { moveOwnTask, stateAfter } from './task-link.ts';
 import { openTree, takeSlot } from './tree.ts';
 
 /** How an execution begins: from nothing, or in a run that has ended before. */
@@ -102,27 +102,14 @@ class Execution {
     return this.#finish(outcome, reason);
   }
 
-  /** The task that this run carries out moves with it. */
   async #moveTask(to: TaskState): Promise<void> {
-    const { plan, request } = this.#prepared;
-    if (plan.task === undefined) return;
-    const why = await moveTask(request.env, request.now, { task: plan.task, run: plan.run, to, spec: request.spec });
-    if (why !== undefined) this.#gathered.notes.push(`task ${plan.task} was not moved: ${why}`);
+    this.#gathered.notes.push(...(await moveOwnTask(this.#prepared, to)));
   }
 
   #begin(): void {
-    const { plan, request } = this.#prepared;
     const { again } = this.#entry;
-    if (again !== undefined) {
-      this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
-      return;
-    }
-    const claude = request.env.CLAUDE_CODE_SESSION_ID;
-    this.#record.begin({
-      ...(plan.parent === undefined ? {} : { parent: plan.parent }),
-      ...(claude === undefined ? {} : { claude }),
-      ...(plan.task === undefined ? {} : { task: plan.task }),
-    });
+    if (again === undefined) this.#record.begin();
+    else this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
   }
 
   /** The steps before Kimi, which a run does once. */

@@ -4,27 +4,23 @@ import { checkGate } from '../gate/gate.ts';
 import { changesBetween, IDENTITY, mergeTrees, writePatch } from '../git/change.ts';
 import { git } from '../git/git.ts';
 import type { NewEvent } from '../ledger/events.ts';
-import { type ProcessCall, runProcess } from '../process/run.ts';
 import { type Result, resultSchema, type TaskLine } from '../review/result.ts';
 import { dependants, type Schedule } from '../schedule/waves.ts';
-import type { Command } from '../spec/model.ts';
-import { type Check, type Compared, compare, verified } from '../verify/compare.ts';
-import { verify } from '../verify/verify.ts';
+import { type Check, type Compared, compare, ok, verified } from '../verify/compare.ts';
 import { assemble, type Gathered } from './assemble.ts';
-import { Enclosure, keepWalls } from './enclosure.ts';
 import { outcomeOfTasks } from './outcome.ts';
-import { commandsOf } from './plan.ts';
-import { provision } from './provision.ts';
 import { RunRecord, type Watcher } from './record.ts';
-import { keepsDependencies, type Prepared, runEnvironment, wallsOf } from './run.ts';
+import type { Prepared } from './run.ts';
+import { TipTree } from './tip.ts';
 import { openTree } from './tree.ts';
 
 /** How far a run in waves has come: plain data, so that another process can go on with it. */
 export interface Integrated {
   readonly tip: string;
   readonly lines: readonly TaskLine[];
+  /** The whole verification on the base, and on the tip. */
   readonly before?: readonly Check[];
-  readonly rows: readonly Compared[];
+  readonly checks?: readonly Check[];
 }
 
 /** What integration needs of a task's run. */
@@ -53,11 +49,11 @@ export class Integration {
   readonly #record: RunRecord;
   readonly #options: IntegrationOptions;
   readonly #startedAt: string;
-  readonly #enclosure: Enclosure | undefined;
+  readonly #tree: TipTree;
   #tip: string;
   #before: readonly Check[] | undefined;
-  #rows: readonly Compared[] = [];
-  #provisioned: readonly string[] = [];
+  /** The verification on the tip, as far as it was looked at: what a change must not make worse. */
+  #checks: readonly Check[] | undefined;
   /** The wave at work: where it began, and what came in since. */
   #waveBase: string | undefined;
   #merged: Merged[] = [];
@@ -69,7 +65,7 @@ export class Integration {
     this.#options = options;
     this.#startedAt = request.now().toISOString();
     this.#tip = plan.base;
-    this.#enclosure = prepared.sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(prepared)) : undefined;
+    this.#tree = new TipTree(prepared, this.#record.folder, options.signal);
   }
 
   get tip(): string {
@@ -78,7 +74,8 @@ export class Integration {
 
   get state(): Integrated {
     const before = this.#before === undefined ? {} : { before: this.#before };
-    return { tip: this.#tip, lines: [...this.lines.values()], rows: this.#rows, ...before };
+    const checks = this.#checks === undefined ? {} : { checks: this.#checks };
+    return { tip: this.#tip, lines: [...this.lines.values()], ...before, ...checks };
   }
 
   /** Puts the run on record. */
@@ -96,39 +93,14 @@ export class Integration {
     const { dir, branch, base } = plan;
     const tree = { dir, env: request.repo.env, branch, base };
     await this.#record.step({ id: 'worktree', title: 'Make the worktree' }, () => openTree(this.#prepared, tree));
-    const log = join(this.#record.folder, 'provision.log');
-    const place = { dir, env: runEnvironment(request.env), marker: plan.run, log };
-    const made = await provision(request.repo, this.#prepared.provision, place, keepsDependencies(this.#prepared));
-    this.#provisioned = made.paths;
-    if (this.#enclosure !== undefined) keepWalls(this.#record.folder, this.#enclosure.protect(made.readOnly));
+    await this.#tree.provide(this.#prepared.provision);
     if (from === undefined) {
-      if (request.options.baseline) this.#before = await this.#check(this.#commands(), 'baseline');
+      if (request.options.baseline) this.#before = await this.#tree.check('baseline');
+      this.#checks = this.#before;
       return;
     }
-    [this.#tip, this.#rows, this.#before] = [from.tip, from.rows, from.before];
+    [this.#tip, this.#checks, this.#before] = [from.tip, from.checks, from.before];
     for (const line of from.lines) this.lines.set(line.task, line);
-  }
-
-  #commands(): Command[] {
-    return commandsOf(this.#prepared.request.spec);
-  }
-
-  async #check(commands: readonly Command[], label: string): Promise<Check[]> {
-    const { plan, request } = this.#prepared;
-    const enclosure = this.#enclosure;
-    const { signal } = this.#options;
-    const checks = await verify(commands, {
-      dir: plan.dir,
-      env: runEnvironment(request.env),
-      marker: plan.run,
-      logs: this.#record.folder,
-      label,
-      ...(signal === undefined ? {} : { signal }),
-      run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.verification(call),
-    });
-    const keep = this.#provisioned.flatMap((path) => ['-e', `/${path}`]);
-    await git({ dir: plan.dir, env: request.repo.env }, ['clean', '-fdq', ...keep], { quiet: true });
-    return checks;
   }
 
   /** Takes the changes of a whole wave in, in the order of its tasks. */
@@ -144,18 +116,19 @@ export class Integration {
       this.#fail(task, result?.outcome ?? 'cancelled', result?.run ?? '');
       return;
     }
-    this.#waveBase ??= this.#tip;
+    const before = this.#tip;
+    this.#waveBase ??= before;
     if (!(await this.#integrate(result, task))) return;
-    this.#merged.push({ task, commit: result.commit });
-    if (this.#options.eachMerge) await this.#keepGreen(this.#waveBase, this.#merged);
+    const merge = { task, commit: result.commit };
+    if (this.#options.eachMerge) await this.#keepGreen(before, [merge]);
+    else this.#merged.push(merge);
   }
 
   /** The end of a wave: the whole verification on its tip. */
   async settle(): Promise<void> {
     // What was refused before it began stops its dependants too.
     for (const line of [...this.lines.values()]) if (line.state === 'failed') this.#skipDependants(line.task);
-    const [base, merged] = [this.#waveBase ?? this.#tip, this.#merged];
-    if (!this.#options.eachMerge && merged.length > 0) await this.#keepGreen(base, merged);
+    await this.#keepGreen(this.#waveBase ?? this.#tip, this.#merged);
     this.#waveBase = undefined;
     this.#merged = [];
   }
@@ -192,31 +165,34 @@ export class Integration {
     return { tip: await git(repo, ['commit-tree', merged.tree, '-p', tip, '-m', message], { env: IDENTITY }) };
   }
 
-  async #isGreen(tip: string): Promise<boolean> {
-    const { plan, request } = this.#prepared;
-    await git({ dir: plan.dir, env: request.repo.env }, ['checkout', '-q', '--detach', '--force', tip], {
-      quiet: true,
-    });
-    const before = this.#before === undefined ? undefined : [...this.#before];
-    this.#rows = compare(before, await this.#check(this.#commands(), `tip-${tip.slice(0, 8)}`));
-    return verified(this.#rows);
+  /**
+   * While a tip is worse than where its wave began: finds the first merge that makes it so by bisection, sets it aside,
+   * and builds the rest again. What was red already, or waits for a later wave, is nobody's fault.
+   */
+  async #keepGreen(before: string, merged: Merged[]): Promise<void> {
+    if (merged.length === 0) return;
+    const isGreen = async (tip: string) => isNoWorse(this.#checks, await this.#tree.checkAt(tip));
+    for (;;) {
+      const checks = await this.#tree.checkAt(this.#tip);
+      if (!checks.every(ok)) this.#checks ??= await this.#tree.checkAt(before);
+      if (isNoWorse(this.#checks, checks)) {
+        this.#checks = checks;
+        return;
+      }
+      const tips = await this.#tips(before, merged);
+      this.#setAside(merged.splice(await firstRed(tips, isGreen), 1));
+      this.#tip = (await this.#tips(before, merged)).at(-1) ?? before;
+      if (merged.length === 0) return;
+    }
   }
 
-  /** While the tip is red: finds the first merge that breaks it by bisection, sets it aside, and builds the rest again. */
-  async #keepGreen(before: string, merged: Merged[]): Promise<void> {
-    while (merged.length > 0 && !(await this.#isGreen(this.#tip))) {
-      const tips = await this.#tips(before, merged);
-      const bad = await firstRed(tips, (tip) => this.#isGreen(tip));
-      const [culprit] = merged.splice(bad, 1);
-      if (culprit === undefined) return;
-      const { task } = culprit;
+  #setAside(merged: readonly Merged[]): void {
+    for (const { task } of merged) {
       const run = this.lines.get(task)?.run ?? '';
       const why = 'breaks the verification of the whole';
       this.lines.set(task, { task, run, state: 'set-aside', outcome: 'verification-failed', why });
       this.#skipDependants(task);
-      this.#tip = (await this.#tips(before, merged)).at(-1) ?? before;
     }
-    if (merged.length === 0) this.#tip = before;
   }
 
   async #tips(before: string, merged: readonly Merged[]): Promise<string[]> {
@@ -231,12 +207,20 @@ export class Integration {
     return tips;
   }
 
+  /** Success needs every task, and on the tip of the last wave everything that the spec asks for. */
   outcome(): Outcome {
-    return this.#options.signal?.aborted === true ? 'cancelled' : outcomeOfTasks([...this.lines.values()]);
+    if (this.#options.signal?.aborted === true) return 'cancelled';
+    const outcome = outcomeOfTasks([...this.lines.values()]);
+    return outcome === 'succeeded' && !verified(this.#rows) ? 'verification-failed' : outcome;
+  }
+
+  get #rows(): Compared[] {
+    const changed = this.#tip !== this.#prepared.plan.base;
+    return changed ? compare(this.#before, this.#checks ?? []) : [];
   }
 
   close(): void {
-    this.#enclosure?.close();
+    this.#tree.close();
   }
 
   /** Writes the result of the whole: one pack, one line for each task. */
@@ -247,11 +231,11 @@ export class Integration {
     const patch = join(this.#record.folder, 'changes.patch');
     await writePatch(repo, { from: plan.base, to: this.#tip, file: patch });
     await git(repo, ['update-ref', `refs/heads/${plan.branch}`, this.#tip], { quiet: true });
-    await git({ dir: plan.dir, env: repo.env }, ['checkout', '-q', '--force', plan.branch], { quiet: true });
+    await git(this.#tree.place, ['checkout', '-q', '--force', plan.branch], { quiet: true });
     const gate = await checkGate(repo, request.spec, { changes, base: plan.base, commit: this.#tip });
     const gathered: Gathered = {
       provisioned: [],
-      rows: [...this.#rows],
+      rows: this.#rows,
       notes: [],
       gate,
       collected: { commit: this.#tip, changes, strays: [] },
@@ -263,6 +247,13 @@ export class Integration {
     return result;
   }
 }
+
+/** True when no command is worse than before; one that the sandbox denied is, unless it was red before. */
+const isNoWorse = (before: readonly Check[] | undefined, checks: readonly Check[]): boolean =>
+  compare(before, checks).every(
+    ({ verdict, before: earlier }) =>
+      verdict !== 'newly-failing' && (verdict !== 'sandbox-denied' || (earlier !== undefined && !ok(earlier))),
+  );
 
 /** Where the tips turn red, by bisection; the last one is known to be. */
 async function firstRed(tips: readonly string[], isGreen: (tip: string) => Promise<boolean>): Promise<number> {

@@ -11,7 +11,7 @@ import {
   statSync,
   symlinkSync,
 } from 'node:fs';
-import { delimiter, dirname, join, sep } from 'node:path';
+import { basename, delimiter, dirname, join, sep } from 'node:path';
 import { refuse } from '../errors.ts';
 import { fields, git, gitAnswer } from '../git/git.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
@@ -45,16 +45,43 @@ export const LOCK_FILES = [
   ...['bun.lockb', 'uv.lock', 'poetry.lock', 'Pipfile.lock', 'pdm.lock', 'requirements.txt', 'requirements-dev.txt'],
   ...['Cargo.lock', 'go.sum', 'Gemfile.lock', 'composer.lock', 'mix.lock', 'Package.resolved', '.npmrc'],
 ];
+const NAMES: ReadonlySet<string> = new Set(LOCK_FILES);
+
 /** Computes the provision of a worktree at `base`; refuses when dependencies can be provided in no safe way. */
 export async function planProvision(repo: Repo, base: string, setup: string | undefined): Promise<Provision> {
   const [copies, dependencies, locks] = await Promise.all([
     includedFiles(repo),
     planDependencies(repo, base),
-    git(repo, ['ls-tree', '-z', base, '--', ...LOCK_FILES], { quiet: true }),
+    lockFiles(repo, base),
   ]);
   const argv = dependencies.how === 'install' ? dependencies.argv : [];
   return { copies, dependencies, setup, key: digest(JSON.stringify([locks, argv, setup ?? '', nodeInUse(repo.env)])) };
 }
+
+/** The tree without files, which git knows in every repository, by the length of its ids. */
+const EMPTY: Readonly<Record<number, string>> = {
+  40: '4b825dc642cb6eb9a060e54bf8d69288fbee4904',
+  64: '6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321',
+};
+
+/** Every lock file at a commit, at any depth, with what it holds: a listing of git's that takes patterns. */
+const lockFiles = (repo: Repo, base: string): Promise<string> =>
+  git(
+    repo,
+    [
+      'diff-tree',
+      '-r',
+      '--raw',
+      EMPTY[base.length] ?? '',
+      base,
+      '--',
+      ...LOCK_FILES.map((name) => `:(glob)**/${name}`),
+    ],
+    { quiet: true },
+  );
+
+/** True for the path of a lock file, at any depth. */
+export const isLock = (path: string): boolean => NAMES.has(basename(path));
 
 /** Modules that were compiled for one Node do not load in another. */
 function nodeInUse(env: Repo['env']): string {
@@ -175,7 +202,9 @@ export async function provision(
   }
   const { dependencies } = plan;
   const record = readSlot(place.dir);
-  const kept = keep && record?.kept?.key === plan.key ? intact(place.dir) : [];
+  // What an install made elsewhere (a build of a package) was cleaned away, so it is made again with all the rest.
+  const usable = record?.kept?.key === plan.key && (dependencies.how !== 'install' || record.kept.whole);
+  const kept = keep && usable ? intact(place.dir) : [];
   if (kept.length === 0) dropKept(place.dir);
   if (dependencies.how === 'link') linkModules(dependencies.folder, join(place.dir, 'node_modules'));
   if (dependencies.how === 'install' && kept.length === 0) await mustRun(dependencies.argv, place);

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NewEvent, RunEvent, RunFacts } from '../ledger/events.ts';
+import type { NewEvent, RunEvent } from '../ledger/events.ts';
 import { append, runsFolder, writeWhole } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
 import type { Result } from '../review/result.ts';
@@ -24,13 +24,19 @@ export class RunRecord {
   }
 
   /** Puts the run on record, with where it came from. */
-  begin(from: Pick<RunFacts, 'parent' | 'claude' | 'task'> = {}): void {
+  begin(): void {
     const { plan, request, sandbox } = this.#prepared;
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     writeWhole(join(this.folder, 'spec.md'), request.specText);
     writeWhole(join(this.folder, 'plan.json'), JSON.stringify(plan));
     if (sandbox.on) keepWalls(this.folder, wallsOf(this.#prepared));
     const { run: id, title, digest, base, branch, dir, home } = plan;
+    const claude = request.env.CLAUDE_CODE_SESSION_ID;
+    const from = {
+      ...(plan.parent === undefined ? {} : { parent: plan.parent }),
+      ...(claude === undefined ? {} : { claude }),
+      ...(plan.task === undefined ? {} : { task: plan.task }),
+    };
     this.say({ type: 'run-started', v: 1, id, title, digest, base, branch, dir, home, ...from, ...ownerHere() });
   }
 

@@ -16,7 +16,7 @@ import type { Spec } from '../spec/model.ts';
 import type { Walls } from './enclosure.ts';
 import { planRun, type RunPlan } from './plan.ts';
 import { readProject } from './project.ts';
-import { LOCK_FILES, type Provision, planProvision } from './provision.ts';
+import { isLock, LOCK_FILES, type Provision, planProvision } from './provision.ts';
 
 export interface RunRequest {
   readonly repo: Repo;
@@ -36,6 +36,8 @@ export interface Known {
   /** Uncommitted paths of the checkout. */
   readonly uncommitted?: readonly string[];
   readonly provision?: Provision;
+  /** False where no Kimi will work, which needs no quota: the integration of a wave. */
+  readonly model?: boolean;
 }
 
 export type SandboxMode = 'auto' | 'required' | 'off';
@@ -92,6 +94,7 @@ export const wallsOf = ({ plan, request, profile, home, places }: Prepared): Wal
   home: request.env.HOME ?? '/',
   checkout: request.repo.root,
   worktree: plan.dir,
+  records: join(request.repo.commonDir, 'kimi-dispatch'),
   kimiHome: plan.home,
   kimiHomes: join(places.state, 'homes'),
   userKimi: home.source,
@@ -126,7 +129,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
   const home = planHome(env, { ...limits, swarm: profile.swarm }, kimi.flavour);
   const week = new QuotaBook(env).week(home.account, request.now().getTime());
-  const warning = checkQuota(week, profile.requestsPerWeek);
+  const warning = known?.model === false ? undefined : checkQuota(week, profile.requestsPerWeek);
   const [provision, dirty] = await Promise.all([
     known?.provision ?? planProvision(repo, base, profile.setup),
     known?.uncommitted ?? uncommitted(repo),
@@ -185,7 +188,10 @@ export const slotCall = (repo: Repo, call: Omit<SlotCall, 'known'>): SlotCall =>
 
 /** Whether dependency folders are kept for later runs: nobody may write them then, so not where the spec lets a lock file change. */
 export const keepsDependencies = ({ sandbox, request }: Pick<Prepared, 'sandbox' | 'request'>): boolean =>
-  sandbox.on && checkScope(request.spec, LOCK_FILES).violations.length === LOCK_FILES.length;
+  sandbox.on &&
+  checkScope(request.spec, LOCK_FILES).violations.length === LOCK_FILES.length &&
+  !request.spec.tasks.some((task) => task.files.some((file) => isLock(file.path))) &&
+  !request.spec.generated.some((line) => LOCK_FILES.some((name) => line.text.includes(name)));
 
 /** The flag, else the user's own setting; in CI, where nobody watches, the sandbox is required. */
 export function sandboxMode(flag: string | undefined, env: RunRequest['env']): SandboxMode {

@@ -2,6 +2,7 @@ import type { Outcome } from '../errors.ts';
 import type { TaskState } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';
 import type { Spec } from '../spec/model.ts';
+import type { Prepared } from './run.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -28,6 +29,13 @@ export async function moveTask(
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/** The task that a run carries out moves with it; returns what is to be noted when it could not. */
+export async function moveOwnTask({ plan, request }: Prepared, to: TaskState): Promise<string[]> {
+  if (plan.task === undefined) return [];
+  const why = await moveTask(request.env, request.now, { task: plan.task, run: plan.run, to, spec: request.spec });
+  return why === undefined ? [] : [`task ${plan.task} was not moved: ${why}`];
 }
 
 /** Requirements and criteria come from the spec: one source of truth. */

@@ -104,6 +104,7 @@ export async function ensureWalls(
     home: env.HOME ?? '/',
     checkout: repo.root,
     worktree: run.dir,
+    records: join(repo.commonDir, 'kimi-dispatch'),
     kimiHome: run.home,
     kimiHomes: join(places.state, 'homes'),
     userKimi: userHome(env),

@@ -12,6 +12,7 @@ import { Integration } from './integration.ts';
 import { planProvision } from './provision.ts';
 import type { Watcher } from './record.ts';
 import { type Known, newId, type Prepared, prepare } from './run.ts';
+import { moveOwnTask, stateAfter } from './task-link.ts';
 import { takeSlot } from './tree.ts';
 
 export interface WavesOptions {
@@ -57,16 +58,18 @@ class WaveRun {
     let outcome: Outcome = 'internal-error';
     let reason: string | undefined;
     integration.begin();
+    await moveOwnTask(this.#prepared, 'in_progress');
     try {
       await integration.ready();
       for (const wave of this.#schedule.waves) await this.#wave(wave);
       outcome = integration.outcome();
     } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
       if (this.#options.signal?.aborted === true) outcome = 'cancelled';
+      else reason = error instanceof Error ? error.message : String(error);
     } finally {
       integration.close();
     }
+    await moveOwnTask(this.#prepared, stateAfter(outcome));
     const result = await integration.finish(outcome, reason);
     await Promise.all(this.#tidying);
     return result;

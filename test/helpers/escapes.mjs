@@ -95,6 +95,12 @@ export const ways = (at) => ({
   'read the Claude home': () => read(join(at.home, '.claude', 'settings.json')),
   "read the user's Kimi config": () => read(join(at.home, '.kimi-code', 'config.toml')),
   "read another run's Kimi home": () => read(join(at.state, 'homes', 'other', 'config.toml')),
+  'read another worktree': () => read(join(at.state, 'worktrees', 'other', 'x.txt')),
+  'see which worktrees there are': () => {
+    if (readdirSync(join(at.state, 'worktrees')).includes('other')) return;
+    throw new Error('they are not there');
+  },
+  'read the record of another run': () => read(join(at.common, 'kimi-dispatch', 'runs', 'other', 'report.md')),
   'read the .env of the checkout': () => read(join(at.checkout, '.env')),
   'read the shell history': () => read(join(at.home, '.bash_history')),
   'read through a link': () => {

@@ -231,6 +231,11 @@ const scenarios = {
     report('done');
     finish();
   },
+  sum() {
+    writeFileSync('go.sum', 'two\n');
+    report('done');
+    finish();
+  },
   async stubborn() {
     process.on('SIGTERM', () => {});
     polite();

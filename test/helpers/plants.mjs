@@ -14,7 +14,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 const attempts = [];
 const attempt = (name, work) => {
@@ -94,6 +94,8 @@ export function findAll() {
       if (!path.startsWith('.venv') && !path.includes('node_modules')) attributes(path);
       if (stat.isSymbolicLink()) {
         if (readlinkSync(path).includes('PLANTED') || name === 'moved') found.push(path);
+        // A link to a place for caches, which is there for this run.
+        else if (name === '.cache') found.push(...readdirSync(path).map((cache) => `${path}/${cache}`));
       } else if (stat.isDirectory()) {
         if ((stat.mode & 0o777) === 0o700) found.push(`${path} mode`);
         visit(path);
@@ -103,5 +105,12 @@ export function findAll() {
   };
   attributes('.');
   visit('.');
+  for (const place of ['..', join(commonDir(), 'kimi-dispatch', 'runs')])
+    try {
+      const others = readdirSync(place).filter((name) => !name.startsWith(basename(process.cwd())));
+      found.push(...others.map((name) => join(place, name)));
+    } catch {
+      // It is closed.
+    }
   return found;
 }

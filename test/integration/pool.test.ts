@@ -126,6 +126,52 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
     }
   });
 
+  it('an install that builds something beside the dependencies is made for each run', async () => {
+    const prepare = `node -e "require('fs').appendFileSync(process.env.HOME + '/setup.log', 'run\\n'); require('fs').writeFileSync('ignored-built', 'x')"`;
+    const empty = { name: 'nothing', version: '1.0.0' };
+    lab.write({
+      'package.json': JSON.stringify({ ...empty, workspaces: ['packages/*'], scripts: { prepare } }),
+      'package-lock.json': JSON.stringify({ ...empty, lockfileVersion: 3, packages: { '': empty } }),
+    });
+    lab.commit('A package');
+    const file = write('spec.md', 'success');
+    for (const count of [1, 2]) {
+      const made = await run(file);
+      expect(existsSync(join(made.worktree, 'ignored-built'))).toBe(true);
+      await lab.run(['discard', made.run]);
+      expect(setups()).toBe(count);
+    }
+  });
+
+  it('a lock file in any folder counts', async () => {
+    lab.write({ 'services/api/go.sum': 'one\n' });
+    lab.commit('A service');
+    useSetup();
+    const file = write('spec.md', 'success');
+    for (const [text, count] of [
+      ['one\n', 1],
+      ['two\n', 2],
+    ] as const) {
+      lab.write({ 'services/api/go.sum': text });
+      if (count > 1) lab.commit('Another sum');
+      await lab.run(['discard', (await run(file)).run]);
+      expect(setups()).toBe(count);
+    }
+    const own = await run(
+      write('own.md', 'success', ['MODIFY greet.txt', 'MODIFY services/api/go.sum (ALLOW PROTECTED)']),
+    );
+    const record = join(lab.repo, '.git', 'kimi-dispatch', 'runs', own.run, 'ready.json');
+    expect(JSON.parse(readFileSync(record, 'utf8')).readOnly).toEqual([]);
+  });
+
+  it('the verification cannot write the dependencies either', async () => {
+    useSetup();
+    const text = spec('success', { verify: ['`sh -c "! touch .venv/x"`', '`test -f .venv/dep.txt`'] });
+    writeFileSync(join(lab.folder, 'spec.md'), text);
+    const made = await run('../spec.md');
+    expect(existsSync(join(made.worktree, '.venv', 'x'))).toBe(false);
+  });
+
   it('a spec that may change a lock file gets dependencies of its own, which it may write', async () => {
     useSetup();
     const first = await run(write('one.md', 'success'));

@@ -68,7 +68,8 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
       .dir.split('/')
       .at(-3);
     const state = join(lab.home, '.local', 'state', 'kimi-dispatch', id);
-    lab.write({ 'worktrees/other/x.txt': 'x', 'homes/other/config.toml': 'SECRET\n' }, state);
+    lab.write({ 'worktrees/other/x.txt': 'SECRET\n', 'homes/other/config.toml': 'SECRET\n' }, state);
+    lab.write({ '.git/kimi-dispatch/runs/other/report.md': 'SECRET\n' });
     const at = {
       home: lab.home,
       checkout: lab.repo,

@@ -51,6 +51,30 @@ const run = async (tasks: T[], more: string[] = [], verify?: string) => {
   const ended = await lab.run(['run', '../spec.md', '--waves', ...more]);
   return { ...ended, before, lab };
 };
+/** When Kimi began and ended, over all tasks of a result, in order. */
+const attemptsOf = (json: string): string[] => {
+  const runs: string[] = JSON.parse(json).tasks.map((line: { run: string }) => line.run);
+  const folder = join(lab?.repo ?? '', '.git', 'kimi-dispatch', 'runs');
+  return runs
+    .flatMap((id) =>
+      readFileSync(join(folder, id, 'events.ndjson'), 'utf8')
+        .trim()
+        .split('\n'),
+    )
+    .map((line) => JSON.parse(line) as { t: string; type: string })
+    .filter(({ type }) => type.startsWith('attempt-'))
+    .sort((left, right) => (left.t < right.t ? -1 : 1))
+    .map(({ type }) => type);
+};
+/** The most Kimis at work at one time. */
+const mostAtOnce = (attempts: readonly string[]): number => {
+  let [now, most] = [0, 0];
+  for (const type of attempts) {
+    now += type === 'attempt-started' ? 1 : -1;
+    most = Math.max(most, now);
+  }
+  return most;
+};
 const parsed = (tasks: T[]) => parseSpec(text(tasks)).spec;
 
 describe('the schedule', () => {
@@ -161,25 +185,17 @@ describe('the quota', () => {
     );
     const ended = await lab.run(['run', '../spec.md', '--waves', '--concurrency', '3', '--json']);
     expect(ended.code).toBe(0);
-    const runs: string[] = JSON.parse(ended.stdout).tasks.map((line: { run: string }) => line.run);
-    const attempts = runs
-      .flatMap((id) =>
-        readFileSync(join(lab?.repo ?? '', '.git', 'kimi-dispatch', 'runs', id, 'events.ndjson'), 'utf8')
-          .trim()
-          .split('\n')
-          .map((line) => JSON.parse(line) as { t: string; type: string }),
-      )
-      .filter(({ type }) => type.startsWith('attempt-'))
-      .sort((left, right) => (left.t < right.t ? -1 : 1))
-      .map(({ type }) => type);
+    const attempts = attemptsOf(ended.stdout);
     expect(attempts).toEqual(Array(3).fill(['attempt-started', 'attempt-ended']).flat());
   });
 });
 
 describe('run --waves', () => {
   it('prints the schedule as data and starts nothing', async () => {
-    const ended = await run([file('a'), file('b')], ['--dry-run', '--json']);
-    expect(JSON.parse(ended.stdout)).toEqual({ version: 1, waves: [[1, 2]], edges: [] });
+    const later = file('c', { head: 'Make c', lines: ['Depends on: 1'] });
+    const ended = await run([file('a'), file('b'), later], ['--dry-run', '--json']);
+    const edges = [{ from: 1, to: 3, why: 'stated: depends on it' }];
+    expect(JSON.parse(ended.stdout)).toEqual({ version: 1, waves: [[1, 2], [3]], edges });
     expect((await ended.lab.run(['status'])).stdout).toContain('No runs');
   });
 
@@ -196,6 +212,77 @@ describe('run --waves', () => {
       expect(readFileSync(join(ended.lab.repo, `${name}.txt`), 'utf8')).toBe('done\n');
   });
 
+  it('as many Kimis as the profile says work at the same time', async () => {
+    lab = new Lab({ 'base.txt': 'x\n' });
+    const config = join(lab.home, '.config', 'kimi-dispatch');
+    mkdirSync(config, { recursive: true });
+    writeFileSync(join(config, 'profiles.toml'), '[default]\nconcurrency = 2\n');
+    const tasks = ['a', 'b', 'c', 'd'].map((name) => file(name, { scenario: `filelate ${name}` }));
+    writeFileSync(join(lab.folder, 'spec.md'), text(tasks));
+    const ended = await lab.run(['run', '../spec.md', '--waves', '--json']);
+    expect([ended.code, mostAtOnce(attemptsOf(ended.stdout))]).toEqual([0, 2]);
+  });
+
+  it("one task's verification cannot see another's work; the whole sees all of it", async () => {
+    lab = new Lab({ 'base.txt': 'x\n' });
+    const seen = join(lab.folder, 'seen');
+    lab.write({ 'see.sh': `echo *.txt >> '${seen}'\n` });
+    lab.commit('A check');
+    writeFileSync(join(lab.folder, 'spec.md'), text([file('a'), file('b')], '`sh see.sh`'));
+    expect((await lab.run(['run', '../spec.md', '--waves', '--no-baseline'])).code).toBe(0);
+    expect(readFileSync(seen, 'utf8').trim().split('\n').sort()).toEqual([
+      'a.txt b.txt base.txt',
+      'a.txt base.txt',
+      'b.txt base.txt',
+    ]);
+  });
+
+  it('what only a later wave makes pass sets nothing aside, and must pass in the end', async () => {
+    const later = (name: string) => file(name, { head: `Make ${name}`, lines: ['Depends on: 1'] });
+    const made = await run([file('a'), later('c')], [], '`test -f c.txt` (baseline fail)');
+    expect([made.code, made.stdout]).toEqual([0, expect.stringMatching(/task 2 \S+ integrated/)]);
+    made.lab.remove();
+    const never = await run([file('a'), later('c')], [], '`test -f never.txt` (baseline fail)');
+    expect([never.code, never.stdout]).toEqual([3, expect.stringMatching(/task 2 \S+ integrated/)]);
+  });
+
+  it('what a wave made pass, the next may not break', async () => {
+    lab = new Lab({ 'base.txt': 'x\n' });
+    const own = { lines: ['Verification:', '- `test -f base.txt`'] };
+    const bad = { head: 'Make b', scenario: 'file b_bad', lines: ['Depends on: 1', ...own.lines] };
+    const source = text([file('a', own), file('b', bad)], '`test -f a.txt -a ! -f b.txt`');
+    writeFileSync(join(lab.folder, 'spec.md'), source);
+    const ended = await lab.run(['run', '../spec.md', '--waves']);
+    expect([ended.code, ended.stdout]).toEqual([3, expect.stringMatching(/task 2 \S+ set-aside: breaks/)]);
+    expect(ended.stdout).toMatch(/task 1 \S+ integrated/);
+  });
+
+  it('a change that conflicts with one before it is set aside by name', async () => {
+    lab = new Lab({ 'base.txt': 'x\n' });
+    const tasks = ['x', 'y'].map((name) => file(name, { scenario: `file shared_${name}` }));
+    const source = text(tasks).replace('## Tasks', '## Constraints\nAllow generated:\n- shared.txt\n\n## Tasks');
+    writeFileSync(join(lab.folder, 'spec.md'), source);
+    const ended = await lab.run(['run', '../spec.md', '--waves']);
+    expect([ended.code, ended.stdout]).toEqual([
+      9,
+      expect.stringMatching(/task 2 \S+ set-aside: conflicts in shared\.txt/),
+    ]);
+    expect(ended.stdout).toMatch(/task 1 \S+ integrated/);
+  });
+
+  it('verification writes nothing for the next one, and follows the lock files', async () => {
+    lab = new Lab({ 'base.txt': 'x\n', '.gitignore': 'out\nvendor\n', 'go.sum': 'one\n' });
+    const config = join(lab.home, '.config', 'kimi-dispatch');
+    mkdirSync(config, { recursive: true });
+    writeFileSync(join(config, 'profiles.toml'), "[default]\nsetup = 'mkdir -p vendor && cp go.sum vendor/sum'\n");
+    const sum = file('a', { files: ['MODIFY go.sum (ALLOW PROTECTED)'], scenario: 'sum' });
+    const check = '`sh -c "test ! -e out && touch out && cmp go.sum vendor/sum"`';
+    const own = ['Verification:', '- `test -f base.txt`'];
+    writeFileSync(join(lab.folder, 'spec.md'), text([{ ...sum, lines: own }, file('b', { lines: own })], check));
+    const ended = await lab.run(['run', '../spec.md', '--waves', '--verify-each']);
+    expect([ended.code, ended.stdout]).toEqual([0, expect.stringMatching(/task 2 \S+ integrated/)]);
+  });
+
   it('a failure stops what depends on it, and not the rest', async () => {
     const ended = await run([
       file('a', { scenario: 'crash' }),
@@ -208,7 +295,10 @@ describe('run --waves', () => {
     expect(ended.stdout).toMatch(/task 2 \S+ integrated/);
   });
 
-  it('finds what breaks the whole by bisection, and sets it aside by name', async () => {
+  it.each([
+    ['for the wave', []],
+    ['after each merge', ['--verify-each']],
+  ])('finds what breaks the whole %s, and sets it aside by name', async (_name, more) => {
     const verify = '`! grep -qs bad b.txt` (shell)';
     const tasks = [file('a'), file('b', { scenario: 'file b_bad' }), file('c'), file('d')];
     lab = new Lab({ 'base.txt': 'x\n' });
@@ -217,7 +307,7 @@ describe('run --waves', () => {
       'Verification:\n- `test -f base.txt`\nRequirements:',
     );
     writeFileSync(join(lab.folder, 'spec.md'), source);
-    const ended = await lab.run(['run', '../spec.md', '--waves', '--concurrency', '4']);
+    const ended = await lab.run(['run', '../spec.md', '--waves', '--concurrency', '4', ...more]);
     expect([ended.code, ended.stdout]).toEqual([
       3,
       expect.stringMatching(/task 2 \S+ set-aside: breaks the verification/),
