@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { type Ended, type Lab, ROOT } from './repo.ts';
 import { until } from './until.ts';
 
@@ -14,7 +14,7 @@ const has = (program: string, ...args: string[]): boolean => {
   }
 };
 export const hasRedis = has('redis-server');
-const hasUnshare = has('unshare', '-rm', 'true');
+export const hasUnshare = has('unshare', '-rm', 'true');
 
 const freePort = (): Promise<number> =>
   new Promise((done) => {
@@ -131,15 +131,31 @@ export class Machine {
     return this;
   }
 
-  /** Where the system lets us: everything of the test but this machine and the git remote is not there. */
+  /** Where the system lets us: of all that the test made only this machine and the git remote are there. */
   #walls(): string[] {
     if (!hasUnshare) return [];
-    const hidden = readdirSync(this.#lab)
-      .filter((name) => ![basename(this.folder), 'remote.git'].includes(name))
-      .map((name) => join(this.#lab, name))
-      .filter((path) => statSync(path).isDirectory());
-    const script = `${hidden.map((path) => `mount -t tmpfs none '${path}'`).join(' && ')} && exec "$@"`;
-    return ['unshare', '-rm', 'sh', '-c', script, 'sh'];
+    const script = [
+      'set -e; lab=$1; own=$2; remote=$1/remote.git; shift 2',
+      'mount -t tmpfs none /mnt; mkdir /mnt/own /mnt/remote',
+      'mount --rbind "$own" /mnt/own; mount --rbind "$remote" /mnt/remote',
+      'mount -t tmpfs none "$lab"; mkdir "$own" "$remote"',
+      'mount --rbind /mnt/own "$own"; mount --rbind /mnt/remote "$remote"',
+      'umount -l /mnt; cd "$own"; exec "$@"',
+    ].join('\n');
+    return ['unshare', '-rm', 'sh', '-c', script, 'sh', this.#lab, this.folder];
+  }
+
+  /** The Kimis that work here now. */
+  kimis(): string[] {
+    return readdirSync('/proc').filter((pid) => {
+      if (!/^\d+$/.test(pid)) return false;
+      try {
+        if (/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) return false;
+        return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`KIMI_CODE_HOME=${this.folder}/state/`);
+      } catch {
+        return false;
+      }
+    });
   }
 
   /** Ends with its code. */

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SharedQuota } from '../../src/queue/quota.ts';
 import { withoutCredentials } from '../../src/queue/remote.ts';
-import { hasRedis, Machine, otherVersion, RedisServer } from '../helpers/queue.ts';
+import { hasRedis, hasUnshare, Machine, otherVersion, RedisServer } from '../helpers/queue.ts';
 import { type Ended, Lab, spec } from '../helpers/repo.ts';
 import { pause, until } from '../helpers/until.ts';
 
@@ -53,6 +53,12 @@ const events = (id: string): { type: string }[] =>
     .split('\n')
     .map((line) => JSON.parse(line));
 const background = async (file: string): Promise<string> => (await run(file, '--background')).stdout.trim();
+const linesOf = (ended: Ended): [number, string, string][] =>
+  JSON.parse(ended.stdout).tasks.map((line: { task: number; state: string; why: string }) => [
+    line.task,
+    line.state,
+    line.why,
+  ]);
 const taken = (machine: Machine): boolean => machine.said.includes(': taken');
 
 describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
@@ -119,6 +125,31 @@ describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
     expect(lab.git('rev-list', '--count', 'HEAD')).toBe('2');
   });
 
+  it.skipIf(!hasUnshare)('the machines of these tests share nothing but Redis and the remote', async () => {
+    await redis.start();
+    made('two');
+    await worker('one');
+    const others = ['repo', 'two', 'home'].map((name) => `test ! -e '${join(lab.folder, name)}'`).join(' && ');
+    const verify = [`\`${others}\` (shell)`, `\`test -d '${remote()}'\``];
+    expect((await run(write('spec.md', 'success', { verify }))).code).toBe(0);
+  });
+
+  it('a worker that was away for too long ends its Kimi: another one has the run', async () => {
+    await redis.start();
+    const one = await worker('one');
+    const id = await background(write('spec.md', 'slow 20'));
+    const works = (): boolean => events(id).some(({ type }) => type === 'attempt-started') && one.kimis().length > 0;
+    await until('its Kimi works', works);
+    one.child?.kill('SIGSTOP');
+    const two = await worker('two');
+    await until('another worker has the run', () => taken(two));
+    expect(one.kimis()).not.toEqual([]);
+    one.child?.kill('SIGCONT');
+    await until('only the other Kimi works', () => one.kimis().length === 0 && two.kimis().length > 0, 15_000);
+    expect((await lab.run(['cancel', id], { env: through() })).code).toBe(0);
+    await until('no Kimi works', () => two.kimis().length === 0);
+  });
+
   it('a run that two workers died over is lost, and says so', async () => {
     await redis.start();
     const id = await background(write('spec.md', 'slow 20'));
@@ -183,6 +214,7 @@ describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
     const began = Date.now();
     expect((await lab.run(['cancel', id], { env: through() })).stdout).toContain('cancelled');
     expect(Date.now() - began).toBeLessThan(20_000);
+    await until('its Kimi is gone', () => one.kimis().length === 0);
     const { runs } = JSON.parse((await lab.run(['status', '--json'])).stdout);
     expect(runs.map((item: { outcome: string }) => item.outcome)).toEqual(['cancelled', 'cancelled']);
   });
@@ -308,12 +340,6 @@ const many = (tasks: readonly T[], verify: string): string => {
 describe.skipIf(!hasRedis)('waves through the queue', () => {
   const waves = (tasks: readonly T[], verify = 'test -f greet.txt'): Promise<Ended> =>
     run(many(tasks, verify), '--waves', '--json');
-  const linesOf = (ended: Ended): [number, string, string][] =>
-    JSON.parse(ended.stdout).tasks.map((line: { task: number; state: string; why: string }) => [
-      line.task,
-      line.state,
-      line.why,
-    ]);
 
   it('tasks go to two workers, the next wave builds on the first, and the pack merges like a run', async () => {
     await redis.start();
@@ -352,7 +378,6 @@ describe.skipIf(!hasRedis)('waves through the queue', () => {
 
   it('a worker that dies in the integration is replaced, and nothing is merged twice', async () => {
     await redis.start();
-    writeFileSync(join(lab.folder, 'slow-check'), '');
     const both = [await worker('one'), await worker('two')];
     const pending = waves(
       [{ name: 'a' }, { name: 'b' }],
@@ -382,6 +407,9 @@ describe.skipIf(!hasRedis)('waves through the queue', () => {
     await pause(500);
     const ended = await lab.run(['cancel', id], { env: through() });
     expect([ended.stderr, ended.stdout]).toEqual(['', expect.stringContaining('cancelled')]);
+    await until('no Kimi works', () => machines.every((machine) => machine.kimis().length === 0));
+    await pause(1000);
+    expect(machines.flatMap((machine) => machine.kimis())).toEqual([]);
   });
 
   it('a remote that refuses the branch where the next wave begins ends the run, and says so', async () => {
@@ -417,6 +445,20 @@ describe.skipIf(!hasRedis)('one quota for all workers', () => {
     expect(await quota.reserve({ ...full, entry: 'r10', now: later + 9 })).toBe('wait');
     expect(await quota.reserve({ ...full, entry: 'r10', now: later + 10 })).toBe('go');
     connection.disconnect();
+  });
+
+  it('the integration of a wave needs none', async () => {
+    await redis.start();
+    const one = made('one');
+    const limit = '[default]\nsteps = 1\nrequestsPerWeek = 2\n';
+    writeFileSync(join(one.folder, 'config', 'kimi-dispatch', 'profiles.toml'), limit);
+    await one.work({ args: ['--sandbox', 'off', '--concurrency', '2'] });
+    const ended = await run(many([{ name: 'a' }, { name: 'b' }], 'test -f greet.txt'), '--waves', '--json');
+    expect(linesOf(ended)).toEqual([
+      [1, 'integrated', ''],
+      [2, 'integrated', ''],
+    ]);
+    expect((await run(write('spec.md', 'success'))).code).toBe(7);
   });
 
   it('a run waits while others hold it, and is refused with 7 when it is used', async () => {
