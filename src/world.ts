@@ -1,3 +1,5 @@
+import { userInfo } from 'node:os';
+
 /** What a command may know of the world outside. Read once, in main.ts. */
 export interface World {
   readonly argv: readonly string[];
@@ -13,6 +15,21 @@ export interface World {
   /** True when stderr is a terminal and nothing asks for plain text. */
   readonly lively: boolean;
   readonly signal: AbortSignal;
+}
+
+/**
+ * The environment of this process. Where HOME is missing (some CI jobs) it is the account's own: what is secret in it
+ * stays closed, and nobody else's folder is taken for it.
+ */
+export function processEnvironment(): World['env'] {
+  const { env } = process;
+  if (env.HOME !== undefined && env.HOME !== '') return env;
+  try {
+    return { ...env, HOME: userInfo().homedir };
+  } catch {
+    // An account without an entry, in a container of its own.
+    return env;
+  }
 }
 
 /** The environment for git: the user's, without variables that would point it elsewhere. */

