@@ -57,8 +57,14 @@ export interface Drafted {
 }
 
 /** Plan or spec text → a checked spec. A spec passes through byte for byte. */
-export function draft(source: string, facts: RepoFacts | undefined, number: string): Drafted {
+export function draft(
+  source: string,
+  facts: RepoFacts | undefined,
+  number: string,
+  change: (spec: Spec) => void = () => {},
+): Drafted {
   const plan = isSpec(source) ? undefined : fromPlan(source, facts ?? EMPTY, number);
+  if (plan !== undefined) change(plan.spec);
   const text = plan === undefined ? source : renderSpec(plan.spec);
   const parsed = parseSpec(text);
   const findings = [...parsed.findings, ...checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts })];
@@ -145,7 +151,7 @@ export async function importCommand(
   const folder = resolve(world.cwd, from);
   const file = existsSync(folder) && statSync(folder).isDirectory() ? join(from, 'tasks.md') : from;
   const { path, text } = readInput(world, file);
-  const { formatOf, importPlan } = await import('../spec/import.ts');
+  const { applyOrder, formatOf, importPlan } = await import('../spec/import.ts');
   const format = formatOf(text);
   if (format === undefined)
     throw refuse(
@@ -154,10 +160,11 @@ export async function importCommand(
       'A plan is read as it is: kimi-dispatch spec FILE',
     );
   world.err(`Read as ${format}.\n`);
-  const { plan } = importPlan(text, format);
+  const { plan, order, leftOut } = importPlan(text, format);
   const repo = await repoOf(world);
   const drafts = join(repo.root, '.kimi-dispatch', 'specs');
-  const drafted = draft(plan, await factsFor(repo, plan), nextNumber(drafts));
+  const inOrder = (spec: Spec): void => applyOrder(spec, order);
+  const drafted = draft(plan, await factsFor(repo, plan), nextNumber(drafts), inOrder);
   const output =
     typeof options.output === 'string' && options.output !== '-'
       ? resolve(world.cwd, options.output)
@@ -169,9 +176,19 @@ export async function importCommand(
   else {
     world.err(showFindings('the plan', drafted.plan.lines, drafted.plan.findings));
     world.err(showFindings(name, drafted.lines, drafted.findings));
+    for (const line of [...leftOut, ...drafted.plan.leftOut, ...unreadBeside(path)]) world.err(`left out: ${line}\n`);
     if (options.output !== '-') world.out(`${name}\n`);
   }
   return hasErrors(drafted) ? 2 : 0;
+}
+
+/** What lies beside the tasks (a proposal, a design, requirements) is for people to judge. */
+function unreadBeside(path: string): string[] {
+  if (basename(path) !== 'tasks.md') return [];
+  const others = readdirSync(dirname(path), { withFileTypes: true })
+    .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+    .filter((name) => /^[^.].*(\.md|\/)$/.test(name) && name !== 'tasks.md');
+  return others.length === 0 ? [] : [`${others.sort().join(', ')}: not read; write under Context what Kimi must know`];
 }
 
 /** What a run of this spec will take, each number called measured or estimated. */

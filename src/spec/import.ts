@@ -1,3 +1,6 @@
+import { type Item, readChecklist, readSuperpowers, type Source } from './import-items.ts';
+import type { Spec } from './model.ts';
+
 /** Formats of other tools that are read: each becomes a plan, and the plan becomes a spec as every plan does. */
 export type Format = 'openspec' | 'spec-kit' | 'superpowers' | 'kiro';
 
@@ -5,11 +8,10 @@ export interface Imported {
   readonly format: Format;
   /** A plan in Markdown: nothing is in it that was not in the source. */
   readonly plan: string;
-}
-
-interface Item {
-  readonly title: string;
-  readonly lines: string[];
+  /** For each task of the plan: its title, the tasks that it comes after (from 1), and whether the source calls it parallel. */
+  readonly order: readonly { readonly title: string; readonly after: readonly number[]; readonly parallel: boolean }[];
+  /** What the source says and the plan does not, each with its lines. */
+  readonly leftOut: readonly string[];
 }
 
 /** Recognises a format by its own marks; undefined when it is none of them. */
@@ -23,86 +25,108 @@ export function formatOf(text: string): Format | undefined {
 
 /** Reads a source into a plan. Done items are left out: they are no work any more. */
 export function importPlan(text: string, format: Format): Imported {
-  const lines = text.split(/\r\n?|\n/);
-  const title =
-    lines
-      .find((line) => /^# /.test(line))
-      ?.slice(2)
-      .trim() ?? 'Imported plan';
-  const items = format === 'superpowers' ? superpowers(lines) : checklist(lines, format);
+  const source: Source = { lines: text.split(/\r\n?|\n/), used: new Set(), leftOut: [] };
+  const title = titleOf(source);
+  const items = format === 'superpowers' ? readSuperpowers(source) : readChecklist(source, format);
+  const context = introduction(source, items);
   const tasks = items.flatMap((item, index) => [`### Task ${index + 1}: ${item.title}`, '', ...item.lines, '']);
-  const commands = format === 'superpowers' ? runLines(lines) : [];
-  const verification =
-    commands.length === 0 ? [] : ['## Verification', ...commands.map((command) => `- \`${command}\``), ''];
+  const commands = format === 'superpowers' ? runLines(source) : [];
   return {
     format,
     plan: [
-      `# ${title.replace(/^(Tasks|Implementation Plan):?\s*/i, '') || title}`,
+      `# ${title}`,
       '',
+      ...(context.length === 0 ? [] : ['## Context', '', ...context, '']),
       '## Tasks',
       '',
       ...tasks,
-      ...verification,
+      ...(commands.length === 0 ? [] : ['## Verification', ...commands.map((command) => `- \`${command}\``), '']),
     ].join('\n'),
+    order: orderOf(items),
+    leftOut: [...source.leftOut, ...unread(source)],
   };
 }
 
-const ITEM: Readonly<Record<Exclude<Format, 'superpowers'>, RegExp>> = {
-  // `- [ ] T012 [P] [US1] Create User model in src/models/user.py`
-  'spec-kit': /^\s*[-*] \[( |x)\] T\d+\s+(?:\[[^\]]+\]\s*)*(.+)$/i,
-  // `- [ ] 1.2 Add the endpoint in src/api.ts`
-  openspec: /^\s*[-*] \[( |x)\] \d+(?:\.\d+)+\s+(.+)$/i,
-  // `- [ ] 2. Set up storage`, `  - [ ] 2.1 Write src/store.ts`
-  kiro: /^\s*[-*] \[( |x)\]\*? \d+(?:\.\d+)*\.?\s+(.+)$/i,
-};
-
-/** An item that has sub-items of its own is their heading and no task. */
-function checklist(lines: readonly string[], format: Exclude<Format, 'superpowers'>): Item[] {
-  const items: (Item & { readonly indent: number })[] = [];
-  let open: (Item & { readonly indent: number }) | undefined;
-  for (const line of lines) {
-    const indent = line.length - line.trimStart().length;
-    const found = ITEM[format].exec(line);
-    if (found !== null) {
-      const parent = items.at(-1);
-      if (parent !== undefined && indent > parent.indent && parent === open) items.pop();
-      open = found[1] === ' ' ? { title: (found[2] ?? '').trim(), lines: [], indent } : undefined;
-      if (open !== undefined) items.push(open);
-      else if (parent !== undefined && indent > parent.indent) items.push(parent);
-    } else if (/^#/.test(line)) open = undefined;
-    else if (open !== undefined && /^\s+[-*] /.test(line) && !/_Requirements?:/.test(line))
-      open.lines.push(`- ${line.trim().slice(2)}`);
+/** Puts the order of the source into a spec made from its plan: only what the source calls parallel is independent. */
+export function applyOrder(spec: Spec, order: Imported['order']): void {
+  const numbers = new Map<number, number>();
+  let at = 0;
+  const all = spec.tasks.length === order.length;
+  for (const [place, task] of spec.tasks.entries()) {
+    const found = all
+      ? place
+      : order.findIndex((item, index) => index >= at && plain(item.title) === plain(task.title));
+    const known = order[found];
+    if (found >= 0) at = found + 1;
+    numbers.set(found + 1, task.number);
+    const after = (known?.after ?? []).flatMap((number) => numbers.get(number) ?? []);
+    task.dependsOn = [...new Set([...task.dependsOn, ...after])].sort((left, right) => left - right);
+    task.independent = spec.tasks.length > 1 && known?.parallel === true && task.dependsOn.length === 0;
   }
-  // A path is often in the title alone: it is the first line of the task too, where plans are read for paths.
-  return items.map((item) => ({ title: item.title, lines: [`- ${item.title}`, ...item.lines] }));
 }
 
-/** `### Task 2: Title`, `**Files:**` with `- Create: path`, steps as a checklist with code between them. */
-function superpowers(lines: readonly string[]): Item[] {
-  const items: Item[] = [];
-  let fenced = false;
-  for (const line of lines) {
-    if (/^\s*(```|~~~)/.test(line)) fenced = !fenced;
-    if (fenced) continue;
-    const head = /^#{2,3} Task \d+:?\s*(.*)$/.exec(line);
-    if (head !== null) items.push({ title: (head[1] ?? '').trim(), lines: [] });
-    const open = items.at(-1);
-    if (open === undefined) continue;
-    const file = /^\s*[-*] (Create|Modify|Delete|Test): `?([^`]+?)`?(?::\d+(?:-\d+)?)?\s*$/.exec(line);
-    const verb = { Create: 'Create', Modify: 'Modify', Delete: 'Delete', Test: 'Change' }[file?.[1] ?? ''];
-    if (file !== null && verb !== undefined)
-      open.lines.push(`- ${verb} \`${(file[2] ?? '').replace(/:\d+(-\d+)?$/, '')}\``);
-    const step = /^\s*[-*] \[ \] \*{0,2}Step \d+:?\s*(.+?)\*{0,2}$/.exec(line);
-    if (step !== null) open.lines.push(`- ${(step[1] ?? '').trim()}`);
-  }
-  return items;
+const plain = (title: string): string => title.replace(/[`*]/g, '').trim();
+
+function titleOf({ lines, used }: Source): string {
+  const at = lines.findIndex((line) => /^# /.test(line));
+  used.add(at);
+  const title = lines[at]?.slice(2).trim() ?? 'Imported plan';
+  return title.replace(/^(Tasks|Implementation Plan):?\s*/i, '') || title;
+}
+
+/** What stands before the first task and its headings, for the reader of all tasks. */
+function introduction({ lines, used }: Source, items: readonly Item[]): string[] {
+  const end = Math.min(lines.length, ...items.map((item) => item.line));
+  const text = lines.slice(0, end).flatMap((line, index) => {
+    if (used.has(index) || /^#/.test(line) || /^\s*[-*] \[/.test(line)) return [];
+    used.add(index);
+    return [line];
+  });
+  return text.join('\n').trim() === '' ? [] : text.join('\n').trim().split('\n');
+}
+
+/**
+ * Each task comes after those that it names; without names, one that is not called parallel comes after all before it,
+ * and parallel ones of a phase after what went before them.
+ */
+function orderOf(items: readonly Item[]): Imported['order'] {
+  let before: number[] = [];
+  let group: number[] = [];
+  return items.map((item, index) => {
+    const previous = items[index - 1];
+    const together = item.parallel && previous?.parallel === true && previous.phase === item.phase;
+    if (!together) [before, group] = [group, []];
+    group.push(index + 1);
+    const named = items.flatMap((other, at) => (at < index && item.after.includes(other.id) ? [at + 1] : []));
+    return { title: item.title, after: item.after.length > 0 ? named : before, parallel: item.parallel };
+  });
 }
 
 /** `Run: pytest tests/x.py -v` lines, each once. */
-function runLines(lines: readonly string[]): string[] {
-  const found = lines.flatMap((line) => {
-    const command = /^\s*Run:\s*`?([^`]+?)`?\s*$/.exec(line)?.[1];
-    return command === undefined || /^git /.test(command) ? [] : [command.trim()];
+function runLines({ lines, used, leftOut }: Source): string[] {
+  const found = lines.flatMap((line, index) => {
+    const command = /^\s*Run:\s*`?([^`]+?)`?\s*$/.exec(line)?.[1]?.trim();
+    if (command === undefined) return [];
+    used.add(index);
+    if (!/^git /.test(command)) return [command];
+    leftOut.push(`line ${index + 1}: ${command} (kimi-dispatch makes the commits)`);
+    return [];
   });
   return [...new Set(found)];
+}
+
+/** Lines that nothing was made of, those that stand together as one. */
+function unread({ lines, used }: Source): string[] {
+  const parts: { from: number; to: number }[] = [];
+  for (const [index, line] of lines.entries()) {
+    if (used.has(index) || line.trim() === '' || /^#/.test(line)) continue;
+    const last = parts.at(-1);
+    if (last !== undefined && last.to === index - 1) last.to = index;
+    else parts.push({ from: index, to: index });
+  }
+  return parts.map(({ from, to }) => {
+    const first = (lines[from] ?? '').trim();
+    const where = from === to ? `line ${from + 1}` : `lines ${from + 1}-${to + 1}`;
+    return `${where}: ${first.length > 80 ? `${first.slice(0, 77)}...` : first}`;
+  });
 }
