@@ -2,13 +2,23 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { git } from '../git/git.ts';
+import { isWritable } from '../git/locate.ts';
 import { openRepo, type Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
 import type { Result } from '../review/result.ts';
 import { gitEnvironment, type World } from '../world.ts';
 
-export const repoOf = (world: World): Promise<Repo> => openRepo(world.cwd, gitEnvironment(world.env));
+/** The repository around the working folder; a copy of it in our state folder where it cannot be written. */
+export async function repoOf(world: World): Promise<Repo> {
+  const repo = await openRepo(world.cwd, gitEnvironment(world.env));
+  if (isWritable(repo.commonDir)) return repo;
+  const { copyOf } = await import('../git/copy.ts');
+  const state = world.env.XDG_STATE_HOME ?? join(world.env.HOME ?? '/tmp', '.local', 'state');
+  const copy = await copyOf(repo, join(state, 'kimi-dispatch', 'copies'));
+  world.err(`This repository cannot be written: a copy of it is used, ${copy.root}\n`);
+  return copy;
+}
 
 export interface Named {
   readonly repo: Repo;

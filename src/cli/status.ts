@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { locateCommonDir } from '../git/locate.ts';
+import { isWritable, locateCommonDir } from '../git/locate.ts';
 import type { RunState } from '../ledger/events.ts';
 import { commandFor, type Need, needOf, stateOf } from '../ledger/state.ts';
 import { listRuns } from '../ledger/store.ts';
@@ -13,7 +13,8 @@ type Options = Record<string, unknown>;
 /** The common git directory, found by looking where that is possible: lists must be fast. */
 export async function commonDirOf(world: World): Promise<string> {
   const plain = world.env.GIT_DIR === undefined ? locateCommonDir(world.cwd) : undefined;
-  return plain ?? (await (await import('./look.ts')).repoOf(world)).commonDir;
+  if (plain !== undefined && isWritable(plain)) return plain;
+  return (await (await import('./look.ts')).repoOf(world)).commonDir;
 }
 
 /** The user's language: the environment, else `language` in the settings file (read without a TOML parser). */

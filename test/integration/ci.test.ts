@@ -186,6 +186,29 @@ describe('CI in two jobs, with the real Kimi and a local remote', () => {
     expect(parse(workflow).permissions).toEqual({});
   });
 
+  it.skipIf(process.getuid?.() !== 0)(
+    'a checkout that is mounted read-only is copied; the rest is as ever',
+    async () => {
+      const checkout = clone('job-1', '--depth', '1');
+      execFileSync('mount', ['--bind', checkout, checkout]);
+      try {
+        execFileSync('mount', ['-o', 'remount,ro,bind', checkout]);
+        const ended = await modelJob(checkout);
+        expect([ended.code, ended.stderr]).toEqual([0, expect.stringContaining('a copy of it is used')]);
+        expect(readFileSync(join(lab.folder, 'artifacts', 'changes.patch'), 'utf8')).toContain('+hello please');
+        const status = () => lab.run(['status'], { cwd: checkout, env: bare() });
+        expect((await status()).stdout).toContain('succeeded');
+        expect((await lab.run(['merge', '@last'], { cwd: checkout, env: bare() })).code).toBe(0);
+        expect((await status()).stdout).toContain('merged');
+        const nowhere = { ...bare(), XDG_STATE_HOME: join(checkout, 'state') };
+        const refused = await lab.run(['run', 'spec.md'], { cwd: checkout, env: nowhere });
+        expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('XDG_STATE_HOME')]);
+      } finally {
+        execFileSync('umount', ['-l', checkout]);
+      }
+    },
+  );
+
   it('believes nothing of what was uploaded', async () => {
     await modelJob(clone('job-1'));
     const second = clone('job-2');
