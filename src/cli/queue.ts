@@ -148,7 +148,7 @@ export async function workerCommand(world: World, _args: readonly string[], opti
   const door = await openQueue(setting);
   const version = versionIn(world.root) ?? 'unknown';
   const concurrency = typeof options.concurrency === 'number' ? options.concurrency : 1;
-  const say = (line: string): void => world.err(`${world.now().toISOString().slice(11, 19)} ${line}\n`);
+  const say = (line: string): void => world.err(`${world.now().toISOString().slice(11, 23)} ${line}\n`);
   if (setting.remotes.length === 0)
     say('works for every git remote: remotes = [...] in [queue] names those that it is for');
   try {

@@ -4,7 +4,8 @@ import { matcher } from '../spec/patterns.ts';
 
 /**
  * Several specs as one, for waves: tasks are numbered on, and no order between the specs is assumed; what they share
- * (paths, resources) orders them. Each task keeps its own spec's verification, the whole gets that of all. Pure.
+ * (paths, resources) orders them. Each task keeps its own spec's verification, the whole gets that of all; what one
+ * spec allows as generated or protects holds for all, and specs that clash over it are refused. Pure.
  */
 export function combineSpecs(specs: readonly Spec[]): Spec {
   const [first, ...others] = specs;

@@ -82,6 +82,7 @@ describe.skipIf(!hasRedis)('somebody who can write to Redis', () => {
   it.each([
     ['another spec', (order: Order) => ({ ...order, spec: `${order.spec}\n`, digest: order.digest })],
     ['another branch', (order: Order) => ({ ...order, branch: 'kimi/other' })],
+    ['another base', (order: Order) => ({ ...order, base: 'f'.repeat(40) })],
     ['a log that is no log', (order: Order) => ({ ...order, done: { ...order.done, logs: { 'spec.md': '' } } })],
     [
       'a result of another run',

@@ -63,7 +63,7 @@ const attemptsOf = (json: string): string[] => {
     )
     .map((line) => JSON.parse(line) as { t: string; type: string })
     .filter(({ type }) => type.startsWith('attempt-'))
-    .sort((left, right) => (left.t < right.t ? -1 : 1))
+    .sort((left, right) => left.t.localeCompare(right.t) || left.type.localeCompare(right.type))
     .map(({ type }) => type);
 };
 /** The most Kimis at work at one time. */
