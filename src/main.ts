@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { statusCommand, summaryCommand } from './cli/status.ts';
 import { exitOfError, refusalOf } from './errors.ts';
-import { processEnvironment, type World } from './world.ts';
+import { type World, withHome } from './world.ts';
 
 /** The one place that reads the environment and sets the exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -11,7 +11,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => abort.abort());
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
-  const env = processEnvironment();
+  const env = withHome(process.env);
   const world: World = {
     argv,
     cwd: process.cwd(),

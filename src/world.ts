@@ -18,11 +18,10 @@ export interface World {
 }
 
 /**
- * The environment of this process. Where HOME is missing (some CI jobs) it is the account's own: what is secret in it
+ * The environment of a process. Where HOME is missing (some CI jobs) it is the account's own: what is secret in it
  * stays closed, and nobody else's folder is taken for it.
  */
-export function processEnvironment(): World['env'] {
-  const { env } = process;
+export function withHome(env: World['env']): World['env'] {
   if (env.HOME !== undefined && env.HOME !== '') return env;
   try {
     return { ...env, HOME: userInfo().homedir };

@@ -1,6 +1,6 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { Sessions } from '../session/store.ts';
-import { processEnvironment } from '../world.ts';
+import { withHome } from '../world.ts';
 import { decide, type HookInput, planOf } from './decide.ts';
 
 /**
@@ -8,7 +8,7 @@ import { decide, type HookInput, planOf } from './decide.ts';
  * takes exit code 2 for "block the user", so no failure of ours may reach it.
  */
 function main(): void {
-  const env = processEnvironment();
+  const env = withHome(process.env);
   const now = (): Date => new Date();
   let sessions: Sessions | undefined;
   try {
