@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Change, changesBetween, IDENTITY, writePatch } from './change.ts';
-import { git, gitAnswer } from './git.ts';
+import { asPattern, git, gitAnswer } from './git.ts';
 import { gitFolderOf, lendIndex } from './slot.ts';
 import { type RunTree, restoreLink } from './worktree.ts';
 
@@ -61,7 +61,7 @@ async function privateExcludes(tree: RunTree, options: CollectOptions): Promise<
   const user = set === '' ? join(config, 'git', 'ignore') : set;
   const text = existsSync(user) ? readFileSync(user, 'utf8') : '';
   const file = join(options.scratch, 'excludes');
-  writeFileSync(file, `${text}\n${options.provisioned.map((path) => `/${path}\n`).join('')}`);
+  writeFileSync(file, `${text}\n${options.provisioned.map((path) => `${asPattern(path)}\n`).join('')}`);
   return file;
 }
 

@@ -137,3 +137,9 @@ const startQuiet =
     const stderr = ended.exitCode === undefined ? (ended.originalMessage ?? ended.signal ?? '') : ended.stderr;
     return { code: ended.exitCode ?? 1, stdout: ended.stdout ?? '', stderr };
   };
+
+/** A path from the top as a pattern of .gitignore that matches it alone, whatever characters are in it. */
+export const asPattern = (path: string): string => `/${path.replace(/[\\*?[\]]/g, '\\$&')}`;
+
+/** Options of `git clean` for paths that stay. */
+export const keeping = (paths: readonly string[]): string[] => paths.flatMap((path) => ['-e', asPattern(path)]);

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ownerHere } from '../process/alive.ts';
 import { withLock } from '../process/lock.ts';
-import { fields, git, gitAnswer } from './git.ts';
+import { fields, git, gitAnswer, keeping } from './git.ts';
 import { renewFolders } from './renew.ts';
 import type { Repo } from './repo.ts';
 import {
@@ -150,7 +150,7 @@ async function cleanSlot(repo: Repo, run: { dir: string; base: string }): Promis
     await reset();
     const kept = intact(run.dir);
     if (kept.length === 0) forgetKept(run.dir);
-    await git(place, ['clean', '-ffdxq', ...kept.flatMap((path) => ['-e', `/${path}`])], { quiet: true });
+    await git(place, ['clean', '-ffdxq', ...keeping(kept)], { quiet: true });
     await emptySubmodules(run);
     // git itself wrote folders up to the moment of the index.
     renewFolders(run.dir, opened + 5, kept);

@@ -12,7 +12,7 @@ import {
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { withLock } from '../process/lock.ts';
-import { type GitPlace, git, gitAnswer } from './git.ts';
+import { type GitPlace, git, gitAnswer, keeping } from './git.ts';
 import type { Repo } from './repo.ts';
 
 export interface RunTree extends GitPlace {
@@ -83,7 +83,7 @@ function openFolders(dir: string): void {
 /** Puts the tree back to the base after a baseline: tracked files restored, new unignored files removed. */
 export async function restoreTree(tree: RunTree, provisioned: readonly string[]): Promise<void> {
   await git(tree, ['reset', '--hard', '-q', tree.base], { quiet: true });
-  await git(tree, ['clean', '-fdq', ...provisioned.flatMap((path) => ['-e', `/${path}`])], { quiet: true });
+  await git(tree, ['clean', '-fdq', ...keeping(provisioned)], { quiet: true });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { refusalOf } from '../errors.ts';
-import { fields, type GitPlace, git } from '../git/git.ts';
+import { fields, type GitPlace, git, keeping } from '../git/git.ts';
 import { type ProcessCall, runProcess } from '../process/run.ts';
 import type { Command } from '../spec/model.ts';
 import type { Check } from '../verify/compare.ts';
@@ -31,7 +31,8 @@ export class TipTree {
   async provide(provided: Provision): Promise<void> {
     const { plan, request } = this.#prepared;
     const log = join(this.#folder, 'provision.log');
-    const place = { dir: plan.dir, env: runEnvironment(request.env), marker: plan.run, log };
+    const cut = this.#signal === undefined ? {} : { signal: this.#signal };
+    const place = { dir: plan.dir, env: runEnvironment(request.env), marker: plan.run, log, ...cut };
     const made = await provision(request.repo, provided, place, keepsDependencies(this.#prepared));
     const keep = await git(this.place, ['ls-files', '-z', '--others', '--directory']);
     this.#provided = { key: provided.key, keep: fields(keep) };
@@ -45,8 +46,7 @@ export class TipTree {
   /** The whole verification on what is checked out; nothing that it writes is there for the next. */
   async check(label: string): Promise<Check[]> {
     const { plan, request } = this.#prepared;
-    const enclosure = this.#enclosure;
-    const signal = this.#signal;
+    const [enclosure, signal] = [this.#enclosure, this.#signal];
     const checks = await verify(commandsOf(request.spec), {
       dir: plan.dir,
       env: runEnvironment(request.env),
@@ -56,8 +56,7 @@ export class TipTree {
       ...(signal === undefined ? {} : { signal }),
       run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.verification(call),
     });
-    const keep = (this.#provided?.keep ?? []).flatMap((path) => ['-e', `/${path}`]);
-    await git(this.place, ['clean', '-fdxq', ...keep], { quiet: true });
+    await git(this.place, ['clean', '-fdxq', ...keeping(this.#provided?.keep ?? [])], { quiet: true });
     // What was cut short says nothing about any change.
     signal?.throwIfAborted();
     return checks;
@@ -67,10 +66,13 @@ export class TipTree {
   async checkAt(tip: string): Promise<Check[]> {
     await git(this.place, ['checkout', '-q', '--detach', '--force', tip], { quiet: true });
     const ready = await this.#provideFor(tip).catch((error: unknown) => {
+      this.#signal?.throwIfAborted();
       if (refusalOf(error) === undefined) throw error;
       return false;
     });
-    return ready ? this.check(`tip-${tip.slice(0, 8)}`) : commandsOf(this.#prepared.request.spec).map(notStarted);
+    if (ready) return this.check(`tip-${tip.slice(0, 8)}`);
+    const commands = commandsOf(this.#prepared.request.spec).filter((command) => command.kind === 'command');
+    return commands.map(notStarted);
   }
 
   /** Other lock files, other dependencies; those that cannot be made are the fault of the change. */

@@ -164,6 +164,19 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
     expect(JSON.parse(readFileSync(record, 'utf8')).readOnly).toEqual([]);
   });
 
+  it('a dependency folder stays whatever its path is made of', async () => {
+    lab.write({ 'app/[id]/page.txt': 'x\n' });
+    lab.commit('A page');
+    useSetup('echo run >> "$HOME/setup.log"; mkdir -p "app/[id]/node_modules" && touch "app/[id]/node_modules/dep"');
+    const file = write('spec.md', 'success', ['MODIFY greet.txt']);
+    for (const _round of [1, 2]) {
+      const made = await run(file);
+      expect(existsSync(join(made.worktree, 'app', '[id]', 'node_modules', 'dep'))).toBe(true);
+      await lab.run(['discard', made.run]);
+    }
+    expect(setups()).toBe(1);
+  });
+
   it('the verification cannot write the dependencies either', async () => {
     useSetup();
     const text = spec('success', { verify: ['`sh -c "! touch .venv/x"`', '`test -f .venv/dep.txt`'] });
