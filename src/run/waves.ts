@@ -89,10 +89,16 @@ class WaveRun {
     };
     const runs = todo.map((task) => tasks(() => run(task)));
     // Each comes in as soon as those before it are in, while the others still work.
-    for (const [index, task] of todo.entries()) await this.#integration.add(task, await runs[index]);
+    const givenBack: Promise<void>[] = [];
+    for (const [index, task] of todo.entries()) {
+      const result = await runs[index];
+      await this.#integration.add(task, result);
+      if (result !== undefined && lines.get(task)?.state === 'integrated') givenBack.push(this.#giveBack(result));
+    }
     await this.#integration.settle();
     // What could not be tidied away waits for `discard`.
-    this.#tidying.push(this.#tidy(todo).catch(() => undefined));
+    const tidy = Promise.all(givenBack).then(() => this.#tidy(todo));
+    this.#tidying.push(tidy.catch(() => undefined));
   }
 
   /** What is on the integration branch is over; its patch stays. */
@@ -115,10 +121,10 @@ class WaveRun {
     return { base, uncommitted: [], provision: await planProvision(request.repo, base, profile.setup) };
   }
 
-  /** A change that is a commit needs no worktree; another task gets it. */
-  #giveBack({ plan, request }: Prepared, result: Result): Promise<void> {
-    const { run: id, branch, base } = plan;
-    return releaseSlot(request.repo, { id, dir: result.worktree, branch, base }, false);
+  /** A change that came in needs its worktree no more; another task gets it. What cannot be given back now waits. */
+  async #giveBack({ run: id, worktree: dir, branch, base }: Result): Promise<void> {
+    const { repo } = this.#prepared.request;
+    await releaseSlot(repo, { id, dir, branch, base }, false).catch(() => undefined);
   }
 
   async #runTask(
@@ -138,7 +144,6 @@ class WaveRun {
         limiter: how.limiter,
         ...(signal === undefined ? {} : { signal }),
       });
-      if (result.outcome === 'succeeded') await this.#giveBack(prepared, result).catch(() => undefined);
       integration.say({ type: 'task', task, run: id, state: result.outcome });
       return result;
     } catch (error) {

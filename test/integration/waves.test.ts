@@ -268,6 +268,10 @@ describe('run --waves', () => {
       expect.stringMatching(/task 2 \S+ set-aside: conflicts in shared\.txt/),
     ]);
     expect(ended.stdout).toMatch(/task 1 \S+ integrated/);
+    // It has its worktree still: Kimi's session can go on there.
+    const { runs } = JSON.parse((await lab.run(['status', '--json'])).stdout);
+    const aside = runs.find((item: { title: string }) => item.title === 'Make y');
+    expect(readFileSync(join(aside.dir, 'shared.txt'), 'utf8')).toBe('y\n');
   });
 
   it('verification writes nothing for the next one, and follows the lock files', async () => {
