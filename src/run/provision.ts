@@ -64,21 +64,11 @@ const EMPTY: Readonly<Record<number, string>> = {
   64: '6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321',
 };
 
-/** Every lock file at a commit, at any depth, with what it holds: a listing of git's that takes patterns. */
-const lockFiles = (repo: Repo, base: string): Promise<string> =>
-  git(
-    repo,
-    [
-      'diff-tree',
-      '-r',
-      '--raw',
-      EMPTY[base.length] ?? '',
-      base,
-      '--',
-      ...LOCK_FILES.map((name) => `:(glob)**/${name}`),
-    ],
-    { quiet: true },
-  );
+/** Every lock file at a commit, in any folder, with what it holds. Git is quick with patterns that are an ending. */
+const lockFiles = (repo: Repo, base: string): Promise<string> => {
+  const endings = LOCK_FILES.map((name) => `*${name}`);
+  return git(repo, ['diff-tree', '-r', '--raw', EMPTY[base.length] ?? '', base, '--', ...endings], { quiet: true });
+};
 
 /** True for the path of a lock file, at any depth. */
 export const isLock = (path: string): boolean => NAMES.has(basename(path));
