@@ -41,7 +41,7 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
     claude = new Claude(lab);
   });
   afterEach(async () => {
-    claude.stop();
+    await claude.stop();
     await messages?.close();
     await kimi.close();
     lab.remove();
@@ -212,7 +212,7 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
     await claude.choose('2');
     await claude.see(/Who implements this plan\?/);
     expect(times(messages, OFFER)).toBe(1);
-    claude.stop();
+    await claude.stop();
     const gone = await lab.run(['uninstall'], { env: { PATH: claude.environment('').at(0)?.slice(5) ?? '' } });
     expect(gone.code).toBe(0);
     expect(claude.cli(['plugin', 'list']).text).not.toContain('kimi-dispatch@kimi-dispatch');

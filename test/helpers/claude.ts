@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Lab, ROOT } from './repo.ts';
-import { pause } from './until.ts';
+import { pause, until } from './until.ts';
 
 export const hasTmux = spawnSync('tmux', ['-V']).status === 0;
 const CLAUDE = process.env.CLAUDE_BIN ?? join(ROOT, 'node_modules', '.bin', 'claude');
@@ -105,8 +105,15 @@ export class Claude {
     this.#tmux('send-keys', ...names);
   }
 
-  stop(): void {
+  /** Ends the client and waits until it is gone: at its end it still writes into its home. */
+  async stop(): Promise<void> {
+    const panes = spawnSync('tmux', ['-L', this.#socket, 'list-panes', '-a', '-F', '#{pane_pid}'], {
+      encoding: 'utf8',
+    });
     spawnSync('tmux', ['-L', this.#socket, 'kill-server']);
+    const pids = panes.stdout.split('\n').filter(Boolean);
+    const gone = () => pids.every((pid) => !existsSync(`/proc/${pid}`));
+    await until('Claude Code has ended', gone, 10_000).catch(() => spawnSync('kill', ['-KILL', ...pids]));
   }
 
   #tmux(...args: string[]): string {

@@ -113,6 +113,8 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
         .filter((line) => line.includes(id));
     for (let waited = 0; waited < 50 && mine().length > 0; waited++) await new Promise((done) => setTimeout(done, 100));
     expect(mine()).toEqual([]);
+    await lab.run(['recover']);
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith(`kd-${id}`))).toEqual([]);
   }, 30_000);
 
   it('Kimi can stage and compare, and the repository does not notice', async () => {
