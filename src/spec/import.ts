@@ -1,5 +1,6 @@
 import { type Item, readChecklist, readSuperpowers, type Source } from './import-items.ts';
-import type { Spec } from './model.ts';
+import type { Spec, Task } from './model.ts';
+import { samePlace } from './patterns.ts';
 
 /** Formats of other tools that are read: each becomes a plan, and the plan becomes a spec as every plan does. */
 export type Format = 'openspec' | 'spec-kit' | 'superpowers' | 'kiro';
@@ -63,7 +64,12 @@ export function applyOrder(spec: Spec, order: Imported['order']): void {
     task.dependsOn = [...new Set([...task.dependsOn, ...after])].sort((left, right) => left - right);
     task.independent = spec.tasks.length > 1 && known?.parallel === true && task.dependsOn.length === 0;
   }
+  // What the source calls parallel is so beside its neighbours; a file that another task writes too says otherwise.
+  for (const task of spec.tasks) if (spec.tasks.some((other) => shares(task, other))) task.independent = false;
 }
+
+const shares = (one: Task, other: Task): boolean =>
+  one !== other && one.files.some((file) => other.files.some((theirs) => samePlace(file.path, theirs.path)));
 
 const plain = (title: string): string => title.replace(/[`*]/g, '').trim();
 

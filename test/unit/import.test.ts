@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { checkSpec } from '../../src/spec/check.ts';
 import { applyOrder, type Format, formatOf, importPlan } from '../../src/spec/import.ts';
+import { parseSpec } from '../../src/spec/parse.ts';
 import { fromPlan } from '../../src/spec/plan/from-plan.ts';
+import { renderSpec } from '../../src/spec/render.ts';
 
 const read = (name: string): string =>
   readFileSync(join(import.meta.dirname, '..', 'fixtures', 'imports', `${name}.md`), 'utf8');
@@ -56,6 +59,19 @@ describe('importing the tasks of other tools', () => {
       expect(spec.tasks.map((task) => (task.independent ? 'free' : task.dependsOn))).toEqual(order);
     },
   );
+
+  it('a parallel task whose file another one changes later is no independent one', () => {
+    const line = (id: string, text: string) => `- [ ] ${id} ${text}\n`;
+    const items =
+      line('T001', '[P] Create src/a.ts') + line('T002', '[P] Create src/b.ts') + line('T003', 'Extend src/a.ts');
+    const imported = importPlan(`# Tasks: X\n\n${items}`, 'spec-kit');
+    const { spec } = fromPlan(imported.plan, FACTS, '001');
+    applyOrder(spec, imported.order);
+    expect(spec.tasks.map((task) => (task.independent ? 'free' : task.dependsOn))).toEqual([[], 'free', [1, 2]]);
+    const text = renderSpec(spec);
+    const found = checkSpec({ spec: parseSpec(text).spec, source: text, lines: text.split('\n') });
+    expect(found.filter((item) => item.code === 'spec/not-independent')).toEqual([]);
+  });
 
   const left: [Format, string[]][] = [
     ['spec-kit', ['line 7: T001 is done: Create project structure per implementation plan']],
