@@ -13,9 +13,8 @@ import { gitEnvironment, type World } from '../world.ts';
 export async function repoOf(world: World): Promise<Repo> {
   const repo = await openRepo(world.cwd, gitEnvironment(world.env));
   if (isWritable(repo.commonDir)) return repo;
-  const { copyOf } = await import('../git/copy.ts');
-  const state = world.env.XDG_STATE_HOME ?? join(world.env.HOME ?? '/tmp', '.local', 'state');
-  const copy = await copyOf(repo, join(state, 'kimi-dispatch', 'copies'));
+  const [{ copyOf }, { placesOf }] = await Promise.all([import('../git/copy.ts'), import('../run/run.ts')]);
+  const copy = await copyOf(repo, join(placesOf(world.env, repo).state, 'copy'));
   world.err(`This repository cannot be written: a copy of it is used, ${copy.root}\n`);
   return copy;
 }

@@ -7,21 +7,20 @@ import { openRepo, type Repo } from './repo.ts';
 
 /**
  * A repository of our own for a checkout that cannot be written (a CI job may mount one so): it stands at the same
- * commit, names the same remote, and what runs make is there. `folder` holds all such copies.
+ * commit, names the same remote, and what runs make is there. `folder` is where it lies, and nothing else.
  */
 export async function copyOf(repo: Repo, folder: string): Promise<Repo> {
-  const place = join(folder, repo.id);
   try {
-    mkdirSync(place, { recursive: true, mode: 0o700 });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch {
     throw refuse(
       'preflight',
-      `Neither ${repo.commonDir} nor ${place} can be written, and a run needs one of them.`,
+      `Neither ${repo.commonDir} nor ${folder} can be written, and a run needs one of them.`,
       'Set XDG_STATE_HOME to a folder that can be written.',
     );
   }
-  const dir = join(place, repo.name);
-  await withLock({ file: join(place, 'lock'), what: 'The copy', waitMs: 120_000 }, async () => {
+  const dir = join(folder, repo.name);
+  await withLock({ file: join(folder, 'lock'), what: 'The copy', waitMs: 120_000 }, async () => {
     // --shared borrows the objects; of a shallow repository git copies them instead.
     if (!existsSync(join(dir, '.git')))
       await git(repo, ['clone', '-q', '--shared', '--no-checkout', repo.root, dir], { quiet: true });

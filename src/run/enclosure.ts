@@ -53,6 +53,10 @@ export class Enclosure {
   }
 }
 
+/** What runs verification commands: in the enclosure of a run, or plainly where it has none. */
+export const verifierOf = (enclosure: Enclosure | undefined): Runner =>
+  enclosure === undefined ? runProcess : (call) => enclosure.verification(call);
+
 const FILE = 'walls.json';
 
 /** Kept beside the run, so that what is verified again later is verified behind the same walls. */
@@ -74,5 +78,5 @@ export function laterVerification(root: string, run: string, runFolder: string):
   const file = join(runFolder, FILE);
   if (!existsSync(file)) return { run: runProcess, close: () => {} };
   const enclosure = new Enclosure(root, run, JSON.parse(readFileSync(file, 'utf8')) as Walls);
-  return { run: (call) => enclosure.verification(call), close: () => enclosure.close() };
+  return { run: verifierOf(enclosure), close: () => enclosure.close() };
 }

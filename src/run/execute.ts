@@ -11,13 +11,12 @@ import type { NewEvent } from '../ledger/events.ts';
 import { writeWhole } from '../ledger/store.ts';
 import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
-import { type ProcessCall, runProcess } from '../process/run.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { type Check, compare, verified } from '../verify/compare.ts';
 import { verify } from '../verify/verify.ts';
 import { assemble, type Gathered } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
-import { Enclosure, keepWalls } from './enclosure.ts';
+import { Enclosure, keepWalls, verifierOf } from './enclosure.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
 import { takeOutbox } from './outbox.ts';
 import { commandsOf, type StepId } from './plan.ts';
@@ -180,7 +179,6 @@ class Execution {
 
   async #check(phase: 'baseline' | 'verify', logs: string): Promise<Check[]> {
     const { plan, request } = this.#prepared;
-    const enclosure = this.#enclosure;
     const place = {
       dir: this.#tree.dir,
       env: this.#env,
@@ -188,7 +186,7 @@ class Execution {
       logs,
       label: phase,
       ...this.#abort(),
-      run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.verification(call),
+      run: verifierOf(this.#enclosure),
     };
     const checks = await verify(commandsOf(request.spec), place, (check) =>
       this.#record.say({ type: 'check', phase, command: check.command, code: check.code, ms: check.durationMs }),

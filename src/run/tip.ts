@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import { refusalOf } from '../errors.ts';
 import { fields, type GitPlace, git, keeping } from '../git/git.ts';
-import { type ProcessCall, runProcess } from '../process/run.ts';
 import type { Command } from '../spec/model.ts';
 import type { Check } from '../verify/compare.ts';
 import { verify } from '../verify/verify.ts';
-import { Enclosure, keepWalls } from './enclosure.ts';
+import { Enclosure, keepWalls, verifierOf } from './enclosure.ts';
 import { commandsOf } from './plan.ts';
 import { type Provision, planProvision, provision } from './provision.ts';
 import { keepsDependencies, type Prepared, runEnvironment, wallsOf } from './run.ts';
@@ -46,7 +45,7 @@ export class TipTree {
   /** The whole verification on what is checked out; nothing that it writes is there for the next. */
   async check(label: string): Promise<Check[]> {
     const { plan, request } = this.#prepared;
-    const [enclosure, signal] = [this.#enclosure, this.#signal];
+    const signal = this.#signal;
     const checks = await verify(commandsOf(request.spec), {
       dir: plan.dir,
       env: runEnvironment(request.env),
@@ -54,7 +53,7 @@ export class TipTree {
       logs: this.#folder,
       label,
       ...(signal === undefined ? {} : { signal }),
-      run: enclosure === undefined ? runProcess : (call: ProcessCall) => enclosure.verification(call),
+      run: verifierOf(this.#enclosure),
     });
     await git(this.place, ['clean', '-fdxq', ...keeping(this.#provided?.keep ?? [])], { quiet: true });
     // What was cut short says nothing about any change.
