@@ -6,7 +6,9 @@ import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
 import { ownerLives } from '../process/alive.ts';
+import { holdRun, openRun } from '../review/lock.ts';
 import { presentResult } from '../review/present.ts';
+import type { Result } from '../review/result.ts';
 import { readResult } from '../review/stored.ts';
 import { prepareAgain } from '../run/again.ts';
 import { fill } from '../run/brief.ts';
@@ -30,26 +32,37 @@ type MakeEntry = (world: World, repo: Repo, run: RunState) => Promise<Entry>;
 async function again(world: World, args: readonly string[], options: Options, make: MakeEntry): Promise<number> {
   const repo = await repoOf(world);
   await recover(repo, world.now);
-  const run = findRun(repo.commonDir, args[0] ?? '');
-  requireEnded(run);
-  const tree = await ensureTree(run, { repo, env: world.env, now: world.now, provide: true });
-  const entry = await make(world, repo, tree);
-  const supervised = world.env[SUPERVISED] !== undefined;
-  if (!supervised && (options.background === true || world.env.CLAUDECODE === '1'))
-    return supervise(world, repo, run.id, options);
-  const wanted = runOptions(options, world.env);
-  const prepared = await prepareAgain({
-    repo,
-    run: tree,
-    env: world.env,
-    root: world.root,
-    now: world.now,
-    options: wanted,
+  const { id } = findRun(repo.commonDir, args[0] ?? '');
+  const next = await holdRun(repo, { id }, async () => {
+    const run = openRun(repo, { id });
+    requireEnded(run);
+    const tree = await ensureTree(run, { repo, env: world.env, now: world.now, provide: true });
+    const entry = await make(world, repo, tree);
+    const supervised = world.env[SUPERVISED] !== undefined;
+    if (!supervised && (options.background === true || world.env.CLAUDECODE === '1'))
+      return () => supervise(world, repo, run.id, options);
+    const result = await attempt(world, repo, tree, { entry, options });
+    return () => tellAttempt(world, result, options);
   });
+  return next();
+}
+
+async function attempt(
+  world: World,
+  repo: Repo,
+  run: RunState,
+  { entry, options }: { entry: Entry; options: Options },
+): Promise<Result> {
+  const wanted = runOptions(options, world.env);
+  const { env, root, now } = world;
+  const prepared = await prepareAgain({ repo, run, env, root, now, options: wanted });
   const progress = makeProgress(world, prepared.plan, options.json === true);
   const watch = progress.take.bind(progress);
   rememberRun(world, repo, run.id);
-  const result = await execute(prepared, watch, { signal: world.signal, entry }).finally(() => progress.stop());
+  return execute(prepared, watch, { signal: world.signal, entry }).finally(() => progress.stop());
+}
+
+async function tellAttempt(world: World, result: Result, options: Options): Promise<number> {
   await notify(world, result);
   if (options.json === true) world.out(`${JSON.stringify(result, null, 2)}\n`);
   else world.out(`${presentResult(result, readPatch(result.files.patch))}\n`);

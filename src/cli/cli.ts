@@ -97,7 +97,11 @@ export function declare(bind: Bind): Command {
   add('merge <run...>', everyday, 'bring the change onto your branch')
     .option('--squash', 'one commit (default)')
     .option('--no-ff', 'a merge commit')
-    .option('--force', 'also when the verification failed')
+    .option('--unverified', 'what nothing could verify, for example documentation')
+    .option('--force', 'against its verification and the gate')
+    .option('--message <text>', 'the whole commit message, in place of the title and trailers')
+    .option('--commit <id>', 'refuse when the run has another commit by now')
+    .option('--onto <branch>', 'refuse when another branch is checked out')
     .option('--json', 'as data')
     .action(bind(async () => (await import('./end.ts')).mergeCommand));
   add('discard <run>', everyday, 'throw the worktree and branch away; the patch stays').action(

@@ -2,10 +2,12 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
 import { findRun, runsFolder } from '../ledger/store.ts';
-import { merge, staleRuns } from '../review/merge.ts';
+import { merge } from '../review/merge.ts';
+import { staleRuns } from '../review/stale.ts';
 import { readResult } from '../review/stored.ts';
 import { discard, undo } from '../review/undo.ts';
 import { requirePrincipal } from '../run/project.ts';
+import { recover } from '../run/recover.ts';
 import { moveTask } from '../run/task-link.ts';
 import { gitEnvironment, type World } from '../world.ts';
 import { repoOf, runNamed } from './look.ts';
@@ -18,7 +20,12 @@ export async function mergeCommand(
 ): Promise<number> {
   const repo = await repoOf(world);
   requirePrincipal(repo, world.env, 'Merging');
+  await recover(repo, world.now);
   const style = options.ff === false ? 'no-ff' : 'squash';
+  const text = (name: string): string | undefined =>
+    typeof options[name] === 'string' ? (options[name] as string) : undefined;
+  const [message, commit, onto] = [text('message'), text('commit'), text('onto')];
+  const shown = { ...(commit === undefined ? {} : { commit }), ...(onto === undefined ? {} : { onto }) };
   const named = args.map((name) => findRun(repo.commonDir, name));
   const runs = [...named].sort((left, right) => (left.startedAt < right.startedAt ? -1 : 1));
   for (const run of runs) {
@@ -30,6 +37,9 @@ export async function mergeCommand(
       now: world.now,
       style,
       force: options.force === true,
+      unverified: options.unverified === true,
+      shown,
+      ...(message === undefined ? {} : { message }),
     });
     if (run.task !== undefined) await moveTask(world.env, world.now, { task: run.task, run: run.id, to: 'approved' });
     const stale = await staleRuns(repo);
@@ -42,6 +52,7 @@ export async function mergeCommand(
     world.out(
       `Merged ${run.id} into ${done.target}: ${done.files} files, ${done.to.slice(0, 10)}.${again}${hooks}\nUndo: ${done.undo}\n`,
     );
+    for (const line of done.saved) world.out(`${line}\n`);
     for (const other of stale)
       world.out(
         `Run ${other.run} no longer applies: ${other.conflicts.join(', ')}. kimi-dispatch discard ${other.run}\n`,
@@ -99,19 +110,23 @@ export async function prCommand(
 
 /** `undo`: takes a merge back. */
 export async function undoCommand(world: World, args: readonly string[]): Promise<number> {
+  await recover(await repoOf(world), world.now);
   const { repo, run } = await runNamed(world, args[0]);
-  const { target, to } = await undo(repo, run, world.now());
-  world.out(
-    `${target} is back at ${to.slice(0, 10)}. The run is waiting for review again: kimi-dispatch merge ${run.id}\n`,
-  );
+  const { target, to, byHand } = await undo(repo, run, world.now());
+  const said = byHand
+    ? `${target} no longer held the merge; nothing was moved.`
+    : `${target} is back at ${to.slice(0, 10)}.`;
+  world.out(`${said} The run is waiting for review again: kimi-dispatch merge ${run.id}\n`);
   return 0;
 }
 
 /** `discard`: the worktree and the branch go, the patch stays. */
 export async function discardCommand(world: World, args: readonly string[]): Promise<number> {
+  await recover(await repoOf(world), world.now);
   const { repo, run } = await runNamed(world, args[0]);
-  await discard(repo, run, world.now());
+  const saved = await discard(repo, run, world.now());
   if (run.task !== undefined) await moveTask(world.env, world.now, { task: run.task, run: run.id, to: 'cancelled' });
   world.out(`Discarded ${run.id}. The patch stays in ${repo.commonDir}/kimi-dispatch/runs/${run.id}/\n`);
+  for (const line of saved) world.out(`${line}\n`);
   return 0;
 }

@@ -298,7 +298,7 @@ export async function templateCommand(world: World, args: readonly string[], opt
       'Ask again, or correct the answer.',
     );
   const shown = await gitAnswer(
-    { dir: world.cwd, env: gitEnvironment(world.env) },
+    { dir: world.cwd, env: gitEnvironment(world.env), filters: [] },
     ['diff', '--no-index', '--no-color', '--', file, resolve(world.cwd, answerFile)],
     { answers: [1] },
   );

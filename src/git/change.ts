@@ -55,14 +55,21 @@ export async function writePatch(place: GitPlace, change: { from: string; to: st
   );
 }
 
-/** The tree that a merge of two commits gives, made without a worktree; or the paths that conflict. */
-export async function mergeTrees(
+/**
+ * The tree of `tip` with the change from `base` to `commit` in it, made without a worktree; or the paths that conflict,
+ * with the tree that marks them. Three commits without history stand for them, so nothing but that change comes in,
+ * whatever the history says: a commit that was amended away, or a branch that the change was based on, stays out.
+ */
+export async function applyChange(
   place: GitPlace,
-  tip: string,
-  commit: string,
-): Promise<{ tree: string } | { conflicts: string[] }> {
-  const args = ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', tip, commit];
+  { base, commit, tip }: { readonly base: string; readonly commit: string; readonly tip: string },
+): Promise<{ tree: string } | { tree: string; conflicts: string[] }> {
+  const bare = (of: string, parent: readonly string[]): Promise<string> =>
+    git(place, ['commit-tree', `${of}^{tree}`, ...parent, '-m', 'kimi-dispatch'], { env: IDENTITY });
+  const root = await bare(base, []);
+  const [ours, theirs] = await Promise.all([bare(tip, ['-p', root]), bare(commit, ['-p', root])]);
+  const args = ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', ours, theirs];
   const answer = await gitAnswer(place, args, { answers: [1] });
   const [tree = '', ...conflicts] = answer.stdout.split('\0').filter((part) => part !== '');
-  return answer.code === 0 ? { tree } : { conflicts };
+  return answer.code === 0 ? { tree } : { tree, conflicts: [...new Set(conflicts)] };
 }

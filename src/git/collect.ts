@@ -1,8 +1,10 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Change, changesBetween, IDENTITY, writePatch } from './change.ts';
+import { unfiltered } from './filters.ts';
 import { asPattern, git, gitAnswer } from './git.ts';
 import { gitFolderOf, lendIndex } from './slot.ts';
+import { ignoredIn, type Left, stage, writeExcludes } from './stage.ts';
 import { type RunTree, restoreLink } from './worktree.ts';
 
 export interface Collected {
@@ -10,6 +12,12 @@ export interface Collected {
   readonly changes: readonly Change[];
   /** What the worker did to git itself: said, not believed. */
   readonly strays: readonly string[];
+  /** What git refused to take: it still lies in the worktree. */
+  readonly left: readonly Left[];
+  /** What git ignores and the worker made: not in the change. Folders end with a slash. */
+  readonly ignored: readonly string[];
+  /** Changed files whose clean filter was not run: path → filter. */
+  readonly unfiltered: ReadonlyMap<string, string>;
 }
 
 export interface CollectOptions {
@@ -17,53 +25,62 @@ export interface CollectOptions {
   readonly commonDir: string;
   /** True when the run branch already holds an earlier collection of ours. */
   readonly known?: boolean;
-  /** A folder of ours for the private index. */
+  /** A folder of ours for the private index; it is made and removed. */
   readonly scratch: string;
   /** Where the change is written as a patch. */
   readonly patch: string;
   /** Paths that provisioning put there: never part of a change. */
   readonly provisioned: readonly string[];
+  /** Paths that are part of the change whatever ignores them. */
+  readonly declared: readonly string[];
+  /** What git ignored there before the worker began. */
+  readonly ignoredBefore: readonly string[];
 }
 
 /**
  * Turns the working tree into one commit on the base, whatever HEAD and the index of the worker say.
- * Untracked, deleted, binary, executable and symlink changes are in; ignored files are not.
+ * Untracked, deleted, binary, executable and symlink changes are in; of the ignored files only the declared ones are.
  */
 export async function collect(tree: RunTree, options: CollectOptions): Promise<Collected> {
-  const env = { GIT_INDEX_FILE: join(options.scratch, 'index'), ...IDENTITY };
-  const replaced = restoreLink(tree.dir, gitFolderOf(options.commonDir, tree.dir));
-  rmSync(env.GIT_INDEX_FILE, { force: true });
-  const [strays, excludes] = await Promise.all([
-    findStrays(tree, options.known === true),
-    privateExcludes(tree, options),
-    // With the index that git wrote at the start only what changed since is read; without it, every file.
-    lendIndex(tree.dir, env.GIT_INDEX_FILE) ? undefined : git(tree, ['read-tree', tree.base], { env, quiet: true }),
-  ]);
-  await git(tree, ['-c', `core.excludesFile=${excludes}`, 'add', '-A'], { env, quiet: true });
-  const written = await git(tree, ['write-tree'], { env });
-  const commit = await git(tree, ['commit-tree', written, '-p', tree.base, '-m', options.message], { env });
-  if (strays.length > 0) await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`], { quiet: true });
-  const [changes] = await Promise.all([
-    changesBetween(tree, tree.base, commit),
-    git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit], { quiet: true }),
-    git(tree, ['read-tree', '--reset', commit], { quiet: true }),
-    writePatch(tree, { from: tree.base, to: commit, file: options.patch }),
-  ]);
-  return { commit, changes, strays: [...replaced, ...strays] };
+  const { scratch, provisioned } = options;
+  rmSync(scratch, { recursive: true, force: true });
+  mkdirSync(scratch, { recursive: true });
+  try {
+    const env = { GIT_INDEX_FILE: join(scratch, 'index'), ...IDENTITY };
+    const replaced = restoreLink(tree.dir, gitFolderOf(options.commonDir, tree.dir));
+    const [strays, excludes] = await Promise.all([
+      findStrays(tree, options.known === true),
+      writeExcludes(tree, scratch, provisioned.map(asPattern)),
+      // With the index that git wrote at the start only what changed since is read; without it, every file.
+      lendIndex(tree.dir, env.GIT_INDEX_FILE)
+        ? undefined
+        : git(tree, ['read-tree', '-m', tree.base], { env, quiet: true }),
+    ]);
+    const declared = options.declared.filter((path) => !isBelow(provisioned, path));
+    const left = await stage(tree, { base: tree.base, env, scratch, excludes, declared });
+    const made = new Set([...options.ignoredBefore, ...provisioned]);
+    const ignored = (await ignoredIn(tree, env)).filter(
+      (path) => !made.has(path) && !made.has(path.replace(/\/$/, '')),
+    );
+    const written = await git(tree, ['write-tree'], { env });
+    const commit = await git(tree, ['commit-tree', written, '-p', tree.base, '-m', options.message], { env });
+    if (strays.length > 0) await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`], { quiet: true });
+    const [changes] = await Promise.all([
+      changesBetween(tree, tree.base, commit),
+      git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit], { quiet: true }),
+      git(tree, ['read-tree', '--reset', commit], { quiet: true }),
+      writePatch(tree, { from: tree.base, to: commit, file: options.patch }),
+    ]);
+    const paths = changes.filter((change) => change.status !== 'D').map((change) => change.path);
+    const raw = await unfiltered(tree, paths);
+    return { commit, changes, strays: [...replaced, ...strays], left, ignored, unfiltered: raw };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }
 
-/** The user's own global ignores and what provisioning put there, as one file. */
-async function privateExcludes(tree: RunTree, options: CollectOptions): Promise<string> {
-  const set = (
-    await gitAnswer(tree, ['config', '--get', '--path', 'core.excludesFile'], { answers: [1], quiet: true })
-  ).stdout.trim();
-  const config = tree.env.XDG_CONFIG_HOME ?? join(tree.env.HOME ?? '/', '.config');
-  const user = set === '' ? join(config, 'git', 'ignore') : set;
-  const text = existsSync(user) ? readFileSync(user, 'utf8') : '';
-  const file = join(options.scratch, 'excludes');
-  writeFileSync(file, `${text}\n${options.provisioned.map((path) => `${asPattern(path)}\n`).join('')}`);
-  return file;
-}
+const isBelow = (folders: readonly string[], path: string): boolean =>
+  folders.some((folder) => path === folder || path.startsWith(`${folder}/`));
 
 async function findStrays(tree: RunTree, known: boolean): Promise<string[]> {
   const strays: string[] = [];

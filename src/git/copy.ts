@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { withLock } from '../process/lock.ts';
-import { git, gitAnswer } from './git.ts';
+import { at, git, gitAnswer } from './git.ts';
 import { openRepo, type Repo } from './repo.ts';
 
 /**
@@ -24,7 +24,7 @@ export async function copyOf(repo: Repo, folder: string): Promise<Repo> {
     // --shared borrows the objects; of a shallow repository git copies them instead.
     if (!existsSync(join(dir, '.git')))
       await git(repo, ['clone', '-q', '--shared', '--no-checkout', repo.root, dir], { quiet: true });
-    const copy = { dir, env: repo.env };
+    const copy = at(repo, dir);
     const remote = await gitAnswer(repo, ['remote', 'get-url', 'origin'], { answers: [2, 128] });
     if (remote.code === 0) await git(copy, ['remote', 'set-url', 'origin', remote.stdout.trim()], { quiet: true });
     await git(copy, ['fetch', '-q', '--update-shallow', repo.root, 'HEAD'], { quiet: true });

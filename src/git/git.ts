@@ -5,6 +5,8 @@ import { simpleGit } from 'simple-git';
 export interface GitPlace {
   readonly dir: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Settings that keep the repository's filters from running programs (`readFilters`). */
+  readonly filters: readonly string[];
 }
 
 export interface GitOptions {
@@ -18,6 +20,8 @@ export interface GitOptions {
   readonly quiet?: boolean;
   /** Ends a quiet call that takes longer; it counts as exit 128. */
   readonly timeoutMs?: number;
+  /** What git reads as its stdin; such a call is a quiet one. */
+  readonly input?: string;
 }
 
 export interface GitAnswer {
@@ -41,10 +45,6 @@ const NEUTRAL = [
   'commit.gpgSign=false',
   // A repository inside a submodule is the worker's: no git is started in it.
   'diff.ignoreSubmodules=dirty',
-  'filter.lfs.smudge=',
-  'filter.lfs.clean=',
-  'filter.lfs.process=',
-  'filter.lfs.required=false',
 ];
 
 // The arguments are ours, never a worker's: simple-git's guards are for callers who pass strangers' words.
@@ -80,8 +80,9 @@ export async function gitAnswer(
   options: GitOptions = {},
 ): Promise<GitAnswer> {
   const env = { ...place.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C', ...options.env };
-  const config = options.honour === true ? [] : NEUTRAL;
-  const start = options.quiet === true ? startQuiet(options.timeoutMs) : startNoisy;
+  const config = options.honour === true ? [] : [...NEUTRAL, ...place.filters];
+  const quiet = options.quiet === true || options.input !== undefined;
+  const start = quiet ? startQuiet(options.timeoutMs, options.input) : startNoisy;
   const answer = await start({ dir: place.dir, env }, args, config);
   if (answer.code === 0 || options.answers?.includes(answer.code) === true) return answer;
   throw Object.assign(
@@ -102,7 +103,14 @@ export async function git(place: GitPlace, args: readonly string[], options: Git
 /** The fields of a `-z` output. */
 export const fields = (output: string): string[] => output.split('\0').filter((field) => field !== '');
 
-type Start = (place: GitPlace, args: readonly string[], config: readonly string[]) => Promise<GitAnswer>;
+/** Another folder of the same repository, a worktree for example. */
+export const at = (place: GitPlace, dir: string): GitPlace => ({ dir, env: place.env, filters: place.filters });
+
+type Start = (
+  place: Pick<GitPlace, 'dir' | 'env'>,
+  args: readonly string[],
+  config: readonly string[],
+) => Promise<GitAnswer>;
 
 const startNoisy: Start = async (place, args, config) => {
   let seen = { exitCode: 0, stdOut: [] as Buffer[], stdErr: [] as Buffer[] };
@@ -122,7 +130,7 @@ const startNoisy: Start = async (place, args, config) => {
 };
 
 const startQuiet =
-  (timeoutMs: number | undefined): Start =>
+  (timeoutMs: number | undefined, input: string | undefined): Start =>
   async (place, args, config) => {
     const ended = await execa('git', [...config.flatMap((item) => ['-c', item]), ...args], {
       cwd: place.dir,
@@ -130,7 +138,7 @@ const startQuiet =
       extendEnv: false,
       reject: false,
       stripFinalNewline: false,
-      stdin: 'ignore',
+      ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
       ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
     });
     if (ended.timedOut) return { code: 128, stdout: '', stderr: `no answer in ${timeoutMs} ms` };

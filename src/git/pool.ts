@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ownerHere } from '../process/alive.ts';
 import { withLock } from '../process/lock.ts';
-import { fields, git, gitAnswer, keeping } from './git.ts';
+import { fillPointers } from './filters.ts';
+import { at, fields, type GitPlace, git, gitAnswer, keeping } from './git.ts';
 import { renewFolders } from './renew.ts';
 import type { Repo } from './repo.ts';
 import {
@@ -21,7 +22,7 @@ import {
   slotsIn,
   writeSlot,
 } from './slot.ts';
-import { addWorktree, type RunTree, removeWorktree, restoreLink } from './worktree.ts';
+import { addWorktree, type NewTree, removeWorktree, restoreLink } from './worktree.ts';
 
 /** Gives a run its slot. Two processes never get the same one. */
 export const claimSlot = (repo: Repo, folder: string, call: SlotCall): Promise<string> =>
@@ -48,13 +49,14 @@ function take(dir: string, { run, sandboxed, most }: SlotCall): string {
 }
 
 /** Puts the base into the run's slot: what is there is changed where it differs, or a worktree is made. */
-export async function openSlot(repo: Repo, tree: RunTree): Promise<'warm' | 'cold'> {
+export async function openSlot(repo: Repo, tree: NewTree): Promise<'warm' | 'cold'> {
   const warm = takeClean(tree.dir) && (await resetSlot(repo, tree));
   if (!warm) {
     if (existsSync(tree.dir)) await removeWorktree(repo, tree, true);
     forgetKept(tree.dir);
     await addWorktree(repo, tree);
   }
+  await fillPointers(tree, tree.base);
   keepIndex(repo.commonDir, tree.dir);
   return warm ? 'warm' : 'cold';
 }
@@ -68,9 +70,10 @@ function takeClean(dir: string): boolean {
   return clean === true && existsSync(indexFile(dir)) && existsSync(join(dir, '.git'));
 }
 
-async function resetSlot(repo: Repo, tree: RunTree): Promise<boolean> {
+async function resetSlot(repo: Repo, tree: NewTree): Promise<boolean> {
   try {
     await git(tree, [...STRICT, 'reset', '--hard', '-q', tree.base], { quiet: true });
+    if (tree.branch === undefined) return true;
     await git(repo, ['update-ref', `refs/heads/${tree.branch}`, tree.base, ''], { quiet: true });
     await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`], { quiet: true });
     return true;
@@ -81,8 +84,7 @@ async function resetSlot(repo: Repo, tree: RunTree): Promise<boolean> {
 
 /** Puts the branch of a run back into a slot that it got again. */
 export async function reopenSlot(repo: Repo, run: { readonly dir: string; readonly branch: string }): Promise<void> {
-  if (takeClean(run.dir))
-    await git({ dir: run.dir, env: repo.env }, ['checkout', '-q', '--force', run.branch], { quiet: true });
+  if (takeClean(run.dir)) await git(at(repo, run.dir), ['checkout', '-q', '--force', run.branch], { quiet: true });
   else {
     await removeWorktree(repo, run, false);
     forgetKept(run.dir);
@@ -107,7 +109,7 @@ function forgetKept(dir: string): void {
 interface Claimed {
   readonly id: string;
   readonly dir: string;
-  readonly branch: string;
+  readonly branch?: string;
   readonly base: string;
 }
 
@@ -118,7 +120,7 @@ export async function releaseSlot(repo: Repo, run: Claimed, branchToo: boolean):
     if (parked) park(run.dir);
     else await removeSlot(repo, run);
   }
-  if (branchToo)
+  if (branchToo && run.branch !== undefined)
     await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${run.branch}`], { answers: [1, 128], quiet: true });
 }
 
@@ -136,50 +138,59 @@ function park(dir: string): void {
   writeSlot(dir, { ...rest, clean: true });
 }
 
-/** Everything that could have been written here goes, judged by the index that nobody here could write. */
-async function cleanSlot(repo: Repo, run: { dir: string; base: string }): Promise<boolean> {
-  const place = { dir: run.dir, env: repo.env };
-  const own = gitFolderOf(repo.commonDir, run.dir);
-  const reset = () => git(place, [...STRICT, 'reset', '--hard', '-q', run.base], { quiet: true });
+/** Everything that could have been written here goes; a slot that cannot be cleaned is not parked. */
+async function cleanSlot(repo: Repo, { dir, base }: Claimed): Promise<boolean> {
   try {
-    restoreLink(run.dir, own);
-    rmSync(join(own, 'index.lock'), { force: true });
-    const opened = statSync(indexFile(run.dir)).mtimeMs;
-    copyIndex(indexFile(run.dir), join(own, 'index'));
-    await git(place, ['update-ref', '--no-deref', 'HEAD', run.base], { quiet: true });
-    await reset();
-    const kept = intact(run.dir);
-    if (kept.length === 0) forgetKept(run.dir);
-    await git(place, ['clean', '-ffdxq', ...keeping(kept)], { quiet: true });
-    await emptySubmodules(run);
-    // git itself wrote folders up to the moment of the index.
-    renewFolders(run.dir, opened + 5, kept);
-    await reset();
-    rmSync(cachesFolder(run.dir), { recursive: true, force: true });
-    copyIndex(join(own, 'index'), indexFile(run.dir));
+    await putCommit(repo, dir, base);
+    rmSync(cachesFolder(dir), { recursive: true, force: true });
     return true;
   } catch {
     return false;
   }
+}
 
-  /** git cleans nothing inside the folder of a submodule. */
-  async function emptySubmodules({ dir }: { dir: string }): Promise<void> {
-    const entries = fields(await git(place, ['ls-files', '-s', '-z']));
-    for (const path of entries.filter((entry) => entry.startsWith('160000')).map((entry) => entry.split('\t')[1])) {
-      rmSync(join(dir, path ?? '.none'), { recursive: true, force: true });
-      mkdirSync(join(dir, path ?? '.none'), { recursive: true });
-    }
+/**
+ * Puts exactly one commit into a slot, with HEAD detached, and nothing else but the dependency folders that provisioning
+ * made and nobody could write. What was there is judged by the index that nobody here could write.
+ */
+export async function putCommit(repo: Repo, dir: string, commit: string): Promise<void> {
+  const place = at(repo, dir);
+  const own = gitFolderOf(repo.commonDir, dir);
+  const reset = () => git(place, [...STRICT, 'reset', '--hard', '-q', commit], { quiet: true });
+  restoreLink(dir, own);
+  rmSync(join(own, 'index.lock'), { force: true });
+  const opened = statSync(indexFile(dir)).mtimeMs;
+  copyIndex(indexFile(dir), join(own, 'index'));
+  await git(place, ['update-ref', '--no-deref', 'HEAD', commit], { quiet: true });
+  await reset();
+  const kept = intact(dir);
+  if (kept.length === 0) forgetKept(dir);
+  await git(place, ['clean', '-ffdxq', ...keeping(kept)], { quiet: true });
+  await emptySubmodules(place);
+  // git itself wrote folders up to the moment of the index.
+  renewFolders(dir, opened + 5, kept);
+  await reset();
+  await fillPointers(place, commit);
+  copyIndex(join(own, 'index'), indexFile(dir));
+}
+
+/** git cleans nothing inside the folder of a submodule. */
+async function emptySubmodules(place: GitPlace): Promise<void> {
+  const entries = fields(await git(place, ['ls-files', '-s', '-z']));
+  for (const path of entries.filter((entry) => entry.startsWith('160000')).map((entry) => entry.split('\t')[1])) {
+    rmSync(join(place.dir, path ?? '.none'), { recursive: true, force: true });
+    mkdirSync(join(place.dir, path ?? '.none'), { recursive: true });
   }
 }
 
 /** Removes a slot that nobody took meanwhile. */
 export const dropSlot = (repo: Repo, dir: string, owner: string | undefined): Promise<void> =>
   lockSlots(repo, async () => {
-    if (readSlot(dir)?.run === owner) await removeSlot(repo, { dir, branch: '' });
+    if (readSlot(dir)?.run === owner) await removeSlot(repo, { dir });
   });
 
 /** Removes a slot with all that is known of it. */
-async function removeSlot(repo: Repo, run: { dir: string; branch: string }): Promise<void> {
+async function removeSlot(repo: Repo, run: { dir: string }): Promise<void> {
   await removeWorktree(repo, run, false);
   for (const path of [indexFile(run.dir), cachesFolder(run.dir), `${run.dir}.new`, recordFile(run.dir)])
     rmSync(path, { recursive: true, force: true });

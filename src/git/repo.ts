@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { readFilters } from './filters.ts';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 
 export interface Repo extends GitPlace {
@@ -19,7 +20,7 @@ const OLDEST = [2, 38] as const;
 
 /** Finds the repository around a folder, or refuses and says what to do. */
 export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo> {
-  const place = { dir, env };
+  const place = { dir, env, filters: [] };
   const version = requireGit(place);
   version.catch(() => {});
   const found = await gitAnswer(place, ['rev-parse', '--is-bare-repository', '--git-common-dir', '--git-dir'], {
@@ -41,12 +42,13 @@ export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo>
       `A bare repository has no checkout to start from: ${dir}`,
       'git worktree add ../checkout, then run there',
     );
-  const root = await git(place, ['rev-parse', '--show-toplevel']);
+  const [root, filters] = await Promise.all([git(place, ['rev-parse', '--show-toplevel']), readFilters(place)]);
   const commonDir = realpathSync(join(common.startsWith('/') ? '' : dir, common));
   const id = createHash('sha256').update(commonDir).digest('hex').slice(0, 12);
   return {
     dir: root,
     env,
+    filters,
     root,
     commonDir,
     gitDir: realpathSync(join(gitDir.startsWith('/') ? '' : dir, gitDir)),
@@ -81,7 +83,8 @@ export async function resolveBase(repo: Repo, ref: string): Promise<string> {
   throw refuse('preflight', `Unknown base: ${ref}`, 'Name a branch, tag or commit: --base main');
 }
 
-function refuseUnfinished(repo: Repo): void {
+/** Refuses in the middle of a merge, rebase, cherry-pick, revert or bisection. */
+export function refuseUnfinished(repo: Repo): void {
   const here = new Set(readdirSync(repo.gitDir));
   const unfinished = [
     ['MERGE_HEAD', 'merge'],
@@ -89,12 +92,15 @@ function refuseUnfinished(repo: Repo): void {
     ['rebase-apply', 'rebase'],
     ['CHERRY_PICK_HEAD', 'cherry-pick'],
     ['REVERT_HEAD', 'revert'],
+    ['BISECT_START', 'bisect'],
   ].find(([file]) => here.has(file as string));
   if (unfinished === undefined) return;
   throw refuse(
     'preflight',
     `A ${unfinished[1]} is not finished in this checkout.`,
-    `git ${unfinished[1]} --continue, or git ${unfinished[1]} --abort`,
+    unfinished[1] === 'bisect'
+      ? 'git bisect reset'
+      : `git ${unfinished[1]} --continue, or git ${unfinished[1]} --abort`,
   );
 }
 

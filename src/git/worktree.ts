@@ -12,7 +12,7 @@ import {
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { withLock } from '../process/lock.ts';
-import { type GitPlace, git, gitAnswer, keeping } from './git.ts';
+import { type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
 
 export interface RunTree extends GitPlace {
@@ -20,13 +20,17 @@ export interface RunTree extends GitPlace {
   readonly base: string;
 }
 
+/** A worktree at a commit: on a branch of its own, or with a detached HEAD. */
+export type NewTree = Omit<RunTree, 'branch'> & { readonly branch?: string };
+
 /** git writes many files with several processes: 100,000 of them in a fifth of the time (`checkout.workers`). */
 const WORKERS = ['-c', `checkout.workers=${Math.min(8, 2 * availableParallelism())}`];
 
-/** Makes the run's worktree and branch at the base commit. Nothing of the user's checkout is touched. */
-export async function addWorktree(repo: Repo, tree: RunTree): Promise<void> {
+/** Makes a worktree, and its branch, at the base commit. Nothing of the user's checkout is touched. */
+export async function addWorktree(repo: Repo, tree: NewTree): Promise<void> {
   mkdirSync(dirname(tree.dir), { recursive: true, mode: 0o700 });
-  const args = [...WORKERS, 'worktree', 'add', '--no-track', '-b', tree.branch, tree.dir, tree.base];
+  const head = tree.branch === undefined ? ['--detach'] : ['--no-track', '-b', tree.branch];
+  const args = [...WORKERS, 'worktree', 'add', ...head, tree.dir, tree.base];
   await alone(repo, async () => {
     for (let left = 5; ; left--)
       try {
@@ -35,7 +39,7 @@ export async function addWorktree(repo: Repo, tree: RunTree): Promise<void> {
       } catch (error) {
         // Somebody else's git is making a worktree, or holds a lock, in this very moment.
         if (left === 0 || !/commondir|\.lock|File exists/.test(String(error))) throw error;
-        await gitAnswer(repo, ['branch', '-D', tree.branch], { answers: [1, 128] });
+        if (tree.branch !== undefined) await gitAnswer(repo, ['branch', '-D', tree.branch], { answers: [1, 128] });
         await new Promise((done) => setTimeout(done, 200));
       }
   });
@@ -51,7 +55,7 @@ const alone = <T>(repo: Repo, work: () => Promise<T>): Promise<T> =>
 /** Removes the run's worktree; the branch stays unless asked for. A tree that is already gone is no error. */
 export async function removeWorktree(
   repo: Repo,
-  tree: { dir: string; branch: string },
+  tree: { dir: string; branch?: string },
   branchToo: boolean,
 ): Promise<void> {
   await alone(repo, async () => {
@@ -60,7 +64,7 @@ export async function removeWorktree(
     removeFolder(tree.dir);
     await git(repo, ['worktree', 'prune'], { quiet: true });
   });
-  if (branchToo)
+  if (branchToo && tree.branch !== undefined)
     await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${tree.branch}`], { answers: [1, 128], quiet: true });
 }
 
@@ -78,12 +82,6 @@ function openFolders(dir: string): void {
   chmodSync(dir, 0o700);
   for (const entry of readdirSync(dir, { withFileTypes: true }))
     if (entry.isDirectory()) openFolders(join(dir, entry.name));
-}
-
-/** Puts the tree back to the base after a baseline: tracked files restored, new unignored files removed. */
-export async function restoreTree(tree: RunTree, provisioned: readonly string[]): Promise<void> {
-  await git(tree, ['reset', '--hard', '-q', tree.base], { quiet: true });
-  await git(tree, ['clean', '-fdq', ...keeping(provisioned)], { quiet: true });
 }
 
 /**

@@ -1,19 +1,21 @@
-import { readFileSync, rmSync, statSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { refuse } from '../errors.ts';
-import { changesBetween, mergeTrees } from '../git/change.ts';
+import { checkGate } from '../gate/gate.ts';
+import { applyChange, type Change, changesBetween, IDENTITY } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
-import { releaseSlot } from '../git/pool.ts';
-import { type Repo, uncommitted } from '../git/repo.ts';
+import { move } from '../git/move.ts';
+import { type Repo, refuseUnfinished, uncommitted } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
-import { append, listRuns, runsFolder } from '../ledger/store.ts';
-import { laterVerification } from '../run/enclosure.ts';
-import { commandsOf } from '../run/plan.ts';
-import { runEnvironment } from '../run/run.ts';
-import { distrustSlot, ensureTree, ensureWalls } from '../run/tree.ts';
-import { parseSpec } from '../spec/parse.ts';
+import { append, runsFolder } from '../ledger/store.ts';
+import type { Judge } from '../run/judge.ts';
+import { judgeLater } from '../run/later.ts';
 import { compare, ok, verified } from '../verify/compare.ts';
-import { verify } from '../verify/verify.ts';
+import { endRun } from './end.ts';
+import { inTheWay } from './in-the-way.ts';
+import { hooksFolder, hooksIn, keepCommit, messageOf } from './keep-commit.ts';
+import { alone, openRun } from './lock.ts';
+import { type MergeState, refusalToMerge } from './mergeable.ts';
 import type { Result } from './result.ts';
 import { readResult } from './stored.ts';
 
@@ -25,7 +27,14 @@ export interface MergeRequest {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly now: () => Date;
   readonly style: 'squash' | 'no-ff';
+  /** Merge what failed its verification or the gate. */
   readonly force: boolean;
+  /** Merge what nothing could verify. */
+  readonly unverified?: boolean;
+  /** In place of the message that is made from the result. */
+  readonly message?: string;
+  /** What the caller was shown: another commit or branch is refused. */
+  readonly shown?: { readonly commit?: string; readonly onto?: string };
 }
 
 export interface Merged {
@@ -33,208 +42,184 @@ export interface Merged {
   readonly from: string;
   readonly to: string;
   readonly files: number;
-  /** True when the target had moved and the merged tree was verified again. */
+  /** True when the merged tree was verified again, because the target had moved or a hook changed it. */
   readonly reverified: boolean;
   readonly undo: string;
-  /** Hooks of the user's that ran at the commit (ruling 9). */
+  /** Hooks of the user's that ran at the commit. */
   readonly hooks: readonly string[];
+  /** What a person made in the worktree or on the branch, and where it is kept. */
+  readonly saved: readonly string[];
 }
 
-/** Where the branch stood before a merge, by run. */
-export const BACKUP = 'refs/kimi-dispatch/backup';
+/** The commit that arrives, and what is known of it. */
+interface Arriving {
+  readonly commit: string;
+  readonly changes: readonly Change[];
+  readonly reverified: boolean;
+}
 
 /**
- * Brings a run's change onto the branch of the checkout. Everything is built and checked in the run's worktree;
- * the last act is one fast-forward. A refusal leaves everything as it was.
+ * Brings a run's change onto the branch of the checkout. Everything is built, verified and gated elsewhere; the last act
+ * moves the checkout once. A refusal leaves everything as it was. One merge at a time in a repository.
  */
-export async function merge(request: MergeRequest): Promise<Merged> {
+export const merge = (request: MergeRequest): Promise<Merged> =>
+  alone(request.repo, request.run, async () => mergeAlone({ ...request, run: openRun(request.repo, request.run) }));
+
+async function mergeAlone(request: MergeRequest): Promise<Merged> {
   const { repo, run } = request;
   const folder = join(runsFolder(repo.commonDir), run.id);
-  const result = readResult(folder);
-  requireMergeable(request, result);
-  const commit = run.commit ?? '';
-  const target = (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
-  const tip = await git(repo, ['rev-parse', 'HEAD']);
-  await refuseMovedBranch(repo, run);
-  const merged = await mergedTree(repo, tip, run, commit);
-  await refuseDirtyOverlap(repo, tip, merged);
-  const moved = tip !== run.base;
-  const own = await ensureTree(run, { ...request, provide: moved && !request.force });
-  const kept = await keepCommit({ ...request, run: own }, { result, tip, tree: merged, commit, verifyAgain: moved });
-  const now = await git(repo, ['rev-parse', 'HEAD']);
-  if (now !== tip)
-    throw refuse('conflict', 'The branch moved while the merge was prepared.', `kimi-dispatch merge ${run.id}`);
-  await git(repo, ['update-ref', `${BACKUP}/${run.id}`, tip]);
-  await git(repo, ['merge', '--ff-only', '-q', kept], { honour: true }).catch((error: unknown) => {
-    throw refuse(
-      'conflict',
-      `The branch could not be moved: ${String(error instanceof Error ? error.message : error)}`,
-      'git status',
-    );
+  refuseUnfinished(repo);
+  const { ref, tip, result } = await requireMergeable(request, folder);
+  const tree = await mergedTree(repo, run, tip);
+  await refuseInTheWay(repo, run, await changesBetween(repo, tip, tree));
+  const arriving = await prepareCommit(request, { result, tip, tree });
+  await move(repo, { run: run.id, kind: 'merge', ref, from: tip, to: arriving.commit }, () => {
+    append(folder, { type: 'merged', target: ref, from: tip, to: arriving.commit }, request.now());
   });
-  append(folder, { type: 'merged', target, from: tip, to: kept }, request.now());
   rmSync(run.home, { recursive: true, force: true });
-  // The change is in; a worktree that cannot be given back now is found by `prune`.
-  await releaseSlot(repo, own, false).catch(() => undefined);
-  const files = (await changesBetween(repo, tip, kept)).length;
+  const saved = await endRun(repo, run, { branchToo: false });
   return {
-    target: target.replace('refs/heads/', ''),
+    target: ref.replace('refs/heads/', ''),
     from: tip,
-    to: kept,
-    files,
-    reverified: moved,
+    to: arriving.commit,
+    files: arriving.changes.length,
+    reverified: arriving.reverified,
     undo: `kimi-dispatch undo ${run.id}`,
     hooks: hooksIn(await hooksFolder(repo)),
+    saved,
   };
 }
 
-function requireMergeable(request: MergeRequest, result: Result): void {
-  const { run, force } = request;
-  if (run.review === 'merged')
-    throw refuse('wrong-state', `Run ${run.id} is merged already.`, `kimi-dispatch undo ${run.id}`);
-  if (run.review === 'discarded')
-    throw refuse('wrong-state', `Run ${run.id} was discarded.`, `git apply ${result.files.patch}`);
-  if (run.commit === undefined || result.changes.length === 0)
-    throw refuse('wrong-state', `Run ${run.id} changed nothing.`, `kimi-dispatch show ${run.id}`);
-  if (result.outcome === 'succeeded' || force) return;
-  const code =
-    result.outcome === 'verification-failed'
-      ? 'verification-failed'
-      : result.outcome === 'out-of-scope'
-        ? 'gate'
-        : 'wrong-state';
-  throw refuse(
-    code,
-    `Run ${run.id} ended with ${result.outcome}.`,
-    `kimi-dispatch show ${run.id}, then merge with --force if you are sure`,
-  );
+/** Looks at everything that decides whether a merge may begin, then decides. */
+async function requireMergeable(
+  request: MergeRequest,
+  folder: string,
+): Promise<{ ref: string; tip: string; result: Result }> {
+  const { repo, run, force, unverified, style, shown } = request;
+  const result = readResult(folder);
+  const asked = (args: string[], answers: number[]) => gitAnswer(repo, args, { answers, quiet: true });
+  const [symbolic, tip, branch] = await Promise.all([
+    asked(['symbolic-ref', '-q', 'HEAD'], [1]),
+    git(repo, ['rev-parse', 'HEAD']),
+    asked(['rev-parse', '-q', '--verify', `refs/heads/${run.branch}`], [1, 128]),
+  ]);
+  const ref = symbolic.stdout.trim() || 'HEAD';
+  const [related, ancestor, holds] = await Promise.all([
+    asked(['merge-base', run.base, tip], [1, 128]),
+    asked(['merge-base', '--is-ancestor', run.base, tip], [1, 128]),
+    run.merge === undefined ? undefined : asked(['merge-base', '--is-ancestor', run.merge.to, tip], [1, 128]),
+  ]);
+  const state: MergeState = {
+    run,
+    outcome: result.outcome,
+    changed: result.changes.length > 0,
+    patch: result.files.patch,
+    review: result.review !== undefined,
+    ref,
+    branchTip: branch.code === 0 ? branch.stdout.trim() : undefined,
+    related: related.code === 0,
+    baseIsAncestor: ancestor.code === 0,
+    stillMerged: holds?.code === 0,
+    asked: { force, unverified: unverified === true, style, ...shown },
+  };
+  const refusal = refusalToMerge(state);
+  if (refusal !== undefined) throw refuse(refusal.code, refusal.message, refusal.fix);
+  return { ref, tip, result };
 }
 
-/** What is merged is what was reviewed; commits that somebody put on the branch by hand are theirs to merge. */
-async function refuseMovedBranch(repo: Repo, run: RunState): Promise<void> {
-  const tip = await gitAnswer(repo, ['rev-parse', '-q', '--verify', `refs/heads/${run.branch}`], { answers: [1, 128] });
-  if (tip.code !== 0 || tip.stdout.trim() === run.commit) return;
+/** The tree of the tip with the run's change in it, and nothing else. */
+async function mergedTree(repo: Repo, run: RunState, tip: string): Promise<string> {
+  const commit = run.commit ?? '';
+  if (tip === run.base) return git(repo, ['rev-parse', `${commit}^{tree}`]);
+  const merged = await applyChange(repo, { base: run.base, commit, tip });
+  if ('conflicts' in merged)
+    throw refuse(
+      'conflict',
+      `Run ${run.id} conflicts with what is on the branch now: ${merged.conflicts.slice(0, 10).join(', ')}`,
+      `kimi-dispatch refresh ${run.id} puts it onto the branch and sends the conflict back to Kimi`,
+    );
+  if (merged.tree !== (await git(repo, ['rev-parse', `${tip}^{tree}`]))) return merged.tree;
   throw refuse(
     'wrong-state',
-    `The branch ${run.branch} was moved by hand, to ${tip.stdout.trim().slice(0, 10)}.`,
-    `git merge ${run.branch}, or put it back: git branch -f ${run.branch} ${run.commit}`,
+    `The branch holds the change of run ${run.id} already.`,
+    `kimi-dispatch discard ${run.id}`,
   );
 }
 
-async function mergedTree(repo: Repo, tip: string, run: RunState, commit: string): Promise<string> {
-  const merged = await mergeTrees(repo, tip, commit);
-  if ('tree' in merged) return merged.tree;
-  throw refuse(
-    'conflict',
-    `Run ${run.id} conflicts with what is on the branch now: ${merged.conflicts.join(', ')}`,
-    `kimi-dispatch discard ${run.id}, then run the spec again; or git merge ${run.branch}`,
-  );
-}
-
-async function refuseDirtyOverlap(repo: Repo, tip: string, tree: string): Promise<void> {
-  const touched = new Set((await changesBetween(repo, tip, tree)).map((change) => change.path));
-  const overlap = (await uncommitted(repo)).filter((path) => touched.has(path));
-  if (overlap.length === 0) return;
-  throw refuse(
-    'conflict',
-    `You have uncommitted changes in files that the run changed: ${overlap.slice(0, 10).join(', ')}`,
-    'git stash, or commit them, then merge again',
-  );
-}
-
-interface Keep {
-  readonly result: Result;
-  readonly tip: string;
-  readonly tree: string;
-  readonly commit: string;
-  readonly verifyAgain: boolean;
-}
-
-/** Makes the commit that a person keeps: in the run's worktree, with the user's hooks, signing and identity. */
-async function keepCommit(request: MergeRequest, keep: Keep): Promise<string> {
-  const { repo, run } = request;
-  const place = { dir: run.dir, env: repo.env };
-  await git(place, ['checkout', '-q', '--detach', '--force', keep.tip]);
-  try {
-    await git(place, ['read-tree', '-u', '--reset', keep.tree]);
-    if (keep.verifyAgain && !request.force) await reverify(request, keep.result);
-    const hooks = await hooksFolder(repo);
-    // The user's hooks run as the user: what they leave behind is nobody's to trust.
-    if (hooksIn(hooks).length > 0) distrustSlot(run.dir);
-    const message = await git(repo, ['log', '-1', '--format=%B', keep.commit]);
-    await git(place, ['-c', `core.hooksPath=${hooks}`, 'commit', '-q', '--allow-empty', '-m', message], {
-      honour: true,
-    }).catch((error: unknown) => {
-      throw refuse(
-        'wrong-state',
-        `The commit was refused (hooks and signing of this repository apply): ${error instanceof Error ? error.message : ''}`,
-        'Correct what the hook names, then merge again.',
-      );
-    });
-    const squashed = await git(place, ['rev-parse', 'HEAD']);
-    if (request.style === 'squash') return squashed;
-    const tree = await git(place, ['rev-parse', 'HEAD^{tree}']);
-    const identity = [
-      '-c',
-      `user.name=${await git(place, ['log', '-1', '--format=%cn'])}`,
-      '-c',
-      `user.email=${await git(place, ['log', '-1', '--format=%ce'])}`,
-    ];
-    return await git(
-      repo,
-      [...identity, 'commit-tree', tree, '-p', keep.tip, '-p', keep.commit, '-m', `Merge ${run.branch}\n\n${message}`],
-      { honour: true },
+async function refuseInTheWay(repo: Repo, run: RunState, arriving: readonly Change[]): Promise<void> {
+  const touched = new Set(arriving.map((change) => change.path));
+  const dirty = (await uncommitted(repo)).filter((path) => touched.has(path));
+  if (dirty.length > 0)
+    throw refuse(
+      'conflict',
+      `You have uncommitted changes in files that the run changed: ${dirty.slice(0, 10).join(', ')}`,
+      'git stash, or commit them, then merge again',
     );
+  const files = await inTheWay(repo, arriving);
+  if (files.length === 0) return;
+  throw refuse(
+    'conflict',
+    `Files of yours that git does not track lie where the run adds its own: ${files.slice(0, 10).join(', ')}`,
+    `Move them away, then merge again: kimi-dispatch merge ${run.id}`,
+  );
+}
+
+/** Makes the commit, and looks at what really arrives: a hook may have changed it since it was verified. */
+async function prepareCommit(
+  request: MergeRequest,
+  { result, tip, tree }: { result: Result; tip: string; tree: string },
+): Promise<Arriving> {
+  const { repo, run, force } = request;
+  const judge = await judgeLater(request, tip);
+  try {
+    const moved = tip !== run.base && !force;
+    if (moved) {
+      const args = ['commit-tree', tree, '-p', tip, '-m', 'kimi-dispatch: the merged tree'];
+      await reverify(request, judge, { result, commit: await git(repo, args, { env: IDENTITY }) });
+    }
+    const message = request.message ?? messageOf(result);
+    const commit = await keepCommit({ repo, run, judge, style: request.style }, { tip, tree, message });
+    const hooked = (await git(repo, ['rev-parse', `${commit}^{tree}`])) !== tree;
+    if (hooked && !force) await reverify(request, judge, { result, commit });
+    const changes = await changesBetween(repo, tip, commit);
+    if (hooked) await refuseInTheWay(repo, run, changes);
+    if (!force) await gateAgain(request, { tip, commit, changes });
+    return { commit, changes, reverified: moved || (hooked && !force) };
   } finally {
-    await git(place, ['checkout', '-q', '--force', run.branch]);
+    await judge.close();
   }
 }
 
-const AT_COMMIT = ['pre-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit', 'post-merge'];
-
-const hooksIn = (folder: string): string[] =>
-  AT_COMMIT.filter((name) => {
-    const stat = statSync(join(folder, name), { throwIfNoEntry: false });
-    return stat?.isFile() === true && (stat.mode & 0o111) !== 0;
-  });
-
-/** Runs that wait for review and conflict with what the branch is now. */
-export async function staleRuns(repo: Repo): Promise<{ run: string; conflicts: string[] }[]> {
-  const tip = await git(repo, ['rev-parse', 'HEAD']);
-  const stale: { run: string; conflicts: string[] }[] = [];
-  for (const run of listRuns(repo.commonDir)) {
-    if (run.review !== 'waiting' || run.commit === undefined || run.outcome === undefined) continue;
-    const merged = await mergeTrees(repo, tip, run.commit).catch(() => ({ conflicts: ['its commit is not there'] }));
-    if ('conflicts' in merged) stale.push({ run: run.id, conflicts: merged.conflicts });
-  }
-  return stale;
+/** The gate, on what arrives and just before it does. */
+async function gateAgain(
+  { repo, run, root, env }: MergeRequest,
+  { tip, commit, changes }: { tip: string; commit: string; changes: readonly Change[] },
+): Promise<void> {
+  const { specOf } = await import('../run/later.ts');
+  const { violations } = await checkGate(repo, specOf({ repo, run, root, env }), { changes, base: tip, commit });
+  if (violations.length === 0) return;
+  const some = violations.slice(0, 5).map(({ path, why }) => `${path}: ${why}`);
+  throw refuse(
+    'gate',
+    `What would arrive breaks the gate: ${some.join('; ')}`,
+    `kimi-dispatch show ${run.id}; to merge it all the same: kimi-dispatch merge ${run.id} --force`,
+  );
 }
 
-/** `core.hooksPath` is relative to the checkout, not to the run's worktree. */
-async function hooksFolder(repo: Repo): Promise<string> {
-  const set = (
-    await gitAnswer(repo, ['config', '--get', '--path', 'core.hooksPath'], { answers: [1], honour: true })
-  ).stdout.trim();
-  if (set === '') return join(repo.commonDir, 'hooks');
-  return isAbsolute(set) ? set : join(repo.root, set);
-}
-
-async function reverify(request: MergeRequest, result: Result): Promise<void> {
-  const { run, env, repo } = request;
-  const { spec } = parseSpec(readFileSync(result.spec.path, 'utf8'));
-  await ensureWalls(run, request);
-  const walls = laterVerification(request.root, run.id, result.files.folder);
-  const logs = result.files.folder;
-  const place = { dir: run.dir, env: runEnvironment(env), marker: run.id, logs, label: 'merge', run: walls.run };
-  const after = await verify(commandsOf(spec), place).finally(walls.close);
-  await git({ dir: run.dir, env: repo.env }, ['clean', '-fdq']);
+async function reverify(
+  { run, repo }: MergeRequest,
+  judge: Judge,
+  { result, commit }: { result: Result; commit: string },
+): Promise<void> {
+  const logs = join(runsFolder(repo.commonDir), run.id);
+  const after = await judge.check(commit, { logs, label: 'merge' });
   const before = result.verification.map((row) => row.after);
   const rows = compare(before.length === after.length ? before : undefined, after);
   if (verified(rows)) return;
   const red = rows.filter((row) => !ok(row.after)).map((row) => row.command);
   throw refuse(
     'verification-failed',
-    `The branch moved since the run, and merged with it these fail: ${red.join('; ')}`,
-    `kimi-dispatch show ${run.id}, or merge with --force`,
+    `Merged with what is on the branch now, these fail: ${red.join('; ')}`,
+    `kimi-dispatch refresh ${run.id}, or merge with --force`,
   );
 }

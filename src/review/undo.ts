@@ -3,52 +3,87 @@ import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { refuse } from '../errors.ts';
 import { git, gitAnswer } from '../git/git.ts';
+import { move } from '../git/move.ts';
 import { releaseSlot } from '../git/pool.ts';
-import type { Repo } from '../git/repo.ts';
+import { type Repo, refuseUnfinished } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
-import { BACKUP } from './merge.ts';
+import { endRun } from './end.ts';
+import { alone, holdRun, openRun } from './lock.ts';
+
+export interface Undone {
+  readonly target: string;
+  readonly to: string;
+  /** True when the branch had been put back by hand already. */
+  readonly byHand: boolean;
+}
 
 /** Takes a merge back while the branch still stands on it. */
-export async function undo(repo: Repo, run: RunState, now: Date): Promise<{ target: string; to: string }> {
+export const undo = (repo: Repo, run: RunState, now: Date): Promise<Undone> =>
+  alone(repo, run, () => undoAlone(repo, openRun(repo, run), now));
+
+async function undoAlone(repo: Repo, run: RunState, now: Date): Promise<Undone> {
   if (run.merge === undefined) throw refuse('wrong-state', `Run ${run.id} is not merged.`, `kimi-dispatch status`);
   const { target, from, to } = run.merge;
+  const name = target.replace('refs/heads/', '');
+  const undone = (): void => {
+    append(join(runsFolder(repo.commonDir), run.id), { type: 'undone', target }, now);
+  };
+  refuseUnfinished(repo);
+  if (!(await stands(repo, target, to))) {
+    undone();
+    return { target: name, to: from, byHand: true };
+  }
   const head = (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
   if (head !== target)
     throw refuse(
       'wrong-state',
-      `The merge went to ${target.replace('refs/heads/', '')}, and another branch is checked out here.`,
-      `git switch ${target.replace('refs/heads/', '')}`,
+      `The merge went to ${name}, and another branch is checked out here.`,
+      `git switch ${name}`,
     );
-  const tip = await git(repo, ['rev-parse', 'HEAD']);
-  if (tip !== to) throw refuse('conflict', 'Other commits stand on this merge now.', `git revert ${to}`);
-  await git(repo, ['reset', '--keep', '-q', from]).catch((error: unknown) => {
-    throw refuse(
-      'conflict',
-      `Your uncommitted changes are in the way: ${error instanceof Error ? error.message : ''}`,
-      'git stash, then undo again',
-    );
+  if ((await git(repo, ['rev-parse', 'HEAD'])) !== to) throw await refuseLater(repo, to);
+  await move(repo, { run: run.id, kind: 'undo', ref: target, from: to, to: from }, undone);
+  return { target: name, to: from, byHand: false };
+}
+
+/** Whether the branch that a merge went to still holds it. */
+async function stands(repo: Repo, target: string, commit: string): Promise<boolean> {
+  const answer = await gitAnswer(repo, ['merge-base', '--is-ancestor', commit, target], {
+    answers: [1, 128],
+    quiet: true,
   });
-  await gitAnswer(repo, ['update-ref', '-d', `${BACKUP}/${run.id}`], { answers: [1] });
-  append(join(runsFolder(repo.commonDir), run.id), { type: 'undone', target }, now);
-  return { target: target.replace('refs/heads/', ''), to: from };
+  return answer.code === 0;
 }
 
-/** Gives a run's worktree back and throws its branch and home away; the patch and the record stay. */
-export async function discard(repo: Repo, run: RunState, now: Date): Promise<void> {
-  if (run.review === 'discarded')
-    throw refuse('wrong-state', `Run ${run.id} was discarded already.`, 'kimi-dispatch status');
-  await discardAll(repo, [run], now);
+async function refuseLater(repo: Repo, commit: string): Promise<Error> {
+  const parents = (await git(repo, ['log', '-1', '--format=%P', commit])).split(' ');
+  const mainline = parents.length > 1 ? '-m 1 ' : '';
+  return refuse('conflict', 'Other commits stand on this merge now.', `git revert ${mainline}${commit}`);
 }
 
-/** The same for many; a run that was discarded already is left as it is. */
+/** Gives a run's worktree back and throws its branch and home away; the patch, the record and what is a person's stay. */
+export const discard = (repo: Repo, run: RunState, now: Date): Promise<string[]> =>
+  holdRun(repo, run, async () => {
+    const found = openRun(repo, run);
+    if (found.review === 'discarded')
+      throw refuse('wrong-state', `Run ${run.id} was discarded already.`, 'kimi-dispatch status');
+    if (found.outcome === undefined && found.review === 'waiting')
+      throw refuse('wrong-state', `Run ${run.id} is at work.`, `kimi-dispatch cancel ${run.id}`);
+    const saved = await endRun(repo, found, { branchToo: true });
+    forget(repo, found, now);
+    return saved;
+  });
+
+/** Ends runs whose change is elsewhere already and whose worktree no person has seen. */
 export async function discardAll(repo: Repo, runs: readonly RunState[], now: Date): Promise<void> {
   const waiting = runs.filter((run) => run.review !== 'discarded');
   const few = pLimit(4);
   await Promise.all(waiting.map((run) => few(() => releaseSlot(repo, run, true))));
-  for (const run of waiting) {
-    // The run's Kimi home holds keys; it goes when the run has ended for good.
-    rmSync(run.home, { recursive: true, force: true });
-    append(join(runsFolder(repo.commonDir), run.id), { type: 'discarded' }, now);
-  }
+  for (const run of waiting) forget(repo, run, now);
+}
+
+/** The run's Kimi home holds keys; it goes when the run has ended for good. */
+function forget(repo: Repo, run: RunState, now: Date): void {
+  rmSync(run.home, { recursive: true, force: true });
+  append(join(runsFolder(repo.commonDir), run.id), { type: 'discarded' }, now);
 }

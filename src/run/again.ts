@@ -43,6 +43,6 @@ export async function prepareAgain(request: AgainRequest): Promise<Prepared> {
     kimi: { file: kimi.file, version: kimi.version, flavour: kimi.flavour },
   };
   if (!sandbox.on) distrustSlot(run.dir);
-  const none = { copies: [], dependencies: { how: 'none' }, setup: undefined, key: '' } as const;
+  const none = { copies: [], copiesDigest: '', dependencies: { how: 'none' }, setup: undefined, key: '' } as const;
   return { request: full, plan, profile, kimi, home, provision: none, places, sandbox };
 }

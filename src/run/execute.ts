@@ -1,32 +1,33 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { changedOutside, lookOutside } from '../gate/tripwire.ts';
-import { collect } from '../git/collect.ts';
+import { type Collected, collect } from '../git/collect.ts';
+import { at } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
-import { type RunTree, restoreTree } from '../git/worktree.ts';
+import type { RunTree } from '../git/worktree.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import { writeWhole } from '../ledger/store.ts';
 import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
 import { type Result, resultSchema } from '../review/result.ts';
+import { declaredPaths } from '../spec/model.ts';
 import { type Check, compare, verified } from '../verify/compare.ts';
-import { verify } from '../verify/verify.ts';
 import { assemble, type Gathered } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
-import { Enclosure, keepWalls, verifierOf } from './enclosure.ts';
+import { Enclosure, keepWalls } from './enclosure.ts';
+import { type Judge, judgeOf } from './judge.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
 import { takeOutbox } from './outbox.ts';
 import { commandsOf, type StepId } from './plan.ts';
-import { provision } from './provision.ts';
 import { keepReady, readReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
 import { readReport } from './report.ts';
-import { keepsDependencies, type Prepared, runEnvironment, wallsOf } from './run.ts';
+import { type Prepared, runEnvironment, wallsOf } from './run.ts';
 import { moveOwnTask, stateAfter } from './task-link.ts';
-import { openTree, takeSlot } from './tree.ts';
+import { openTree, provideTree, takeSlot } from './tree.ts';
 
 /** How an execution begins: from nothing, or in a run that has ended before. */
 export interface Entry {
@@ -61,6 +62,8 @@ class Execution {
   readonly #gathered: Gathered = { provisioned: [], rows: [], notes: [] };
   readonly #startedAt: string;
   readonly #enclosure: Enclosure | undefined;
+  readonly #judge: Judge;
+  #ignored: string[] = [];
   #readOnly: string[] = [];
 
   constructor(prepared: Prepared, watch: Watcher, options: Options) {
@@ -70,10 +73,11 @@ class Execution {
     this.#signal = options.signal;
     this.#limiter = options.limiter ?? ((work) => work());
     this.#entry = options.entry ?? { turn: { kind: 'first' } };
-    this.#tree = { dir: plan.dir, env: request.repo.env, branch: plan.branch, base: plan.base };
+    this.#tree = { ...at(request.repo, plan.dir), branch: plan.branch, base: plan.base };
     this.#env = runEnvironment(request.env);
     this.#startedAt = this.#entry.again?.startedAt ?? request.now().toISOString();
     this.#enclosure = prepared.sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(prepared)) : undefined;
+    this.#judge = judgeOf(prepared, this.#record.folder, options.signal);
   }
 
   async go(): Promise<Result> {
@@ -96,6 +100,7 @@ class Execution {
       await this.#salvage();
     } finally {
       this.#enclosure?.close();
+      await this.#judge.close();
     }
     await this.#moveTask(stateAfter(outcome));
     return this.#finish(outcome, reason);
@@ -119,6 +124,7 @@ class Execution {
     const { provisioned, before } = this.#gathered;
     keepReady(this.#record.folder, {
       provisioned,
+      ignored: this.#ignored,
       readOnly: this.#readOnly,
       ...(before === undefined ? {} : { before }),
     });
@@ -126,7 +132,8 @@ class Execution {
 
   /** What those steps found when the run did them. */
   #takeReady(): void {
-    const { provisioned, before, readOnly } = readReady(this.#record.folder);
+    const { provisioned, before, readOnly, ignored } = readReady(this.#record.folder);
+    this.#ignored = ignored ?? [];
     Object.assign(this.#gathered, { provisioned, ...(before === undefined ? {} : { before }) });
     this.#protect(readOnly ?? []);
   }
@@ -145,27 +152,16 @@ class Execution {
   }
 
   async #provision(): Promise<void> {
-    const { request, provision: plan } = this.#prepared;
-    const place = {
-      dir: this.#tree.dir,
-      env: this.#env,
-      marker: this.#prepared.plan.run,
-      log: join(this.#record.folder, 'provision.log'),
-      ...this.#abort(),
-    };
-    const made = await provision(request.repo, plan, place, keepsDependencies(this.#prepared));
-    this.#gathered.provisioned = made.paths;
-    this.#protect(made.readOnly);
-  }
-
-  #abort(): { signal?: AbortSignal } {
-    return this.#signal === undefined ? {} : { signal: this.#signal };
+    const { provisioned, readOnly, ignored } = await provideTree(this.#prepared, this.#tree, this.#signal);
+    this.#gathered.provisioned = provisioned;
+    this.#ignored = ignored ?? [];
+    this.#protect(readOnly ?? []);
   }
 
   async #baseline(): Promise<void> {
     const { plan, request, provision: provided } = this.#prepared;
     const cache = new BaselineCache(request.repo.commonDir, plan, { commands: commandsOf(request.spec), provided });
-    const checks = cache.read() ?? (await this.#check('baseline', this.#record.folder));
+    const checks = cache.read() ?? (await this.#check('baseline', plan.base, this.#record.folder));
     this.#gathered.before = checks;
     if (this.#signal?.aborted !== true) cache.write(checks);
     const missing = checks.filter((check) => check.code === 126 || check.code === 127);
@@ -177,22 +173,13 @@ class Execution {
     );
   }
 
-  async #check(phase: 'baseline' | 'verify', logs: string): Promise<Check[]> {
-    const { plan, request } = this.#prepared;
-    const place = {
-      dir: this.#tree.dir,
-      env: this.#env,
-      marker: plan.run,
+  #check(phase: 'baseline' | 'verify', commit: string, logs: string): Promise<Check[]> {
+    return this.#judge.check(commit, {
       logs,
       label: phase,
-      ...this.#abort(),
-      run: verifierOf(this.#enclosure),
-    };
-    const checks = await verify(commandsOf(request.spec), place, (check) =>
-      this.#record.say({ type: 'check', phase, command: check.command, code: check.code, ms: check.durationMs }),
-    );
-    if (phase === 'baseline') await restoreTree(this.#tree, this.#gathered.provisioned);
-    return checks;
+      each: (check) =>
+        this.#record.say({ type: 'check', phase, command: check.command, code: check.code, ms: check.durationMs }),
+    });
   }
 
   async #kimi(): Promise<void> {
@@ -209,6 +196,7 @@ class Execution {
     const before = this.#enclosure === undefined ? await look() : undefined;
     // The scanner of the gate takes a moment to load: it does so while Kimi works.
     void import('../gate/secrets.ts').catch(() => undefined);
+    if (this.#prepared.plan.steps.some((step) => step.id === 'verify' && step.run)) this.#judge.prepare();
     this.#gathered.attempt = await runKimi(this.#prepared, place, this.#entry.turn);
     this.#gathered.notes.push(...takeOutbox(this.#prepared));
     if (before !== undefined) this.#gathered.outside = changedOutside(before, await look());
@@ -222,28 +210,29 @@ class Execution {
       `Kimi-Dispatch-Spec: sha256:${plan.digest}`,
       `Kimi-Version: ${plan.kimi.version}`,
     ].join('\n');
-    const scratch = join(this.#record.folder, 'scratch');
-    mkdirSync(scratch, { recursive: true });
     const collected = await collect(this.#tree, {
       message,
       commonDir: request.repo.commonDir,
-      scratch,
+      scratch: join(this.#record.folder, 'scratch'),
       provisioned: this.#gathered.provisioned,
+      declared: declaredPaths(request.spec),
+      ignoredBefore: this.#ignored,
       patch: join(this.#record.folder, 'changes.patch'),
       known: this.#entry.again !== undefined,
     });
-    rmSync(scratch, { recursive: true, force: true });
     this.#gathered.collected = collected;
     const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base });
     const { outside } = this.#gathered;
-    this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...gate.violations] };
-    this.#gathered.notes.push(...collected.strays, ...(outside?.notes ?? []));
+    const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyRaw(filter) }));
+    this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...raw, ...gate.violations] };
+    this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected), ...(outside?.notes ?? []));
   }
 
   async #verify(): Promise<void> {
-    if (this.#gathered.collected?.changes.length === 0) return;
+    const { collected } = this.#gathered;
+    if (collected === undefined || collected.changes.length === 0) return;
     const logs = join(this.#record.folder, `attempt-${attemptsIn(this.#record.folder)}`);
-    this.#gathered.rows = compare(this.#gathered.before, await this.#check('verify', logs));
+    this.#gathered.rows = compare(this.#gathered.before, await this.#check('verify', collected.commit, logs));
   }
 
   #outcome(): Outcome {
@@ -292,4 +281,18 @@ class Execution {
     this.#record.end(result, this.#gathered.collected?.commit);
     return result;
   }
+}
+
+const whyRaw = (filter: string): string =>
+  `goes through the filter ${filter}, which was not run: this is not what your git would commit`;
+
+/** What of the worktree is not in the change, in words. */
+function notesOnLeft({ left, ignored }: Collected): string[] {
+  const some = (paths: readonly string[]): string =>
+    `${paths.slice(0, 5).join(', ')}${paths.length > 5 ? ` and ${paths.length - 5} more` : ''}`;
+  return [
+    ...left.slice(0, 3).map(({ path, why }) => `not in the change: ${path} (${why}); it lies in the worktree`),
+    ...(left.length > 3 ? [`not in the change either: ${some(left.slice(3).map(({ path }) => path))}`] : []),
+    ...(ignored.length === 0 ? [] : [`ignored by git, so not in the change: ${some(ignored)}`]),
+  ];
 }

@@ -1,18 +1,19 @@
 import { join } from 'node:path';
 import type { Outcome } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
-import { changesBetween, IDENTITY, mergeTrees, writePatch } from '../git/change.ts';
-import { git } from '../git/git.ts';
+import { applyChange, changesBetween, IDENTITY, writePatch } from '../git/change.ts';
+import { at, git } from '../git/git.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import { type Result, resultSchema, type TaskLine } from '../review/result.ts';
 import { dependants, type Schedule } from '../schedule/waves.ts';
 import { type Check, type Compared, compare, ok, verified } from '../verify/compare.ts';
 import { assemble, type Gathered } from './assemble.ts';
+import { type Judge, judgeOf } from './judge.ts';
 import { outcomeOfTasks } from './outcome.ts';
+import { keepReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
 import type { Prepared } from './run.ts';
-import { TipTree } from './tip.ts';
-import { openTree } from './tree.ts';
+import { openTree, provideTree } from './tree.ts';
 
 /** How far a run in waves has come: plain data, so that another process can go on with it. */
 export interface Integrated {
@@ -49,7 +50,7 @@ export class Integration {
   readonly #record: RunRecord;
   readonly #options: IntegrationOptions;
   readonly #startedAt: string;
-  readonly #tree: TipTree;
+  readonly #judge: Judge;
   #tip: string;
   #before: readonly Check[] | undefined;
   /** The verification on the tip, as far as it was looked at: what a change must not make worse. */
@@ -65,7 +66,7 @@ export class Integration {
     this.#options = options;
     this.#startedAt = request.now().toISOString();
     this.#tip = plan.base;
-    this.#tree = new TipTree(prepared, this.#record.folder, options.signal);
+    this.#judge = judgeOf(prepared, this.#record.folder, options.signal);
   }
 
   get tip(): string {
@@ -90,12 +91,11 @@ export class Integration {
   /** The worktree, and the whole verification on the base; or where another process had come to. */
   async ready(from?: Integrated): Promise<void> {
     const { plan, request } = this.#prepared;
-    const { dir, branch, base } = plan;
-    const tree = { dir, env: request.repo.env, branch, base };
+    const tree = { ...at(request.repo, plan.dir), branch: plan.branch, base: plan.base };
     await this.#record.step({ id: 'worktree', title: 'Make the worktree' }, () => openTree(this.#prepared, tree));
-    await this.#tree.provide(this.#prepared.provision);
+    keepReady(this.#record.folder, await provideTree(this.#prepared, tree, this.#options.signal));
     if (from === undefined) {
-      if (request.options.baseline) this.#before = await this.#tree.check('baseline');
+      if (request.options.baseline) this.#before = await this.#checkAt(plan.base, 'baseline');
       this.#checks = this.#before;
       return;
     }
@@ -160,8 +160,8 @@ export class Integration {
   /** One change on top of a tip, as a commit that is made without a worktree. */
   async #pick(tip: string, commit: string, message: string): Promise<{ tip: string } | { conflicts: string[] }> {
     const { repo } = this.#prepared.request;
-    const merged = await mergeTrees(repo, tip, commit);
-    if ('conflicts' in merged) return merged;
+    const merged = await applyChange(repo, { base: `${commit}^`, commit, tip });
+    if ('conflicts' in merged) return { conflicts: merged.conflicts };
     return { tip: await git(repo, ['commit-tree', merged.tree, '-p', tip, '-m', message], { env: IDENTITY }) };
   }
 
@@ -171,10 +171,10 @@ export class Integration {
    */
   async #keepGreen(before: string, merged: Merged[]): Promise<void> {
     if (merged.length === 0) return;
-    const isGreen = async (tip: string) => isNoWorse(this.#checks, await this.#tree.checkAt(tip));
+    const isGreen = async (tip: string) => isNoWorse(this.#checks, await this.#checkAt(tip));
     for (;;) {
-      const checks = await this.#tree.checkAt(this.#tip);
-      if (!checks.every(ok)) this.#checks ??= await this.#tree.checkAt(before);
+      const checks = await this.#checkAt(this.#tip);
+      if (!checks.every(ok)) this.#checks ??= await this.#checkAt(before);
       if (isNoWorse(this.#checks, checks)) {
         this.#checks = checks;
         return;
@@ -184,6 +184,13 @@ export class Integration {
       this.#tip = (await this.#tips(before, merged)).at(-1) ?? before;
       if (merged.length === 0) return;
     }
+  }
+
+  async #checkAt(tip: string, label = `tip-${tip.slice(0, 8)}`): Promise<Check[]> {
+    const checks = await this.#judge.check(tip, { logs: this.#record.folder, label });
+    // What was cut short says nothing about any change.
+    this.#options.signal?.throwIfAborted();
+    return checks;
   }
 
   #setAside(merged: readonly Merged[]): void {
@@ -219,8 +226,8 @@ export class Integration {
     return changed ? compare(this.#before, this.#checks ?? []) : [];
   }
 
-  close(): void {
-    this.#tree.close();
+  close(): Promise<void> {
+    return this.#judge.close();
   }
 
   /** Writes the result of the whole: one pack, one line for each task. */
@@ -231,14 +238,14 @@ export class Integration {
     const patch = join(this.#record.folder, 'changes.patch');
     await writePatch(repo, { from: plan.base, to: this.#tip, file: patch });
     await git(repo, ['update-ref', `refs/heads/${plan.branch}`, this.#tip], { quiet: true });
-    await git(this.#tree.place, ['checkout', '-q', '--force', plan.branch], { quiet: true });
+    await git(at(repo, plan.dir), ['checkout', '-q', '--force', plan.branch], { quiet: true });
     const gate = await checkGate(repo, request.spec, { changes, base: plan.base, commit: this.#tip });
     const gathered: Gathered = {
       provisioned: [],
       rows: this.#rows,
       notes: [],
       gate,
-      collected: { commit: this.#tip, changes, strays: [] },
+      collected: { commit: this.#tip, changes, strays: [], left: [], ignored: [], unfiltered: new Map() },
     };
     const ended = { outcome, reason, startedAt: this.#startedAt, folder: this.#record.folder, rounds: 0 };
     const lines = [...this.lines.values()].sort((left, right) => left.task - right.task);

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { basename, delimiter, dirname, join, sep } from 'node:path';
 import { refuse } from '../errors.ts';
-import { fields, git, gitAnswer } from '../git/git.ts';
+import { fields, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
 import { intact, readSlot } from '../git/slot.ts';
 import { runProcess } from '../process/run.ts';
@@ -23,6 +23,8 @@ import { CACHES, dropKept, keepFolders } from './kept.ts';
 export interface Provision {
   /** Ignored files named by `.worktreeinclude`, copied. */
   readonly copies: readonly string[];
+  /** A digest of what they hold. */
+  readonly copiesDigest: string;
   readonly dependencies:
     | { readonly how: 'none' }
     | { readonly how: 'link'; readonly folder: string }
@@ -55,7 +57,14 @@ export async function planProvision(repo: Repo, base: string, setup: string | un
     lockFiles(repo, base),
   ]);
   const argv = dependencies.how === 'install' ? dependencies.argv : [];
-  return { copies, dependencies, setup, key: digest(JSON.stringify([locks, argv, setup ?? '', nodeInUse(repo.env)])) };
+  const copiesDigest = digest(copies.map((path) => `${path}\0${contentOf(join(repo.root, path))}`).join('\0'));
+  return {
+    copies,
+    copiesDigest,
+    dependencies,
+    setup,
+    key: digest(JSON.stringify([locks, argv, setup ?? '', nodeInUse(repo.env)])),
+  };
 }
 
 /** The tree without files, which git knows in every repository, by the length of its ids. */
@@ -94,6 +103,13 @@ async function includedFiles(repo: Repo): Promise<string[]> {
   );
   const both = new Set(ignored);
   return found.filter((path) => both.has(path) && !path.startsWith('node_modules/'));
+}
+
+/** What a copied file holds, as a digest; a link as where it leads. */
+function contentOf(file: string): string {
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  if (stat?.isSymbolicLink() === true) return `-> ${readlinkSync(file)}`;
+  return stat?.isFile() === true ? digest(readFileSync(file)) : '';
 }
 
 const digest = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex');
@@ -161,9 +177,7 @@ function entriesOf(folder: string): string[] {
   );
 }
 
-export interface ProvisionPlace {
-  readonly dir: string;
-  readonly env: Readonly<Record<string, string>>;
+export interface ProvisionPlace extends GitPlace {
   readonly marker: string;
   readonly log: string;
   readonly signal?: AbortSignal;
@@ -187,6 +201,8 @@ export async function provision(
   keep = false,
 ): Promise<Provisioned> {
   for (const path of plan.copies) {
+    // A file of the commit is what counts.
+    if (existsSync(join(place.dir, path))) continue;
     mkdirSync(dirname(join(place.dir, path)), { recursive: true });
     cpSync(join(repo.root, path), join(place.dir, path), { verbatimSymlinks: true, preserveTimestamps: true });
   }

@@ -9,6 +9,8 @@ export interface Ready {
   /** Those of them that nothing in the sandbox may write. */
   readonly readOnly?: string[];
   readonly before?: Check[];
+  /** What git ignored there before Kimi began. */
+  readonly ignored?: string[];
 }
 
 export const keepReady = (folder: string, ready: Ready): void =>

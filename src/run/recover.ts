@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WireWatch } from '../flavour/wire.ts';
 import { collect } from '../git/collect.ts';
+import { at } from '../git/git.ts';
+import { type Move, type MoveEnd, recoverMoves } from '../git/move.ts';
 import type { Repo } from '../git/repo.ts';
 import { gitFolderOf, holdsSlot } from '../git/slot.ts';
 import type { RunState } from '../ledger/events.ts';
@@ -12,6 +14,8 @@ import { sweep } from '../process/kill.ts';
 import { clearDead, withLock } from '../process/lock.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { keepResult } from '../review/stored.ts';
+import { declaredPaths } from '../spec/model.ts';
+import { parseSpec } from '../spec/parse.ts';
 import { readReady } from './ready.ts';
 
 export interface Recovered {
@@ -31,15 +35,29 @@ export const lostRuns = (commonDir: string): RunState[] =>
  * `lost`. One process at a time does this in a repository; what another does meanwhile is waited for.
  */
 export async function recover(repo: Repo, now: () => Date): Promise<Recovered[]> {
-  for (const name of ['worktrees.lock', 'slots.lock', 'recover.lock'])
+  for (const name of ['worktrees.lock', 'slots.lock', 'recover.lock', 'merge.lock'])
     clearDead(join(repo.commonDir, 'kimi-dispatch', name));
-  if (lostRuns(repo.commonDir).length === 0) return [];
+  const moved = await recoverMoves(repo, (move) => putOnRecord(repo, move, now()));
+  const said = moved.map((end) => ({ run: end.move.run, said: sayMove(end) }));
+  if (lostRuns(repo.commonDir).length === 0) return said;
   const file = join(repo.commonDir, 'kimi-dispatch', 'recover.lock');
   return withLock({ file, what: 'Recovery', waitMs: 30_000 }, async () => {
-    const done: Recovered[] = [];
+    const done: Recovered[] = [...said];
     for (const run of lostRuns(repo.commonDir)) done.push(await recoverOne(repo, run, now()));
     return done;
   });
+}
+
+function putOnRecord(repo: Repo, { run, kind, ref: target, from, to }: Move, now: Date): void {
+  const folder = join(runsFolder(repo.commonDir), run);
+  append(folder, kind === 'merge' ? { type: 'merged', target, from, to } : { type: 'undone', target }, now);
+}
+
+function sayMove({ move, end, strange }: MoveEnd): string {
+  if (end === 'done') return `its ${move.kind} had moved the branch and is on record now`;
+  if (end === 'left') return `its ${move.kind} did not end, and the checkout has moved on since: nothing was touched`;
+  const except = strange.length === 0 ? '' : `, but for ${strange.slice(0, 5).join(', ')}, which somebody wrote since`;
+  return `its ${move.kind} did not end; the checkout is as it was before${except}`;
 }
 
 async function recoverOne(repo: Repo, run: RunState, now: Date): Promise<Recovered> {
@@ -72,22 +90,19 @@ type Saved = Awaited<ReturnType<typeof collect>>;
 
 async function save(repo: Repo, run: RunState, folder: string): Promise<Saved | string> {
   if (run.opened !== true || !holdsSlot(run) || !existsSync(join(run.dir, '.git'))) return 'there was no worktree yet';
-  const scratch = join(folder, 'scratch');
-  mkdirSync(scratch, { recursive: true });
+  const { provisioned, ignored } = readReady(folder);
   const message = `${run.title || 'Kimi run'} (lost)\n\nKimi-Dispatch-Run: ${run.id}\nKimi-Dispatch-Spec: sha256:${run.digest}`;
-  const tree = { dir: run.dir, env: repo.env, branch: run.branch, base: run.base };
-  try {
-    return await collect(tree, {
-      message,
-      commonDir: repo.commonDir,
-      scratch,
-      provisioned: readReady(folder).provisioned,
-      patch: join(folder, 'changes.patch'),
-      known: true,
-    });
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  const tree = { ...at(repo, run.dir), branch: run.branch, base: run.base };
+  return collect(tree, {
+    message,
+    commonDir: repo.commonDir,
+    scratch: join(folder, 'scratch'),
+    provisioned,
+    declared: declaredPaths(parseSpec(readFileSync(join(folder, 'spec.md'), 'utf8')).spec),
+    ignoredBefore: ignored ?? [],
+    patch: join(folder, 'changes.patch'),
+    known: true,
+  });
 }
 
 /** Locks that died with their git, in places that belong to this run alone, and its private folders. */

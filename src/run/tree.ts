@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { userHome } from '../flavour/home.ts';
-import { gitAnswer } from '../git/git.ts';
+import { at, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, reclaimSlot, releaseSlot, reopenSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
 import { holdsSlot, readSlot, writeSlot } from '../git/slot.ts';
+import { ignoredIn } from '../git/stage.ts';
 import type { RunTree } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
@@ -13,7 +14,7 @@ import { loadProfile } from '../profile/profile.ts';
 import { hasWalls, keepWalls, moveWalls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
 import { planProvision, provision } from './provision.ts';
-import { keepReady } from './ready.ts';
+import { keepReady, type Ready, readReady } from './ready.ts';
 import {
   decideSandbox,
   keepsDependencies,
@@ -40,6 +41,16 @@ export async function openTree(prepared: Prepared, tree: RunTree): Promise<void>
   await openSlot(prepared.request.repo, tree);
   const same = readSlot(tree.dir)?.kept?.key === prepared.provision.key;
   if (!same || !keepsDependencies(prepared)) dropKept(tree.dir);
+}
+
+/** Puts files and dependencies into a run's worktree; what lies there afterwards is not the worker's. */
+export async function provideTree(prepared: Prepared, tree: RunTree, signal?: AbortSignal): Promise<Ready> {
+  const { request, plan, provision: planned } = prepared;
+  const log = join(runsFolder(request.repo.commonDir), plan.run, 'provision.log');
+  const cut = signal === undefined ? {} : { signal };
+  const place = { ...at(tree, tree.dir), env: runEnvironment(request.env), marker: plan.run, log, ...cut };
+  const made = await provision(request.repo, planned, place, keepsDependencies(prepared));
+  return { provisioned: made.paths, readOnly: made.readOnly, ignored: await ignoredIn(tree, {}) };
 }
 
 /** Once something runs in a slot without the sandbox, no later run gets it. */
@@ -134,10 +145,14 @@ async function requireBranch(repo: Repo, run: RunState): Promise<void> {
   );
 }
 
+/** The steps before Kimi found this for a run; its worktree was made anew, so its files are given to it again. */
 async function provide(run: RunState, { repo, env }: TreeCall): Promise<void> {
   const record = join(runsFolder(repo.commonDir), run.id);
-  const place = { dir: run.dir, env: runEnvironment(env), marker: run.id, log: join(record, 'provision.log') };
+  const tree = at(repo, run.dir);
+  const place = { ...tree, env: runEnvironment(env), marker: run.id, log: join(record, 'provision.log') };
   const profile = loadProfile(findPlan(repo, run)?.profile ?? 'default', placesOf(env, repo).config);
   const made = await provision(repo, await planProvision(repo, run.base, profile.setup), place);
-  keepReady(record, { provisioned: made.paths });
+  const { before } = readReady(record);
+  const ignored = await ignoredIn(tree, {});
+  keepReady(record, { provisioned: made.paths, ignored, ...(before === undefined ? {} : { before }) });
 }

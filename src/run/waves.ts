@@ -67,7 +67,7 @@ class WaveRun {
       if (this.#options.signal?.aborted === true) outcome = 'cancelled';
       else reason = error instanceof Error ? error.message : String(error);
     } finally {
-      integration.close();
+      await integration.close();
     }
     await moveOwnTask(this.#prepared, stateAfter(outcome));
     const result = await integration.finish(outcome, reason);

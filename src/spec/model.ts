@@ -106,3 +106,8 @@ export interface Finding {
 export function finding(code: string, severity: Severity, at: Place, message: string, fix: string): Finding {
   return { code, severity, line: at.line, column: at.column, message, fix };
 }
+
+/** Every path that a task of the spec names as a file of its own. */
+export const declaredPaths = (spec: Pick<Spec, 'tasks'>): string[] => [
+  ...new Set(spec.tasks.flatMap((task) => task.files.map((file) => file.path))),
+];

@@ -1,0 +1,112 @@
+import { lstatSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { execa } from 'execa';
+import { type Change, changesBetween } from './change.ts';
+import { fields, type GitPlace, git } from './git.ts';
+import type { Repo } from './repo.ts';
+
+export interface PutBack {
+  /** Files that neither commit explains: somebody else wrote them since, and they are left as they are. */
+  readonly strange: readonly string[];
+}
+
+/**
+ * Takes back what an unfinished move from one commit to another wrote into a checkout. A file is touched only where it is
+ * byte for byte what the move wrote, whole or cut off; the index keeps every entry that is not the move's.
+ */
+export async function putBack(repo: Repo, { from, to }: { from: string; to: string }): Promise<PutBack> {
+  const changes = await changesBetween(repo, from, to);
+  if (changes.length === 0) return { strange: [] };
+  await resetIndex(repo, changes, { from, to });
+  const differ = new Set(await differing(repo, changes));
+  const strange: string[] = [];
+  const restore: string[] = [];
+  for (const change of changes) {
+    const { path, status } = change;
+    const file = join(repo.root, path);
+    const stat = lstatSync(file, { throwIfNoEntry: false });
+    if (status === 'A' ? stat === undefined : !differ.has(path)) continue;
+    if (!(await isOurs(repo, { to, change, file }))) strange.push(path);
+    else if (status === 'A') removeFile(repo.root, path);
+    else restore.push(path);
+  }
+  if (restore.length > 0) {
+    for (const path of restore) rmSync(join(repo.root, path), { force: true });
+    await git(repo, ['checkout-index', '-f', '-q', '-z', '--stdin'], { input: restore.join('\0'), honour: true });
+  }
+  await git(repo, ['update-index', '-q', '--refresh'], { quiet: true, answers: [1] });
+  return { strange };
+}
+
+const list = (paths: readonly string[]): { input: string } => ({ input: paths.join('\0') });
+const FROM_STDIN = ['--pathspec-from-file=-', '--pathspec-file-nul'];
+
+/** Entries that the move wrote go back to what they were. */
+async function resetIndex(
+  repo: Repo,
+  changes: readonly Change[],
+  { from, to }: { from: string; to: string },
+): Promise<void> {
+  const paths = new Set(changes.map((change) => change.path));
+  const [index, after] = await Promise.all([
+    git(repo, ['ls-files', '-s', '-z']),
+    git(repo, ['ls-tree', '-r', '-z', '--full-tree', to]),
+  ]);
+  const entries = new Map(fields(index).map((row) => [pathOf(row), idOf(row, 1)]));
+  const wanted = new Map(fields(after).map((row) => [pathOf(row), idOf(row, 2)]));
+  const ours = [...paths].filter((path) => entries.get(path) === wanted.get(path));
+  if (ours.length === 0) return;
+  await git(repo, ['--literal-pathspecs', 'reset', '-q', from, ...FROM_STDIN], list(ours));
+}
+
+const pathOf = (row: string): string => row.slice(row.indexOf('\t') + 1);
+const idOf = (row: string, at: number): string => row.slice(0, row.indexOf('\t')).split(' ')[at] ?? '';
+
+/** Paths whose file is not what the index says. */
+async function differing(repo: Repo, changes: readonly Change[]): Promise<string[]> {
+  const paths = new Set(changes.map((change) => change.path));
+  const rows = await git(repo, ['diff-files', '-z', '--name-only'], { honour: true });
+  return fields(rows).filter((path) => paths.has(path));
+}
+
+interface Written {
+  readonly to: string;
+  readonly change: Change;
+  readonly file: string;
+}
+
+/** True when a file is what the move wrote there, or the beginning of it, or is gone. */
+async function isOurs(repo: Repo, { to, change, file }: Written): Promise<boolean> {
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  if (stat === undefined) return true;
+  if (change.status === 'D') return false;
+  const wanted = await contentOf(repo, to, change.path);
+  if (stat.isSymbolicLink()) return Buffer.from(readlinkSync(file)).equals(wanted);
+  if (!stat.isFile() || stat.size > wanted.length) return false;
+  return wanted.subarray(0, stat.size).equals(readFileSync(file));
+}
+
+/** The bytes that git writes for a file of a commit, with the filters of the user. */
+async function contentOf(place: GitPlace, commit: string, path: string): Promise<Buffer> {
+  const ended = await execa('git', ['cat-file', '--filters', `${commit}:${path}`], {
+    cwd: place.dir,
+    env: place.env,
+    extendEnv: false,
+    reject: false,
+    encoding: 'buffer',
+    stripFinalNewline: false,
+  });
+  return Buffer.from(ended.stdout ?? '');
+}
+
+/** Removes a file, and the folders that it leaves empty. */
+function removeFile(root: string, path: string): void {
+  rmSync(join(root, path), { force: true });
+  for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) {
+    try {
+      rmdirSync(join(root, folder));
+    } catch {
+      return;
+    }
+  }
+}

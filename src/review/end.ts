@@ -1,0 +1,136 @@
+import { cpSync, existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { refuse } from '../errors.ts';
+import { IDENTITY } from '../git/change.ts';
+import { asPattern, at, fields, git, gitAnswer } from '../git/git.ts';
+import { releaseSlot } from '../git/pool.ts';
+import type { Repo } from '../git/repo.ts';
+import { gitFolderOf, holdsSlot, lendIndex } from '../git/slot.ts';
+import { stage, writeExcludes } from '../git/stage.ts';
+import { restoreLink } from '../git/worktree.ts';
+import type { RunState } from '../ledger/events.ts';
+import { runsFolder } from '../ledger/store.ts';
+import { readReady } from '../run/ready.ts';
+
+/** Files of so many bytes are saved; larger ones are a person's to move. */
+const MOST_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Gives a run's worktree back, and its branch where that is asked. What a person made in the worktree or on the branch is
+ * theirs: it is saved first, and the sentences that come back name where. Refuses where it cannot be saved.
+ */
+export async function endRun(repo: Repo, run: RunState, { branchToo }: { branchToo: boolean }): Promise<string[]> {
+  if (branchToo) await refuseBranchInUse(repo, run);
+  const saved = [...(await saveBranch(repo, run)), ...(await saveWorktree(repo, run))];
+  // A worktree that cannot be given back now is found by `prune`.
+  await releaseSlot(repo, run, branchToo).catch(() => undefined);
+  return saved;
+}
+
+async function refuseBranchInUse(repo: Repo, run: RunState): Promise<void> {
+  const rows = (await git(repo, ['worktree', 'list', '--porcelain'])).split('\n\n');
+  const elsewhere = rows.find(
+    (row) => row.includes(`\nbranch refs/heads/${run.branch}`) && !row.startsWith(`worktree ${run.dir}\n`),
+  );
+  if (elsewhere === undefined) return;
+  const dir = /^worktree (.*)$/m.exec(elsewhere)?.[1] ?? '';
+  throw refuse(
+    'wrong-state',
+    `The branch of run ${run.id} is checked out in ${dir}.`,
+    `git -C ${dir} switch --detach, then again`,
+  );
+}
+
+const refOf = (run: RunState, what: string, commit: string): string =>
+  `refs/kimi-dispatch/saved/${run.id}/${what}-${commit.slice(0, 10)}`;
+
+/** Commits on the run's branch that are not ours. */
+async function saveBranch(repo: Repo, run: RunState): Promise<string[]> {
+  const answer = await gitAnswer(repo, ['rev-parse', '-q', '--verify', `refs/heads/${run.branch}`], {
+    answers: [1, 128],
+    quiet: true,
+  });
+  const tip = answer.stdout.trim();
+  if (answer.code !== 0 || tip === (run.commit ?? run.base)) return [];
+  const ref = refOf(run, 'branch', tip);
+  await git(repo, ['update-ref', ref, tip], { quiet: true });
+  return [`The commits that were made on ${run.branch} by hand are kept: git log ${ref}`];
+}
+
+async function saveWorktree(repo: Repo, run: RunState): Promise<string[]> {
+  if (!holdsSlot(run) || !existsSync(join(run.dir, '.git'))) return [];
+  const record = join(runsFolder(repo.commonDir), run.id);
+  const scratch = join(record, 'scratch');
+  mkdirSync(scratch, { recursive: true });
+  try {
+    restoreLink(run.dir, gitFolderOf(repo.commonDir, run.dir));
+    return await saveAll(repo, run, { record, scratch });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+interface Folders {
+  readonly record: string;
+  readonly scratch: string;
+}
+
+async function saveAll(repo: Repo, run: RunState, { record, scratch }: Folders): Promise<string[]> {
+  const tree = at(repo, run.dir);
+  const env = { GIT_INDEX_FILE: join(scratch, 'index'), ...IDENTITY };
+  const { provisioned } = readReady(record);
+  const base = run.commit ?? run.base;
+  const excludes = await writeExcludes(tree, scratch, provisioned.map(asPattern));
+  if (!lendIndex(tree.dir, env.GIT_INDEX_FILE)) await git(tree, ['read-tree', '-m', base], { env, quiet: true });
+  // What the run's commit holds although git ignores it counts as well.
+  const held = fields(await git(tree, ['diff-tree', '-r', '-z', '--name-only', '--diff-filter=d', run.base, base]));
+  const left = await stage(tree, { base: run.base, env, scratch, excludes, declared: held });
+  const written = await git(tree, ['write-tree'], { env });
+  const said: string[] = [];
+  if (written !== (await git(tree, ['rev-parse', `${base}^{tree}`]))) {
+    const commit = await git(tree, ['commit-tree', written, '-p', base, '-m', `By hand in the worktree of ${run.id}`], {
+      env,
+    });
+    const ref = refOf(run, 'worktree', commit);
+    await git(repo, ['update-ref', ref, commit], { quiet: true });
+    said.push(`Edits that were made in the worktree by hand are kept: git show ${ref}`);
+  }
+  const files = [...left.map(({ path }) => path), ...(await ignoredSince(repo, run, { provisioned, env }))];
+  return [...said, ...copyFiles(run, record, files)];
+}
+
+/** Ignored files that came after the run had ended: no worker wrote them. */
+async function ignoredSince(
+  repo: Repo,
+  run: RunState,
+  { provisioned, env }: { provisioned: readonly string[]; env: Readonly<Record<string, string>> },
+): Promise<string[]> {
+  if (run.endedAt === undefined) return [];
+  const since = Date.parse(run.endedAt);
+  const out = provisioned.map((path) => `:(top,exclude,literal)${path}`);
+  const args = ['ls-files', '-z', '--others', '--ignored', '--exclude-standard', '--', ':(top)', ...out];
+  const paths = fields(await git(at(repo, run.dir), args, { env }));
+  return paths.filter((path) => (lstatSync(join(run.dir, path), { throwIfNoEntry: false })?.ctimeMs ?? 0) > since);
+}
+
+function copyFiles(run: RunState, record: string, paths: readonly string[]): string[] {
+  if (paths.length === 0) return [];
+  const to = join(record, 'saved');
+  const bytes = paths.reduce(
+    (sum, path) => sum + (lstatSync(join(run.dir, path), { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
+  if (bytes > MOST_BYTES)
+    throw refuse(
+      'wrong-state',
+      `The worktree of run ${run.id} holds ${Math.round(bytes / 1024 / 1024)} MB that are not in its change: ${paths.slice(0, 3).join(', ')}`,
+      `Move what you need out of ${run.dir}, and remove the rest`,
+    );
+  for (const path of paths) {
+    const stat = lstatSync(join(run.dir, path), { throwIfNoEntry: false });
+    if (stat === undefined || !(stat.isFile() || stat.isDirectory() || stat.isSymbolicLink())) continue;
+    mkdirSync(dirname(join(to, path)), { recursive: true });
+    cpSync(join(run.dir, path), join(to, path), { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+  }
+  return [`${paths.length} ${paths.length === 1 ? 'file' : 'files'} that git did not take are kept in ${to}`];
+}

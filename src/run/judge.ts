@@ -1,0 +1,220 @@
+import { join } from 'node:path';
+import { refusalOf } from '../errors.ts';
+import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
+import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
+import type { Repo } from '../git/repo.ts';
+import type { Profile } from '../profile/profile.ts';
+import type { Command, Spec } from '../spec/model.ts';
+import type { Check } from '../verify/compare.ts';
+import { verify } from '../verify/verify.ts';
+import { Enclosure, verifierOf, type Walls } from './enclosure.ts';
+import { dropKept } from './kept.ts';
+import { commandsOf } from './plan.ts';
+import { type Provision, planProvision, provision } from './provision.ts';
+import { type Prepared, runEnvironment, slotCall, wallsOf } from './run.ts';
+
+export interface JudgeCall {
+  readonly repo: Repo;
+  /** The program's own folder. */
+  readonly root: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly run: string;
+  readonly spec: Spec;
+  /** A commit that the user has reviewed: what its dependencies are made from may be kept. */
+  readonly base: string;
+  readonly profile: Pick<Profile, 'setup' | 'pool'>;
+  /** Where slots lie. */
+  readonly worktrees: string;
+  /** The run's record: the log of provisioning goes there. */
+  readonly folder: string;
+  /** Missing where the run has no sandbox. */
+  readonly walls: Walls | undefined;
+  readonly signal?: AbortSignal;
+}
+
+export interface CheckCall {
+  /** Where the logs go, and what their names begin with. */
+  readonly logs: string;
+  readonly label: string;
+  readonly each?: (check: Check) => void;
+}
+
+/** The judge of a prepared run. */
+export const judgeOf = (prepared: Prepared, folder: string, signal?: AbortSignal): Judge => {
+  const { request, plan, profile, places, sandbox } = prepared;
+  const { repo, root, env, spec } = request;
+  return new Judge(
+    {
+      repo,
+      root,
+      env,
+      spec,
+      run: plan.run,
+      base: plan.base,
+      profile,
+      worktrees: join(places.state, 'worktrees'),
+      folder,
+      walls: sandbox.on ? wallsOf(prepared) : undefined,
+      ...(signal === undefined ? {} : { signal }),
+    },
+    prepared.provision.key === '' ? undefined : prepared.provision,
+  );
+};
+
+/**
+ * A worktree in which commits are verified, and which no worker ever sees: a verdict is about exactly one commit, with
+ * nothing beside it but what provisioning made.
+ */
+export class Judge {
+  readonly #call: JudgeCall;
+  /** What the base needs, where that is known. */
+  #baseProvision: Provision | undefined;
+  #opening: Promise<string> | undefined;
+  #enclosure: Enclosure | undefined;
+  /** The commit that lies there, and whether something ran since. */
+  #at: { readonly commit: string; readonly used: boolean } | undefined;
+  /** What was made there or could be written there belongs to a commit that nobody reviewed. */
+  #suspect = false;
+
+  constructor(call: JudgeCall, baseProvision?: Provision) {
+    this.#call = call;
+    this.#baseProvision = baseProvision;
+  }
+
+  /** Makes the worktree ready while something else goes on; what fails is told at the first use. */
+  prepare(): void {
+    void this.place(this.#call.base).catch(() => undefined);
+  }
+
+  /** The whole verification on a commit. Where its dependencies cannot be made, no command has an exit code. */
+  async check(commit: string, how: CheckCall): Promise<Check[]> {
+    if (!(await this.#ready(commit))) return this.#commands.map(notStarted);
+    return this.#verify(this.#commands, how);
+  }
+
+  /** One command of the verification once more; on another commit those before it run first. */
+  async again(commit: string, index: number, how: CheckCall): Promise<Check | undefined> {
+    const there = this.#at?.commit === commit;
+    if (!there && !(await this.#ready(commit))) return undefined;
+    const commands = this.#commands.slice(there ? index : 0, index + 1);
+    return (await this.#verify(commands, how)).at(-1);
+  }
+
+  /** The worktree with a commit in it and with its dependencies; refuses where they cannot be made. */
+  async place(commit: string): Promise<GitPlace> {
+    const { repo, base } = this.#call;
+    const dir = await this.#open();
+    if (this.#at?.commit === commit && !this.#at.used) return at(repo, dir);
+    if (this.#at !== undefined || commit !== base) await this.#put(dir, commit);
+    await this.#provide(dir, commit);
+    this.#at = { commit, used: false };
+    return at(repo, dir);
+  }
+
+  async close(): Promise<void> {
+    const { repo, run, base } = this.#call;
+    const dir = await this.#opening?.catch(() => undefined);
+    this.#enclosure?.close();
+    if (dir === undefined) return;
+    if (this.#suspect) dropKept(dir);
+    // What cannot be given back now is taken by a later claim.
+    await releaseSlot(repo, { id: ownerOf(run), dir, base }, false).catch(() => undefined);
+  }
+
+  get #commands(): Command[] {
+    return commandsOf(this.#call.spec).filter((command) => command.kind === 'command');
+  }
+
+  async #ready(commit: string): Promise<boolean> {
+    try {
+      await this.place(commit);
+      return true;
+    } catch (error) {
+      this.#call.signal?.throwIfAborted();
+      if (refusalOf(error) === undefined || commit === this.#call.base) throw error;
+      return false;
+    }
+  }
+
+  #open(): Promise<string> {
+    this.#opening ??= this.#claim();
+    return this.#opening;
+  }
+
+  async #claim(): Promise<string> {
+    const { repo, run, worktrees, walls, profile, base, root } = this.#call;
+    const { key } = await this.#provisionOf(base);
+    const call = slotCall(repo, { run: ownerOf(run), key, sandboxed: walls !== undefined, most: 2 * profile.pool });
+    const dir = await claimSlot(repo, worktrees, call);
+    await openSlot(repo, { ...at(repo, dir), base });
+    if (walls !== undefined) this.#enclosure = new Enclosure(root, run, wallsAt(walls, dir));
+    return dir;
+  }
+
+  async #put(dir: string, commit: string): Promise<void> {
+    const { repo } = this.#call;
+    if (this.#suspect) dropKept(dir);
+    this.#suspect = false;
+    this.#at = undefined;
+    await putCommit(repo, dir, commit);
+    await showSparse(at(repo, dir), this.#call.base, commit);
+  }
+
+  async #provide(dir: string, commit: string): Promise<void> {
+    const { repo, run, env, folder, signal, base } = this.#call;
+    const plan = await this.#provisionOf(commit);
+    this.#suspect ||= commit !== base && plan.key !== (await this.#provisionOf(base)).key;
+    const cut = signal === undefined ? {} : { signal };
+    const place = {
+      ...at(repo, dir),
+      env: runEnvironment(env),
+      marker: run,
+      log: join(folder, 'provision.log'),
+      ...cut,
+    };
+    const made = await provision(repo, plan, place, true);
+    this.#enclosure?.protect(made.readOnly);
+  }
+
+  async #provisionOf(commit: string): Promise<Provision> {
+    const { repo, profile, base } = this.#call;
+    if (commit !== base) return planProvision(repo, commit, profile.setup);
+    this.#baseProvision ??= await planProvision(repo, base, profile.setup);
+    return this.#baseProvision;
+  }
+
+  async #verify(commands: readonly Command[], { each, ...how }: CheckCall): Promise<Check[]> {
+    const { env, run, walls, signal, base } = this.#call;
+    const commit = this.#at?.commit ?? base;
+    this.#at = { commit, used: true };
+    // Without walls, what runs could write to the dependencies.
+    this.#suspect ||= walls === undefined && commit !== base;
+    const cut = signal === undefined ? {} : { signal };
+    const dir = await this.#open();
+    const place = { dir, env: runEnvironment(env), marker: run, ...how, ...cut, run: verifierOf(this.#enclosure) };
+    return verify(commands, place, each);
+  }
+}
+
+/** A judge's slot belongs to its process: it needs no longer life than that. */
+const ownerOf = (run: string): string => `${run}.judge`;
+
+const wallsAt = ({ dependencies: _dependencies, caches: _caches, ...walls }: Walls, worktree: string): Walls => ({
+  ...walls,
+  worktree,
+});
+
+/** In a sparse checkout, what a commit changes lies there although the definition leaves it out. */
+async function showSparse(place: GitPlace, base: string, commit: string): Promise<void> {
+  const sparse = await gitAnswer(place, ['config', '--bool', 'core.sparseCheckout'], { answers: [1], quiet: true });
+  if (sparse.stdout.trim() !== 'true') return;
+  const changed = await git(place, ['diff-tree', '-r', '-z', '--name-only', '--diff-filter=d', base, commit]);
+  if (changed === '') return;
+  const list = ['--pathspec-from-file=-', '--pathspec-file-nul'];
+  const args = ['--literal-pathspecs', 'checkout', '-q', '--ignore-skip-worktree-bits', commit, ...list];
+  await git(place, args, { input: changed });
+}
+
+const notStarted = ({ text: command, expect, baselineFails }: Command): Check => {
+  return { command, expect, baselineFails, code: null, timedOut: false, durationMs: 0 };
+};
