@@ -5,7 +5,7 @@ import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 /**
  * Settings for our own git calls in a repository: a filter or a merge driver is a program, often one that lies in the
  * tree, so none runs here. git-lfs is the exception, by its absolute path: without it a file would be committed in place
- * of its pointer. It never downloads: content comes from the local store (`fillPointers`).
+ * of its pointer. It never downloads (GIT_LFS_SKIP_SMUDGE): content comes from the local store (`fillPointers`).
  */
 export async function readFilters(place: Omit<GitPlace, 'filters'>): Promise<string[]> {
   const found = await gitAnswer(
@@ -24,12 +24,16 @@ export async function readFilters(place: Omit<GitPlace, 'filters'>): Promise<str
   if (lfs !== undefined) names.add('lfs');
   return [
     ...drivers,
-    ...[...names].flatMap((name) => [
-      `filter.${name}.process=`,
-      `filter.${name}.smudge=`,
-      `filter.${name}.clean=${name === 'lfs' && lfs !== undefined ? `'${lfs}' clean -- %f` : ''}`,
-      `filter.${name}.required=false`,
-    ]),
+    ...[...names].flatMap((name) => {
+      const program = (words: string): string => (name === 'lfs' && lfs !== undefined ? `'${lfs}' ${words}` : '');
+      return [
+        // Where a process is set, even to nothing, git asks neither of the others; git-lfs wants all three.
+        `filter.${name}.process=${program('filter-process')}`,
+        `filter.${name}.clean=${program('clean -- %f')}`,
+        `filter.${name}.smudge=${program('smudge -- %f')}`,
+        `filter.${name}.required=false`,
+      ];
+    }),
   ];
 }
 
@@ -42,8 +46,8 @@ function locateLfs(env: GitPlace['env']): string | undefined {
 /** Of these paths, those whose content a filter that we do not run would have changed: path → filter. */
 export async function unfiltered(place: GitPlace, paths: readonly string[]): Promise<Map<string, string>> {
   if (paths.length === 0) return new Map();
-  const runs = (name: string): boolean => place.filters.some((item) => item.startsWith(`filter.${name}.clean='`));
-  const stopped = (name: string): boolean => place.filters.includes(`filter.${name}.clean=`);
+  const runs = (name: string): boolean => place.filters.some((item) => item.startsWith(`filter.${name}.process='`));
+  const stopped = (name: string): boolean => place.filters.includes(`filter.${name}.process=`);
   const answer = await git(place, ['check-attr', '-z', '--stdin', 'filter'], { input: paths.join('\0') });
   const rows = answer.split('\0');
   const found = new Map<string, string>();

@@ -79,7 +79,13 @@ export async function gitAnswer(
   args: readonly string[],
   options: GitOptions = {},
 ): Promise<GitAnswer> {
-  const env = { ...place.env, GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C', ...options.env };
+  const own = { GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
+  const env = {
+    ...place.env,
+    ...own,
+    ...(options.honour === true ? {} : { GIT_LFS_SKIP_SMUDGE: '1' }),
+    ...options.env,
+  };
   const config = options.honour === true ? [] : [...NEUTRAL, ...place.filters];
   const quiet = options.quiet === true || options.input !== undefined;
   const start = quiet ? startQuiet(options.timeoutMs, options.input) : startNoisy;

@@ -52,6 +52,12 @@ const scenarios = {
     report('done');
     finish();
   },
+  /** Runs what the test wrote, as hex digits: anything that a worker could do. */
+  shell(hex) {
+    execFileSync('sh', ['-ec', Buffer.from(hex, 'hex').toString()]);
+    report('done');
+    finish();
+  },
   nothing() {
     report('done');
     finish();

@@ -169,3 +169,6 @@ export const spec = (scenario: string, more: { files?: string[]; verify?: string
     ...(more.verify ?? ['`grep -q please greet.txt`']).map((command) => `- ${command}`),
     '',
   ].join('\n');
+
+/** The scenario of a worker that runs a shell script. */
+export const shell = (script: string): string => `shell ${Buffer.from(script).toString('hex')}`;
