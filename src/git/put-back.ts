@@ -2,7 +2,7 @@ import { lstatSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:f
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { type Change, changesBetween } from './change.ts';
-import { fields, type GitPlace, git } from './git.ts';
+import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
 
 export interface PutBack {
@@ -26,15 +26,17 @@ export async function putBack(repo: Repo, { from, to }: { from: string; to: stri
     const file = join(repo.root, path);
     const stat = lstatSync(file, { throwIfNoEntry: false });
     if (status === 'A' ? stat === undefined : !differ.has(path)) continue;
+    if (status !== 'A' && stat !== undefined && (await holds(repo, { commit: from, path, file }))) continue;
     if (!(await isOurs(repo, { to, change, file }))) strange.push(path);
     else if (status === 'A') removeFile(repo.root, path);
     else restore.push(path);
   }
   if (restore.length > 0) {
-    for (const path of restore) rmSync(join(repo.root, path), { force: true });
-    await git(repo, ['checkout-index', '-f', '-q', '-z', '--stdin'], { input: restore.join('\0'), honour: true });
+    const args = ['checkout-index', '-f', '-q', '-z', '--stdin'];
+    const answer = await gitAnswer(repo, args, { ...list(restore), honour: true, answers: [1, 128] });
+    if (answer.code !== 0) strange.push(...restore);
   }
-  await git(repo, ['update-index', '-q', '--refresh'], { quiet: true, answers: [1] });
+  await gitAnswer(repo, ['update-index', '-q', '--refresh'], { quiet: true, answers: [1, 128] });
   return { strange };
 }
 
@@ -62,11 +64,27 @@ async function resetIndex(
 const pathOf = (row: string): string => row.slice(row.indexOf('\t') + 1);
 const idOf = (row: string, at: number): string => row.slice(0, row.indexOf('\t')).split(' ')[at] ?? '';
 
-/** Paths whose file is not what the index says. */
+/** Paths whose file may not be what the index says; all of them where a filter keeps git from looking. */
 async function differing(repo: Repo, changes: readonly Change[]): Promise<string[]> {
-  const paths = new Set(changes.map((change) => change.path));
-  const rows = await git(repo, ['diff-files', '-z', '--name-only'], { honour: true });
-  return fields(rows).filter((path) => paths.has(path));
+  const paths = changes.map((change) => change.path);
+  const answer = await gitAnswer(repo, ['diff-files', '-z', '--name-only'], { honour: true, answers: [1, 128] });
+  if (answer.code !== 0) return paths;
+  const rows = new Set(fields(answer.stdout));
+  return paths.filter((path) => rows.has(path));
+}
+
+interface Held {
+  readonly commit: string;
+  readonly path: string;
+  readonly file: string;
+}
+
+/** True when a file is what a commit holds. */
+async function holds(repo: Repo, { commit, path, file }: Held): Promise<boolean> {
+  const wanted = await contentOf(repo, commit, path);
+  const stat = lstatSync(file);
+  if (stat.isSymbolicLink()) return Buffer.from(readlinkSync(file)).equals(wanted);
+  return stat.isFile() && stat.size === wanted.length && readFileSync(file).equals(wanted);
 }
 
 interface Written {

@@ -83,6 +83,20 @@ export async function resolveBase(repo: Repo, ref: string): Promise<string> {
   throw refuse('preflight', `Unknown base: ${ref}`, 'Name a branch, tag or commit: --base main');
 }
 
+/** A branch named `kimi` leaves no room for the branches of runs, which are called `kimi/...`. */
+export async function refuseKimiBranch(repo: Repo): Promise<void> {
+  const found = await gitAnswer(repo, ['rev-parse', '-q', '--verify', 'refs/heads/kimi'], {
+    answers: [1, 128],
+    quiet: true,
+  });
+  if (found.code === 0)
+    throw refuse(
+      'preflight',
+      'A branch named kimi stands where the branches of runs belong (kimi/...).',
+      'git branch -m kimi another-name',
+    );
+}
+
 /** Refuses in the middle of a merge, rebase, cherry-pick, revert or bisection. */
 export function refuseUnfinished(repo: Repo): void {
   const here = new Set(readdirSync(repo.gitDir));

@@ -5,7 +5,7 @@ import { refuse } from '../errors.ts';
 import { findKimi, type KimiProgram } from '../flavour/find.ts';
 import { type HomePlan, planHome } from '../flavour/home.ts';
 import { checkScope } from '../gate/scope.ts';
-import { type Repo, resolveBase, uncommitted } from '../git/repo.ts';
+import { type Repo, refuseKimiBranch, resolveBase, uncommitted } from '../git/repo.ts';
 import { nextSlot, type SlotCall } from '../git/slot.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { allowed } from '../process/environment.ts';
@@ -133,6 +133,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const [provision, dirty] = await Promise.all([
     known?.provision ?? planProvision(repo, base, profile.setup),
     known?.uncommitted ?? uncommitted(repo),
+    refuseKimiBranch(repo),
   ]);
   const review = options.review ?? readProject(repo.commonDir)?.mode === 'review';
   const sandbox = await decideSandbox(request);

@@ -1,0 +1,327 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type Ended, Lab, shell, spec } from '../helpers/repo.ts';
+
+let lab: Lab;
+afterEach(() => lab?.remove());
+
+const FILES = { 'greet.txt': 'hello\n', 'other.txt': 'one\ntwo\nthree\nfour\nfive\n', '.gitignore': '*.log\nbuild/\n' };
+
+/** A run of a shell script that waits for review. */
+async function again(script: string, declare: string[], args: string[] = []): Promise<Ended> {
+  const text = spec(shell(script), { files: declare, verify: ['`test -f greet.txt`'] });
+  writeFileSync(join(lab.folder, 'spec.md'), text);
+  const ended = await lab.run(['run', '../spec.md', '--no-baseline', ...args]);
+  expect(ended.code, ended.stdout + ended.stderr).toBe(0);
+  return ended;
+}
+const fresh = (files: Record<string, string> = FILES): void => {
+  lab = new Lab(files);
+};
+const read = (path: string): string => readFileSync(join(lab.repo, path), 'utf8');
+const polite = 'echo "hello please" > greet.txt';
+
+describe('a merge and the files of the user', () => {
+  it.each([
+    ['an ignored file', 'note.log', 'CREATE note.log', 'echo kimi > note.log'],
+    [
+      'an ignored file where a folder must be',
+      'note.log',
+      'CREATE note.log/x.txt',
+      'mkdir note.log; echo kimi > note.log/x.txt',
+    ],
+    ['an ignored folder where a file must be', 'build/mine.txt', 'CREATE build', 'echo kimi > build'],
+  ])('never overwrites %s', async (_name, mine, declare, script) => {
+    fresh();
+    await again(`${polite}; ${script}`, ['MODIFY greet.txt', declare]);
+    lab.write({ [mine]: 'mine\n' });
+    const before = lab.snapshot();
+    const ended = await lab.run(['merge', '@last']);
+    expect(ended.code).toBe(9);
+    expect(ended.stderr).toContain(mine.split('/')[0]);
+    expect(lab.snapshot()).toEqual(before);
+  });
+
+  it('keeps the staged half of another file, through merge and undo', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    lab.write({ 'other.txt': 'staged\n' });
+    lab.git('add', 'other.txt');
+    lab.write({ 'other.txt': 'staged\nand edited\n' });
+    const staged = lab.git('ls-files', '-s', 'other.txt');
+    for (const command of ['merge', 'undo']) {
+      expect((await lab.run([command, '@last'])).code).toBe(0);
+      expect(lab.git('ls-files', '-s', 'other.txt')).toBe(staged);
+      expect(read('other.txt')).toBe('staged\nand edited\n');
+    }
+    expect(read('greet.txt')).toBe('hello\n');
+  });
+
+  it('does not overwrite, in an undo, an ignored file that took the place of a deleted one', async () => {
+    fresh({ ...FILES, 'old.txt': 'old\n' });
+    await again(`${polite}; rm old.txt; echo old.txt >> .gitignore`, [
+      'MODIFY greet.txt',
+      'DELETE old.txt',
+      'MODIFY .gitignore',
+    ]);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    lab.write({ 'old.txt': 'mine now\n' });
+    const before = lab.snapshot();
+    expect((await lab.run(['undo', '@last'])).code).toBe(9);
+    expect(read('old.txt')).toBe('mine now\n');
+    expect(lab.snapshot()['.git/HEAD']).toBe(before['.git/HEAD']);
+  });
+
+  it.each([
+    ['branch.main.mergeOptions', '--squash'],
+    ['branch.main.mergeOptions', '--no-commit'],
+    ['merge.ff', 'false'],
+    ['merge.autoStash', 'true'],
+    ['pull.rebase', 'true'],
+  ])('is a fast-forward whatever %s=%s says', async (key, value) => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    lab.git('config', key, value);
+    lab.write({ 'other.txt': 'edited\n' });
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(lab.git('show', 'HEAD:greet.txt')).toBe('hello please');
+    expect(read('other.txt')).toBe('edited\n');
+    expect(lab.git('stash', 'list')).toBe('');
+  });
+
+  it('leaves everything as it was when a smudge filter fails on the way', async () => {
+    fresh({ ...FILES, '.gitattributes': '*.txt filter=picky\n' });
+    await again(`${polite}; echo x > zz.txt`, ['MODIFY greet.txt', 'CREATE zz.txt']);
+    lab.git('config', 'filter.picky.smudge', 'sh -c "test %f != zz.txt && cat"');
+    lab.git('config', 'filter.picky.required', 'true');
+    const before = lab.snapshot();
+    const ended = await lab.run(['merge', '@last', '--force']);
+    expect(ended.code, ended.stderr).toBe(9);
+    expect(ended.stderr).toContain('nothing was changed');
+    const after = lab.snapshot();
+    for (const name of Object.keys(before).filter((path) => !/ORIG_HEAD|logs|\.git\/index$/.test(path)))
+      expect(after[name], name).toBe(before[name]);
+    expect(existsSync(join(lab.repo, 'zz.txt'))).toBe(false);
+    expect(lab.git('status', '--porcelain')).toBe('');
+  });
+});
+
+describe('what arrives', () => {
+  it('is the change of the run and not what was amended away', async () => {
+    fresh();
+    lab.write({ 'private.txt': 'not for others\n' });
+    lab.commit('Draft');
+    await again(polite, ['MODIFY greet.txt']);
+    lab.git('rm', '-q', 'private.txt');
+    lab.write({ 'public.txt': 'for others\n' });
+    lab.git('add', '-A');
+    lab.git('commit', '-q', '--amend', '-m', 'Without it');
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(lab.git('ls-files', 'private.txt')).toBe('');
+    expect(lab.git('show', '--name-only', '--format=', 'HEAD')).toBe('greet.txt');
+  });
+
+  it('holds nothing of the branch that the run was based on', async () => {
+    fresh();
+    lab.git('switch', '-q', '-c', 'feature');
+    lab.write({ 'feature.txt': 'f\n' });
+    lab.commit('Feature');
+    await again(polite, ['MODIFY greet.txt'], ['--base', 'feature']);
+    lab.git('switch', '-q', 'main');
+    const noFf = await lab.run(['merge', '@last', '--no-ff']);
+    expect(noFf.code).toBe(2);
+    expect(noFf.stderr).toContain('without --no-ff');
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(existsSync(join(lab.repo, 'feature.txt'))).toBe(false);
+  });
+
+  it('is verified and gated again when a hook changed it', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    lab.write({ '.git/hooks/pre-commit': '#!/bin/sh\necho x > added.txt\ngit add added.txt\n' });
+    chmodSync(join(lab.repo, '.git/hooks/pre-commit'), 0o755);
+    const before = lab.snapshot();
+    const ended = await lab.run(['merge', '@last']);
+    expect(ended.code).toBe(4);
+    expect(ended.stderr).toContain('added.txt');
+    expect(lab.snapshot()).toEqual(before);
+  });
+
+  it('carries the message that was given, where a hook refuses the other', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    lab.write({ '.git/hooks/commit-msg': '#!/bin/sh\ngrep -q "^feat: " "$1"\n' });
+    chmodSync(join(lab.repo, '.git/hooks/commit-msg'), 0o755);
+    expect((await lab.run(['merge', '@last'])).code).toBe(2);
+    expect((await lab.run(['merge', '@last', '--message', 'feat: be polite'])).code).toBe(0);
+    expect(lab.git('log', '-1', '--format=%s')).toBe('feat: be polite');
+  });
+
+  it('is signed with --no-ff, too, where commits are signed', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const key = join(lab.folder, 'key');
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+    for (const [name, value] of [
+      ['gpg.format', 'ssh'],
+      ['user.signingkey', key],
+      ['commit.gpgSign', 'true'],
+    ] as const)
+      lab.git('config', name, value);
+    expect((await lab.run(['merge', '@last', '--no-ff'])).code).toBe(0);
+    expect(lab.git('cat-file', 'commit', 'HEAD')).toContain('BEGIN SSH SIGNATURE');
+    expect((await lab.run(['undo', '@last'])).code).toBe(0);
+    expect(read('greet.txt')).toBe('hello\n');
+  });
+
+  it('is the commit and the branch that were shown', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const { commit } = await lab.result();
+    expect((await lab.run(['merge', '@last', '--commit', '0123456789'])).stderr).toContain('another commit');
+    lab.git('switch', '-q', '-c', 'elsewhere');
+    expect((await lab.run(['merge', '@last', '--commit', commit ?? '', '--onto', 'main'])).stderr).toContain(
+      'git switch main',
+    );
+    lab.git('switch', '-q', 'main');
+    expect((await lab.run(['merge', '@last', '--commit', commit ?? '', '--onto', 'main'])).code).toBe(0);
+  });
+});
+
+describe('refused in one line, with a way out', () => {
+  const refused = async (args: string[], words: string): Promise<void> => {
+    const ended = await lab.run(args);
+    expect(ended.code).toBeGreaterThan(1);
+    expect(ended.stderr).toContain(words);
+    expect(ended.stderr).not.toMatch(/\n {4}at /);
+  };
+
+  it('in the middle of a rebase', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    lab.git('switch', '-q', '-c', 'side');
+    lab.write({ 'other.txt': 'side\n' });
+    lab.commit('Side');
+    lab.git('switch', '-q', 'main');
+    lab.write({ 'other.txt': 'main\n' });
+    lab.commit('Main');
+    expect(() => lab.git('rebase', 'side')).toThrow();
+    await refused(['merge', '@last'], 'git rebase --abort');
+  });
+
+  it('a branch without common history', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    lab.git('checkout', '-q', '--orphan', 'alone');
+    lab.git('commit', '-q', '-m', 'Alone');
+    await refused(['merge', '@last'], 'no history in common');
+  });
+
+  it('a branch named kimi', async () => {
+    fresh();
+    lab.git('branch', 'kimi');
+    writeFileSync(join(lab.folder, 'spec.md'), spec('success'));
+    await refused(['run', '../spec.md', '--no-baseline'], 'git branch -m kimi');
+  });
+
+  it('after a manual reset, and an undo takes note of it', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    lab.git('reset', '-q', '--hard', 'HEAD~1');
+    await refused(['merge', '@last'], 'no longer holds that merge');
+    expect((await lab.run(['undo', '@last'])).code).toBe(0);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(read('greet.txt')).toBe('hello please\n');
+  });
+
+  it("the run's branch in another worktree", async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const { branch } = await lab.result();
+    lab.git('worktree', 'add', '-q', '--force', '../mine', branch);
+    await refused(['discard', '@last'], '/mine switch --detach');
+    expect(lab.git('rev-parse', branch)).not.toBe('');
+  });
+
+  it('a revert of a merge commit that other commits stand on', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    await lab.run(['merge', '@last', '--no-ff']);
+    lab.write({ 'later.txt': 'x\n' });
+    lab.commit('Later');
+    const ended = await lab.run(['undo', '@last']);
+    const command = /git (revert -m 1 [0-9a-f]+)/.exec(ended.stderr)?.[1] ?? '';
+    lab.git(...command.split(' '), '--no-edit');
+    expect(read('greet.txt')).toBe('hello\n');
+  });
+});
+
+describe('a run at work, and work by hand', () => {
+  it('a run that was sent back cannot be merged or discarded meanwhile', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    writeFileSync(join(lab.folder, 'findings.md'), 'SCENARIO slow 4\n');
+    const back = lab.run(['revise', '@last', '--findings', '../findings.md']);
+    await new Promise((done) => setTimeout(done, 2500));
+    for (const command of ['merge', 'discard']) {
+      const ended = await lab.run([command, '@last']);
+      expect(ended.code).toBe(2);
+    }
+    expect((await back).code).toBe(0);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+  });
+
+  it.each(['merge', 'discard'])('edits in the worktree and commits on the branch survive %s', async (command) => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const { worktree, files } = await lab.result();
+    lab.write({ 'greet.txt': 'by hand\n', 'new.txt': 'new\n', 'mine.log': 'ignored\n' }, worktree);
+    const ended = await lab.run([command, '@last']);
+    expect(ended.code).toBe(0);
+    const ref = /git show (refs\/kimi-dispatch\/saved\/\S+)/.exec(ended.stdout)?.[1] ?? '';
+    expect(lab.git('show', `${ref}:greet.txt`)).toBe('by hand');
+    expect(lab.git('show', `${ref}:new.txt`)).toBe('new');
+    expect(readFileSync(join(files.folder, 'saved', 'mine.log'), 'utf8')).toBe('ignored\n');
+  });
+
+  it('commits on the branch are named at merge and kept at discard', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const { worktree } = await lab.result();
+    lab.write({ 'new.txt': 'new\n' }, worktree);
+    execFileSync('git', ['-C', worktree, 'add', '-A'], { env: lab.env });
+    execFileSync('git', ['-C', worktree, 'commit', '-qm', 'By hand'], { env: lab.env });
+    expect((await lab.run(['merge', '@last'])).stderr).toContain('moved by hand');
+    const ended = await lab.run(['discard', '@last']);
+    const ref = /git log (refs\/kimi-dispatch\/saved\/\S+)/.exec(ended.stdout)?.[1] ?? '';
+    expect(lab.git('show', `${ref}:new.txt`)).toBe('new');
+  });
+
+  it('merges in a repository that was moved since the run', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const { run } = await lab.result();
+    const moved = join(lab.folder, 'moved');
+    renameSync(lab.repo, moved);
+    mkdirSync(lab.repo);
+    const ended = await lab.run(['merge', run], { cwd: moved });
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(readFileSync(join(moved, 'greet.txt'), 'utf8')).toBe('hello please\n');
+  });
+
+  it('two merges wait for each other', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const first = (await lab.result()).run;
+    await again('echo more >> other.txt', ['MODIFY other.txt']);
+    const second = (await lab.result()).run;
+    const ended = await Promise.all([lab.run(['merge', first]), lab.run(['merge', second])]);
+    expect(ended.map(({ code }) => code)).toEqual([0, 0]);
+    expect(lab.git('rev-list', '--count', 'HEAD')).toBe('3');
+    expect(read('greet.txt')).toBe('hello please\n');
+    expect(read('other.txt')).toContain('more');
+  });
+});
