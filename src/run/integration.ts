@@ -232,7 +232,9 @@ export class Integration {
     await writePatch(repo, { from: plan.base, to: this.#tip, file: patch });
     await git(repo, ['update-ref', `refs/heads/${plan.branch}`, this.#tip], { quiet: true });
     await git(this.#tree.place, ['checkout', '-q', '--force', plan.branch], { quiet: true });
-    const gate = await checkGate(repo, request.spec, { changes, base: plan.base, commit: this.#tip });
+    // A task that was set aside leaves what it was to delete: only what is in the whole is judged.
+    const tasks = request.spec.tasks.filter(({ number }) => this.lines.get(number)?.state === 'integrated');
+    const gate = await checkGate(repo, { ...request.spec, tasks }, { changes, base: plan.base, commit: this.#tip });
     const gathered: Gathered = {
       provisioned: [],
       rows: this.#rows,

@@ -1,3 +1,4 @@
+import { protectedClass } from '../path-classes.ts';
 import { splitCommand } from '../verify/words.ts';
 import { checkCommand } from './check-command.ts';
 import { checkDependencies, checkOverlaps } from './check-order.ts';
@@ -169,27 +170,14 @@ function parentProblem(path: string, facts: RepoFacts): string | undefined {
   return undefined;
 }
 
-const PROTECTED_CLASS: readonly [RegExp, string][] = [
-  [/^\.(github|gitlab|circleci)\/|^\.gitlab-ci\.yml$|^Jenkinsfile$|^azure-pipelines\.yml$/, 'CI definition'],
-  [
-    /(^|\/)(package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|yarn\.lock|bun\.lockb?|Cargo\.lock|poetry\.lock|uv\.lock|go\.sum|Gemfile\.lock|composer\.lock)$/,
-    'lock file',
-  ],
-  [/(^|\/)(CLAUDE\.md|AGENTS\.md|\.mcp\.json)$|^\.(claude|kimi-code|agents|cursor)\//, 'agent configuration'],
-  [
-    /^\.(husky|githooks)\/|(^|\/)(\.gitattributes|\.gitmodules|lefthook\.yml|\.pre-commit-config\.yaml)$/,
-    'git configuration or hook',
-  ],
-];
-
 function checkProtectedClass(file: SpecFile, say: Say): void {
-  const found = PROTECTED_CLASS.find(([pattern]) => pattern.test(file.path));
+  const found = protectedClass(file.path);
   if (found === undefined || file.allowProtected) return;
   say(
     'spec/protected',
     'error',
     file.at,
-    `${file.path} is protected (${found[1]}).`,
+    `${file.path} is protected: it is ${found.name}.`,
     `If you mean it, write: - ${file.verb ?? 'MODIFY'} ${file.path} (ALLOW PROTECTED)`,
   );
 }
