@@ -37,7 +37,7 @@ const CI = paths({
     String.raw`\.?(travis|drone|woodpecker|cirrus|appveyor)\.ya?ml`,
     String.raw`\.(drone|cirrus)\.(star|jsonnet)`,
     String.raw`\.build\.yml|codefresh\.ya?ml|buildspec\.ya?ml|cloudbuild\.ya?ml`,
-    String.raw`Jenkinsfile[\w.-]*`,
+    String.raw`Jenkinsfile([.-]\w+)?`,
     String.raw`\.github/dependabot\.ya?ml`,
   ],
   folders: [
