@@ -38,8 +38,7 @@ export async function blobsOf(place: GitPlace, ids: readonly string[]): Promise<
   const blobs = new Map<string, Buffer>();
   if (ids.length === 0) return blobs;
   const out = await gitFed(place, ['cat-file', '--batch', '--buffer'], { input: `${ids.join('\n')}\n` });
-  for (let at = 0; at < out.length; ) {
-    const end = out.indexOf('\n', at);
+  for (let at = 0, end = out.indexOf('\n'); end >= 0; end = out.indexOf('\n', at)) {
     const [id = '', type, size] = out.toString('latin1', at, end).split(' ');
     at = end + 1;
     // `ID TYPE SIZE`, then the bytes and a line end; a missing object is a line alone.

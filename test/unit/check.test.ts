@@ -84,7 +84,7 @@ describe('every check', () => {
     ['Protected', 'src', undefined],
     ['Allow generated', 'src/new', undefined],
   ])('%s: a pattern %s that matches nothing is told as %s', (section, pattern, severity) => {
-    const source = task(['CREATE src/new/a.ts'], `## ${section}\n- ${pattern}`);
+    const source = task(['CREATE src/new/a.ts'], `## Constraints\n${section}:\n- ${pattern}`);
     const found = check(source, facts).filter(({ code }) => code === 'spec/pattern');
     expect(found.map((item) => item.severity)).toEqual(severity === undefined ? [] : [severity]);
   });
