@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
-import { type Facts, factsAt } from '../git/facts.ts';
+import { type Facts, factsAt, ignoredAmong } from '../git/facts.ts';
 import { type Repo, resolveBase } from '../git/repo.ts';
 import { writeWhole } from '../ledger/store.ts';
 import { Sessions } from '../session/store.ts';
@@ -87,8 +87,17 @@ export const hasErrors = (drafted: Drafted, strict = false): boolean =>
 
 /** The base a spec names, as facts. */
 export async function factsFor(repo: Repo, source: string, base?: string): Promise<Facts> {
-  const named = isSpec(source) ? parseSpec(source).spec.base : '';
-  return factsAt(repo, await resolveBase(repo, base ?? (named === '' ? 'HEAD' : named)));
+  const parsed = isSpec(source) ? parseSpec(source).spec : undefined;
+  const facts = await factsAt(repo, await resolveBase(repo, base ?? (parsed?.base || 'HEAD')));
+  const spec = parsed ?? draft(source, facts, '001').spec;
+  const declared = spec.tasks.flatMap((task) => task.files.map((file) => file.path));
+  return {
+    ...facts,
+    ignored: await ignoredAmong(
+      repo,
+      declared.filter((path) => !facts.files.has(path)),
+    ),
+  };
 }
 
 /** `spec <plan>`: writes the spec to `-o`, else to `.kimi-dispatch/specs/NNN-slug.md`, else (`-o -`) to stdout. */

@@ -1,16 +1,29 @@
 import { lintSource } from '@secretlint/core';
 import { creator } from '@secretlint/secretlint-rule-preset-recommend';
+import { keysByForm } from './secret-formats.ts';
 
 const CONFIG = { rules: [{ id: '@secretlint/secretlint-rule-preset-recommend', rule: creator, options: {} }] };
+
+/** Of one file; more say no more. */
+const MOST = 20;
 
 /** Secrets in a text that an earlier text did not hold: what kind and on which line, never the secret itself. */
 export async function newSecrets(path: string, after: string, before = ''): Promise<string[]> {
   const dot = path.lastIndexOf('.');
+  // A comment in the file could turn secretlint off: of the same length, it says nothing.
+  const content = after.replace(/secretlint-(?=disable|enable)/g, 'secretlint_');
   const found = await lintSource({
-    source: { filePath: path, content: after, ext: dot < 0 ? '' : path.slice(dot), contentType: 'text' },
+    source: { filePath: path, content, ext: dot < 0 ? '' : path.slice(dot), contentType: 'text' },
     options: { config: CONFIG, noPhysicFilePath: true, maskSecrets: true },
   });
-  return found.messages
+  const linted = found.messages
     .filter((message) => !before.includes(after.slice(message.range[0], message.range[1])))
-    .map((message) => `line ${message.loc.start.line}: ${message.messageId}`);
+    .map((message) => ({ line: message.loc.start.line, kind: message.messageId }));
+  const seen = new Set(linted.map(({ line }) => line));
+  const formed = keysByForm(after)
+    .filter(({ match }) => !before.includes(match))
+    .slice(0, MOST)
+    .map(({ kind, index }) => ({ line: after.slice(0, index).split('\n').length, kind }))
+    .filter(({ line }) => !seen.has(line));
+  return [...linted, ...formed].map(({ line, kind }) => `line ${line}: ${kind}`);
 }

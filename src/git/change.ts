@@ -36,12 +36,18 @@ export async function changesBetween(place: GitPlace, from: string, to: string):
   return changes;
 }
 
-/** Writes the whole change, binary files included, as a patch that `git apply` takes. */
+/**
+ * Writes the whole change, binary files included, as a patch that `git apply` takes. Made by plumbing, which does not
+ * read the user's settings for `git diff` (prefixes, context, order, external programs).
+ */
 export async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
   await git(
     place,
     [
-      'diff',
+      'diff-tree',
+      '-r',
+      '-p',
+      '-M',
       '--binary',
       '--full-index',
       '--no-color',

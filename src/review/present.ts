@@ -1,3 +1,4 @@
+import { isConfiguration, isTest } from '../path-classes.ts';
 import { clean, quote } from '../quote.ts';
 import type { Check } from '../verify/compare.ts';
 import { ok } from '../verify/compare.ts';
@@ -148,8 +149,8 @@ function risk(
     (wrong.has(path) ? 1e6 : 0) +
     (flagged.has(path) ? 3e5 : 0) +
     (change.binary || change.status === 'D' || change.status === 'T' ? 1e5 : 0) +
-    (/(^|\/)(package\.json|.*lock.*|Dockerfile|Makefile|\..*|.*\.config\.\w+)$/.test(path) ? 1e5 : 0) +
-    (/(^|[/._-])(test|tests|spec)([/._-]|$)/.test(path) ? 5e3 : 0) +
+    (isConfiguration(path) ? 1e5 : 0) +
+    (isTest(path) ? 5e3 : 0) +
     change.added +
     change.removed
   );

@@ -239,7 +239,13 @@ export class Integration {
     await writePatch(repo, { from: plan.base, to: this.#tip, file: patch });
     await git(repo, ['update-ref', `refs/heads/${plan.branch}`, this.#tip], { quiet: true });
     await git(at(repo, plan.dir), ['checkout', '-q', '--force', plan.branch], { quiet: true });
-    const gate = await checkGate(repo, request.spec, { changes, base: plan.base, commit: this.#tip });
+    // A task that was set aside did not do what its verbs say.
+    const tasks = request.spec.tasks.map((task) =>
+      this.lines.get(task.number)?.state === 'integrated'
+        ? task
+        : { ...task, files: task.files.map((file) => ({ ...file, verb: undefined })) },
+    );
+    const gate = await checkGate(repo, { ...request.spec, tasks }, { changes, base: plan.base, commit: this.#tip });
     const gathered: Gathered = {
       provisioned: [],
       rows: this.#rows,

@@ -11,11 +11,12 @@ import {
   statSync,
   symlinkSync,
 } from 'node:fs';
-import { basename, delimiter, dirname, join, sep } from 'node:path';
+import { delimiter, dirname, join, sep } from 'node:path';
 import { refuse } from '../errors.ts';
 import { fields, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
 import { intact, readSlot } from '../git/slot.ts';
+import { LOCK_FILES } from '../path-classes.ts';
 import { runProcess } from '../process/run.ts';
 import { CACHES, dropKept, keepFolders } from './kept.ts';
 
@@ -34,21 +35,14 @@ export interface Provision {
   readonly key: string;
 }
 
-const LOCKS: readonly [string, readonly string[]][] = [
+/** What installs from a lock file, by its name; the first that is there counts. */
+const INSTALLS: readonly [string, readonly string[]][] = [
   ['package-lock.json', ['npm', 'ci', '--no-audit', '--no-fund']],
   ['npm-shrinkwrap.json', ['npm', 'ci', '--no-audit', '--no-fund']],
   ['pnpm-lock.yaml', ['pnpm', 'install', '--frozen-lockfile']],
   ['yarn.lock', ['yarn', 'install', '--immutable']],
   ['bun.lock', ['bun', 'install', '--frozen-lockfile']],
 ];
-/** A change of any of them means that dependencies are made anew. */
-export const LOCK_FILES = [
-  ...LOCKS.map(([name]) => name),
-  ...['bun.lockb', 'uv.lock', 'poetry.lock', 'Pipfile.lock', 'pdm.lock', 'requirements.txt', 'requirements-dev.txt'],
-  ...['Cargo.lock', 'go.sum', 'Gemfile.lock', 'composer.lock', 'mix.lock', 'Package.resolved', '.npmrc'],
-];
-const NAMES: ReadonlySet<string> = new Set(LOCK_FILES);
-
 /** Computes the provision of a worktree at `base`; refuses when dependencies can be provided in no safe way. */
 export async function planProvision(repo: Repo, base: string, setup: string | undefined): Promise<Provision> {
   const [copies, dependencies, locks] = await Promise.all([
@@ -78,9 +72,6 @@ const lockFiles = (repo: Repo, base: string): Promise<string> => {
   const endings = LOCK_FILES.map((name) => `*${name}`);
   return git(repo, ['diff-tree', '-r', '--raw', EMPTY[base.length] ?? '', base, '--', ...endings], { quiet: true });
 };
-
-/** True for the path of a lock file, at any depth. */
-export const isLock = (path: string): boolean => NAMES.has(basename(path));
 
 /** Modules that were compiled for one Node do not load in another. */
 function nodeInUse(env: Repo['env']): string {
@@ -119,7 +110,7 @@ async function planDependencies(repo: Repo, base: string): Promise<Provision['de
   if (manifest === undefined || !needsModules(manifest)) return { how: 'none' };
   const folder = join(repo.root, 'node_modules');
   const reason = cannotLink(repo, folder);
-  for (const [name, argv] of LOCKS) {
+  for (const [name, argv] of INSTALLS) {
     const locked = await fileAt(repo, base, name);
     if (locked === undefined) continue;
     const mine = join(repo.root, name);

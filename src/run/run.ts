@@ -8,6 +8,7 @@ import { checkScope } from '../gate/scope.ts';
 import { type Repo, refuseKimiBranch, resolveBase, uncommitted } from '../git/repo.ts';
 import { nextSlot, type SlotCall } from '../git/slot.ts';
 import { runsFolder } from '../ledger/store.ts';
+import { isLock, LOCK_FILES } from '../path-classes.ts';
 import { allowed } from '../process/environment.ts';
 import { probeSandbox } from '../process/sandbox.ts';
 import { currentProfile, loadProfile, type Profile } from '../profile/profile.ts';
@@ -16,7 +17,7 @@ import type { Spec } from '../spec/model.ts';
 import type { Walls } from './enclosure.ts';
 import { planRun, type RunPlan } from './plan.ts';
 import { readProject } from './project.ts';
-import { isLock, LOCK_FILES, type Provision, planProvision } from './provision.ts';
+import { type Provision, planProvision } from './provision.ts';
 
 export interface RunRequest {
   readonly repo: Repo;

@@ -1,10 +1,10 @@
 import { splitCommand } from '../verify/words.ts';
 import { checkCommand } from './check-command.ts';
 import { checkDependencies, checkOverlaps } from './check-order.ts';
+import { checkFile, checkPatterns } from './check-paths.ts';
 import { checkText } from './check-text.ts';
 import { type RepoFacts, scriptsOf } from './facts.ts';
-import { type Finding, finding, type Place, type Severity, type Spec, type SpecFile, type Task } from './model.ts';
-import { pathProblem } from './path-form.ts';
+import { type Finding, finding, type Place, type Severity, type Spec } from './model.ts';
 
 const START: Place = { line: 1, column: 1 };
 const MAX_SPEC = 512 * 1024;
@@ -23,8 +23,8 @@ export function checkSpec(input: {
   };
   checkHeader(input.spec, input.source, say);
   checkTasks(input.spec, say);
-  for (const task of input.spec.tasks)
-    for (const file of task.files) checkFile(input.spec, task, file, input.facts, say);
+  for (const task of input.spec.tasks) for (const file of task.files) checkFile(input, { task, file }, say);
+  checkPatterns(input, say);
   checkOverlaps(input.spec, say);
   checkDependencies(input.spec.tasks, say);
   checkVerification(input.spec, input.facts, say);
@@ -101,97 +101,6 @@ function checkTasks(spec: Spec, say: Say): void {
       'One or two files: Claude alone is probably cheaper.',
       'Delegate when 3 or more files change, or many lines.',
     );
-}
-
-function checkFile(spec: Spec, task: Task, file: SpecFile, facts: RepoFacts | undefined, say: Say): void {
-  if (file.verb === undefined)
-    say('spec/verb', 'error', file.at, `"${file.path}" has no verb.`, 'Begin the line with CREATE, MODIFY or DELETE.');
-  const problem = pathProblem(file.path);
-  if (problem !== undefined) return say('spec/path', 'error', file.at, problem.message, problem.fix);
-  const before = spec.tasks.filter((other) => other.number < task.number || task.dependsOn.includes(other.number));
-  const created = before.some((other) => other.files.some((item) => item.path === file.path && item.verb === 'CREATE'));
-  checkProtectedClass(file, say);
-  if (facts === undefined) return;
-  const tracked = facts.files.has(file.path);
-  const folder = parentProblem(file.path, facts);
-  if (folder !== undefined)
-    return say('spec/path', 'error', file.at, folder, 'Name a path that is a plain file of this repository.');
-  if (file.verb === 'CREATE' && tracked)
-    say('spec/create-exists', 'error', file.at, `${file.path} exists at the base.`, `Write: - MODIFY ${file.path}`);
-  else if (file.verb === 'CREATE') checkCase(file, facts, say);
-  else if (!tracked && !created) sayMissing(file, facts, say);
-}
-
-function sayMissing(file: SpecFile, facts: RepoFacts, say: Say): void {
-  const untracked = facts.untracked.has(file.path);
-  const name = file.path.split('/').at(-1) ?? '';
-  const near = [...facts.files.keys()].filter((path) => path.endsWith(`/${name}`) || path === name).slice(0, 3);
-  const hint = untracked
-    ? `git add ${file.path} && git commit`
-    : near.length > 0
-      ? `Did you mean ${near.join(' or ')}?`
-      : `Write: - CREATE ${file.path}`;
-  say(
-    'spec/missing',
-    'error',
-    file.at,
-    `${file.path} does not exist at the base${untracked ? ': it is not committed' : ''}.`,
-    hint,
-  );
-}
-
-function checkCase(file: SpecFile, facts: RepoFacts, say: Say): void {
-  const lower = file.path.toLowerCase();
-  for (const path of facts.files.keys()) {
-    if (path.toLowerCase() === lower)
-      return say(
-        'spec/case',
-        'error',
-        file.at,
-        `${file.path} differs from ${path} only in case.`,
-        'Choose another name: some file systems see one file.',
-      );
-  }
-}
-
-/** A path cannot lead through a link or a submodule, and cannot be a folder. */
-function parentProblem(path: string, facts: RepoFacts): string | undefined {
-  const parts = path.split('/');
-  for (let length = 1; length <= parts.length; length++) {
-    const part = parts.slice(0, length).join('/');
-    const mode = facts.files.get(part);
-    if (mode === '160000') return `${path} lies in the submodule ${part}.`;
-    if (mode === '120000' && length < parts.length) return `${path} leads through the link ${part}.`;
-    if (mode !== undefined && length < parts.length) return `${part} is a file, not a folder.`;
-  }
-  const folder = `${path}/`;
-  for (const other of facts.files.keys()) if (other.startsWith(folder)) return `${path} is a folder.`;
-  return undefined;
-}
-
-const PROTECTED_CLASS: readonly [RegExp, string][] = [
-  [/^\.(github|gitlab|circleci)\/|^\.gitlab-ci\.yml$|^Jenkinsfile$|^azure-pipelines\.yml$/, 'CI definition'],
-  [
-    /(^|\/)(package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|yarn\.lock|bun\.lockb?|Cargo\.lock|poetry\.lock|uv\.lock|go\.sum|Gemfile\.lock|composer\.lock)$/,
-    'lock file',
-  ],
-  [/(^|\/)(CLAUDE\.md|AGENTS\.md|\.mcp\.json)$|^\.(claude|kimi-code|agents|cursor)\//, 'agent configuration'],
-  [
-    /^\.(husky|githooks)\/|(^|\/)(\.gitattributes|\.gitmodules|lefthook\.yml|\.pre-commit-config\.yaml)$/,
-    'git configuration or hook',
-  ],
-];
-
-function checkProtectedClass(file: SpecFile, say: Say): void {
-  const found = PROTECTED_CLASS.find(([pattern]) => pattern.test(file.path));
-  if (found === undefined || file.allowProtected) return;
-  say(
-    'spec/protected',
-    'error',
-    file.at,
-    `${file.path} is protected (${found[1]}).`,
-    `If you mean it, write: - ${file.verb ?? 'MODIFY'} ${file.path} (ALLOW PROTECTED)`,
-  );
 }
 
 function checkVerification(spec: Spec, facts: RepoFacts | undefined, say: Say): void {

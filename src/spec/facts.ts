@@ -7,6 +7,8 @@ export interface RepoFacts {
   readonly files: ReadonlyMap<string, string>;
   /** Paths that are there but not tracked. */
   readonly untracked: ReadonlySet<string>;
+  /** Declared paths that git ignores and the base does not hold, with the rule that ignores them (`.gitignore:12`). */
+  readonly ignored?: ReadonlyMap<string, string>;
   /** The text of manifests at the base, by path: package.json, pyproject.toml, Makefile and the like. */
   readonly manifests: ReadonlyMap<string, string>;
 }

@@ -1,9 +1,15 @@
 import picomatch from 'picomatch';
 import type { Spec } from './model.ts';
 
-/** Whether a path falls under one of the patterns of a section (Protected, Allow generated). */
+/** Whether a path falls under one of the patterns of a section (Protected, Allow generated). A folder means its contents. */
 export function matcher(lines: Spec['protected']): (path: string) => boolean {
-  const patterns = lines.map((line) => line.text.replace(/^`+|`+$/g, ''));
+  const patterns = lines.flatMap(({ text }) => {
+    const pattern = text
+      .replace(/^`+|`+$/g, '')
+      .replace(/^(\.?\/)+/, '')
+      .replace(/\/+$/, '');
+    return pattern === '' ? [] : [pattern, `${pattern}/**`];
+  });
   return patterns.length === 0 ? () => false : picomatch(patterns, { dot: true });
 }
 

@@ -1,10 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { checkGate } from '../../src/gate/gate.ts';
+import { type KnownKey, readKnownKeys } from '../../src/gate/known-keys.ts';
 import { weakened } from '../../src/gate/tests.ts';
-import { changesBetween } from '../../src/git/change.ts';
+import { changesBetween, writePatch } from '../../src/git/change.ts';
+import { ignoredAmong } from '../../src/git/facts.ts';
 import { openRepo } from '../../src/git/repo.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
 import { Lab, spec } from '../helpers/repo.ts';
@@ -13,7 +15,12 @@ let lab: Lab;
 afterEach(() => lab?.remove());
 
 /** The gate's judgement on a change of a real repository, under a spec that declares `files`. */
-async function judge(change: (lab: Lab) => void, files: string[], before: Record<string, string> = {}) {
+async function judge(
+  change: (lab: Lab) => void,
+  files: string[],
+  before: Record<string, string> = {},
+  known: KnownKey[] = [],
+) {
   lab = new Lab({ 'src/a.ts': 'a\n', ...before });
   const base = lab.git('rev-parse', 'HEAD');
   change(lab);
@@ -21,7 +28,7 @@ async function judge(change: (lab: Lab) => void, files: string[], before: Record
   const repo = await openRepo(lab.repo, lab.env);
   const list = files.map((file) => `- ${file}`).join('\n');
   const { spec } = parseSpec(`# Spec: 001 -- X\n\n## Tasks\n\n### Task 1: X\nFiles:\n${list}\n`);
-  const gate = await checkGate(repo, spec, { changes: await changesBetween(repo, base, commit), base, commit });
+  const gate = await checkGate(repo, spec, { changes: await changesBetween(repo, base, commit), base, commit, known });
   const text = (items: readonly { path: string; why: string }[]): string[] =>
     items.map(({ path, why }) => `${path}: ${why}`);
   return { violations: text(gate.violations), flags: text(gate.flags) };
@@ -107,6 +114,105 @@ describe('the gate: violations', () => {
     expect((await judge(change, files, before)).violations.join('\n')).toMatch(expected);
   });
 
+  const utf16 = (it: Lab, path: string, text: string): void =>
+    writeFileSync(join(it.repo, path), Buffer.from(`\ufeff${text}`, 'utf16le'));
+  const more: [string, (lab: Lab) => void, string[], Record<string, string>, RegExp][] = [
+    [
+      'agent configuration in a folder, in another case',
+      (it) => it.write({ 'sub/claude.MD': 'x' }),
+      ['MODIFY src/a.ts'],
+      {},
+      /sub\/claude\.MD: agent configuration/,
+    ],
+    [
+      'a file that is deleted and was to be modified',
+      (it) => rmSync(join(it.repo, 'src/a.ts')),
+      ['MODIFY src/a.ts'],
+      {},
+      /src\/a\.ts: was deleted, but the spec says MODIFY/,
+    ],
+    [
+      'a file that is modified and was to be deleted',
+      (it) => it.write({ 'src/a.ts': 'b\n' }),
+      ['DELETE src/a.ts'],
+      {},
+      /src\/a\.ts: was not deleted, but the spec says DELETE/,
+    ],
+    [
+      'a file that is left and was to be deleted',
+      (it) => it.write({ 'src/b.ts': 'b\n' }),
+      ['DELETE src/a.ts', 'CREATE src/b.ts'],
+      {},
+      /src\/a\.ts: was not deleted, but the spec says DELETE/,
+    ],
+    [
+      'a file that becomes a link',
+      (it) => {
+        rmSync(join(it.repo, 'src/b.ts'));
+        symlinkSync('a.ts', join(it.repo, 'src/b.ts'));
+      },
+      ['MODIFY src/b.ts'],
+      { 'src/b.ts': 'b\n' },
+      /src\/b\.ts: a file became a link/,
+    ],
+    [
+      'markers of a merge conflict',
+      (it) => it.write({ 'src/a.ts': '<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n' }),
+      ['MODIFY src/a.ts'],
+      {},
+      /src\/a\.ts: holds merge conflict markers/,
+    ],
+    [
+      'a secret in a file with a NUL',
+      (it) => it.write({ 'src/a.ts': `\0\n${KEY}` }),
+      ['MODIFY src/a.ts'],
+      {},
+      /src\/a\.ts: a secret/,
+    ],
+    ['a secret in UTF-16', (it) => utf16(it, 'src/a.ts', String(KEY)), ['MODIFY src/a.ts'], {}, /src\/a\.ts: a secret/],
+    [
+      'package scripts in UTF-16',
+      (it) => utf16(it, 'package.json', '{"scripts":{"test":"true"}}'),
+      ['MODIFY package.json'],
+      { 'package.json': '{"scripts":{"test":"vitest"}}' },
+      /package scripts/,
+    ],
+    [
+      'a name that is not UTF-8',
+      (it) => writeFileSync(Buffer.from(`${it.repo}/src/\xff.ts`, 'latin1'), 'x'),
+      ['MODIFY src/a.ts'],
+      {},
+      /its name is not UTF-8/,
+    ],
+    [
+      'a folder under Protected',
+      (it) => it.write({ 'src/gen/x.ts': 'x' }),
+      ['CREATE src/gen/x.ts\n\n## Constraints\nProtected:\n- src/gen/'],
+      {},
+      /src\/gen\/x\.ts: protected by the spec/,
+    ],
+  ];
+  it.each(more)('%s', async (_name, change, files, before, expected) => {
+    expect((await judge(change, files, before)).violations.join('\n')).toMatch(expected);
+  });
+
+  it('a key of the user, named by its file and never shown', async () => {
+    const key = ['zz', 'Q1w2E3r4T5y6U7i8'].join('-');
+    const known = [{ from: '~/.npmrc', value: key }];
+    const change = (it: Lab): void => it.write({ 'src/a.ts': `\0const key = '${key}';\n` });
+    const { violations } = await judge(change, ['MODIFY src/a.ts'], {}, known);
+    expect(violations).toEqual(['src/a.ts: a key of yours (from ~/.npmrc)']);
+  });
+
+  it('the last of many files is judged', async () => {
+    const change = (it: Lab): void => {
+      const many = Array.from({ length: 500 }, (_, index) => [`many/${index}.ts`, `export const a${index} = 1;\n`]);
+      it.write({ ...Object.fromEntries(many), 'many/z.ts': `${KEY}` });
+    };
+    const { violations } = await judge(change, ['MODIFY src/a.ts\n\n## Constraints\nAllow generated:\n- many']);
+    expect(violations.join('\n')).toMatch(/^many\/z\.ts: a secret, [^\n]*$/);
+  });
+
   it('a submodule', async () => {
     const change = (it: Lab): void => {
       it.write({ 'sub/x': 'x' });
@@ -157,6 +263,13 @@ describe('the gate: flags', () => {
     expect(flags.join('\n')).toMatch(/src\/a\.ts: was deleted/);
   });
 
+  it('a runner that is configured in package.json', async () => {
+    const change = (it: Lab): void => it.write({ 'package.json': '{"jest":{"testMatch":[]}}' });
+    const { violations, flags } = await judge(change, ['MODIFY package.json'], { 'package.json': '{"jest":{}}' });
+    expect(violations).toEqual([]);
+    expect(flags).toContain('package.json: the configuration of jest was changed');
+  });
+
   it.each([
     ["it('a'); it('b')", "it('a')", ['1 tests were removed']],
     [
@@ -177,6 +290,67 @@ describe('the gate: flags', () => {
     ["it('a', () => expect(1))", undefined, ['a test file was removed']],
     ["it('a', () => expect(1))", "it('a', () => expect(1)); it('b', () => expect(2))", []],
   ])('%j → %j', (before, after, said) => expect(weakened(before, after)).toEqual(said));
+});
+
+describe('what the gate is told', () => {
+  it('the keys of the user come from the places where tools keep them', () => {
+    lab = new Lab({ 'a.txt': 'a\n' });
+    const key = (name: string): string => `${name}-${'0a1B2c3D4e'.repeat(2)}`;
+    mkdirSync(join(lab.home, '.kimi-code/credentials'), { recursive: true });
+    mkdirSync(join(lab.home, '.config/kimi-dispatch'), { recursive: true });
+    const files: Record<string, string> = {
+      '.kimi-code/config.toml': `[providers.p]\napi_key = "${key('kimi')}"\n`,
+      '.kimi-code/credentials/kimi.json': `{"refresh_token":"${key('refresh')}"}`,
+      '.npmrc': `//host/:_authToken=${key('npm')}\n`,
+      '.netrc': `machine host login me password ${key('netrc')}\n`,
+      '.config/kimi-dispatch/config.toml': `[queue]\nurl = "redis://:${key('queue')}@host"\n`,
+    };
+    lab.write(files, lab.home);
+    expect(readKnownKeys(lab.env)).toEqual([
+      { from: '~/.kimi-code/config.toml', value: key('kimi') },
+      { from: '~/.kimi-code/credentials/kimi.json', value: key('refresh') },
+      { from: '~/.npmrc', value: key('npm') },
+      { from: '~/.netrc', value: key('netrc') },
+      { from: '~/.config/kimi-dispatch/config.toml', value: key('queue') },
+    ]);
+  });
+
+  it('ignored paths come with the rule that ignores them', async () => {
+    lab = new Lab({ '.gitignore': '# build\nlib/\n*.log\n!keep.log\n', 'a.txt': 'a\n' });
+    const repo = await openRepo(lab.repo, lab.env);
+    const asked = ['lib/x.py', 'a.txt', 'keep.log', 'b.log', '../up', '/abs'];
+    expect(await ignoredAmong(repo, asked)).toEqual(
+      new Map([
+        ['lib/x.py', '.gitignore:2'],
+        ['b.log', '.gitignore:3'],
+      ]),
+    );
+  });
+});
+
+describe('the patch of a change', () => {
+  it.each([
+    ['diff.noprefix', 'true'],
+    ['diff.mnemonicPrefix', 'true'],
+    ['diff.srcPrefix', 'old/'],
+    ['diff.external', '/bin/false'],
+    ['diff.context', '0'],
+    ['diff.relative', 'true'],
+    ['diff.submodule', 'log'],
+    ['diff.orderFile', '/nonexistent'],
+    ['color.diff', 'always'],
+  ])('applies whatever %s says', async (setting, value) => {
+    lab = new Lab({ 'src/a.ts': 'a\nb\nc\nd\n', 'b.bin': '\0a' });
+    const from = lab.git('rev-parse', 'HEAD');
+    lab.write({ 'src/a.ts': 'a\nb\nX\nd\n', 'b.bin': '\0b', 'c.ts': 'new\n' });
+    const to = lab.commit('Change');
+    lab.git('config', setting, value);
+    const file = join(lab.folder, 'x.patch');
+    await writePatch(await openRepo(lab.repo, lab.env), { from, to, file });
+    lab.git('checkout', '-q', from);
+    lab.git('apply', '--index', file);
+    expect(lab.git('write-tree')).toBe(lab.git('rev-parse', `${to}^{tree}`));
+  });
 });
 
 describe('the tripwire, without a sandbox', () => {

@@ -67,6 +67,28 @@ describe('every check', () => {
     expect(codes(task(['CREATE .github/workflows/x.yml (ALLOW PROTECTED)']))).toEqual([]);
   });
 
+  it('says that an ignored path is part of the change', () => {
+    const found = check(task(['CREATE lib/x.py']), { ...facts, ignored: new Map([['lib/x.py', '.gitignore:12']]) });
+    expect(found.filter(({ code }) => code === 'path/ignored')).toMatchObject([
+      {
+        severity: 'info',
+        line: 5,
+        message: 'lib/x.py is ignored by .gitignore:12; it will be in the change because the spec declares it.',
+      },
+    ]);
+  });
+
+  it.each([
+    ['Protected', 'nowhere/**', 'warning'],
+    ['Allow generated', 'nowhere', 'info'],
+    ['Protected', 'src', undefined],
+    ['Allow generated', 'src/new', undefined],
+  ])('%s: a pattern %s that matches nothing is told as %s', (section, pattern, severity) => {
+    const source = task(['CREATE src/new/a.ts'], `## Constraints\n${section}:\n- ${pattern}`);
+    const found = check(source, facts).filter(({ code }) => code === 'spec/pattern');
+    expect(found.map((item) => item.severity)).toEqual(severity === undefined ? [] : [severity]);
+  });
+
   const verification: [string, string | undefined][] = [
     ['`true`', 'spec/no-op'],
     ['`echo ok`', 'spec/no-op'],
