@@ -6,7 +6,7 @@ import { git, gitAnswer } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
 import { type Repo, uncommitted } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
-import { append, listRuns, runsFolder } from '../ledger/store.ts';
+import { append, runsFolder } from '../ledger/store.ts';
 import { laterVerification } from '../run/enclosure.ts';
 import { commandsOf } from '../run/plan.ts';
 import { runEnvironment } from '../run/run.ts';
@@ -197,18 +197,6 @@ const hooksIn = (folder: string): string[] =>
     const stat = statSync(join(folder, name), { throwIfNoEntry: false });
     return stat?.isFile() === true && (stat.mode & 0o111) !== 0;
   });
-
-/** Runs that wait for review and conflict with what the branch is now. */
-export async function staleRuns(repo: Repo): Promise<{ run: string; conflicts: string[] }[]> {
-  const tip = await git(repo, ['rev-parse', 'HEAD']);
-  const stale: { run: string; conflicts: string[] }[] = [];
-  for (const run of listRuns(repo.commonDir)) {
-    if (run.review !== 'waiting' || run.commit === undefined || run.outcome === undefined) continue;
-    const merged = await mergeTrees(repo, tip, run.commit).catch(() => ({ conflicts: ['its commit is not there'] }));
-    if ('conflicts' in merged) stale.push({ run: run.id, conflicts: merged.conflicts });
-  }
-  return stale;
-}
 
 /** `core.hooksPath` is relative to the checkout, not to the run's worktree. */
 async function hooksFolder(repo: Repo): Promise<string> {
