@@ -282,7 +282,7 @@ export function declare(bind: Bind): Command {
   add('cancel <run>', act, 'end a run at work; what it did is saved').action(
     bind(async () => (await import('./again.ts')).cancelCommand),
   );
-  add('recover', act, 'end what a dead dispatcher left behind, and save its work')
+  add('recover [run]', act, 'end what dead dispatchers left behind; a RUN also when its container is gone')
     .option('--json', 'as data')
     .action(bind(async () => (await import('./again.ts')).recoverCommand));
   add('undo <run>', more, 'take a merge back').action(bind(async () => (await import('./end.ts')).undoCommand));

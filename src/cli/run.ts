@@ -4,6 +4,7 @@ import type { Repo } from '../git/repo.ts';
 import type { RunEvent } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import type { TaskState } from '../mailbox/model.ts';
+import { ownerHere } from '../process/alive.ts';
 import type { QueueSetting } from '../queue/setting.ts';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
@@ -185,7 +186,7 @@ export function rememberRun(world: World, repo: Repo, run: string): void {
   const session = world.env.CLAUDE_CODE_SESSION_ID;
   if (session === undefined) return;
   const folder = join(runsFolder(repo.commonDir), run);
-  new Sessions(world.env, world.now).addRun(session, { run, folder, pid: process.pid });
+  new Sessions(world.env, world.now).addRun(session, { run, folder, ...ownerHere() });
 }
 
 export function runOptions(options: Record<string, unknown>, env: World['env']): RunOptions {

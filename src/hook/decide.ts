@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { locateKimi } from '../flavour/locate.ts';
 import { locateCommonDir } from '../git/locate.ts';
 import { mailboxFolder, takeSignals } from '../mailbox/signal.ts';
-import { isAlive } from '../process/alive.ts';
+import { ownerLives } from '../process/alive.ts';
 import { sandboxProven } from '../process/proven.ts';
 import { planId, type Sessions } from '../session/store.ts';
 import { permit } from './permission.ts';
@@ -236,7 +236,8 @@ class Hook {
   #tidings(event: string, woken = false): Decision {
     if (this.input.agent_id !== undefined) return nothing('inside a subagent');
     const said: string[] = [];
-    for (const { run, folder, pid } of this.sessions.runsOf(this.#session)) {
+    for (const owner of this.sessions.runsOf(this.#session)) {
+      const { run, folder } = owner;
       const outcome = outcomeOf(folder);
       if (outcome !== undefined && !reviewed(folder)) {
         if (
@@ -245,7 +246,7 @@ class Hook {
         )
           said.push(words.ended(run, outcome));
       } else if (outcome === undefined && existsSync(folder)) {
-        if (!isAlive(pid)) {
+        if (!ownerLives(owner)) {
           if (this.sessions.once('told', `${run} lost`)) said.push(words.lost(run));
         } else if (woken && (text(this.input.prompt) ?? '').includes('kimi-dispatch'))
           said.push(words.stillRunning(run));

@@ -147,8 +147,9 @@ export interface SessionRun {
   readonly run: string;
   /** The run's folder in the ledger. */
   readonly folder: string;
+  /** Its dispatcher. */
   readonly pid: number;
-  /** The pid namespace of `pid`. */
+  readonly start?: string;
   readonly ns?: string;
 }
 
