@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { exitOfOutcome, refuse } from '../errors.ts';
 import { git } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
@@ -16,6 +16,7 @@ import { recover } from '../run/recover.ts';
 import { moveTask } from '../run/task-link.ts';
 import { ensureTree } from '../run/tree.ts';
 import type { World } from '../world.ts';
+import { readNamed } from './input.ts';
 import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress } from './progress.ts';
@@ -87,9 +88,7 @@ export const reviseCommand = (world: World, args: readonly string[], options: Op
 function readFindings(world: World, from: unknown): string {
   if (typeof from !== 'string')
     throw refuse('usage', 'revise needs the findings.', 'kimi-dispatch revise RUN --findings FILE (or - for stdin)');
-  const file = from === '-' ? 0 : resolve(world.cwd, from);
-  if (file !== 0 && !existsSync(file)) throw refuse('usage', `There is no file ${from}.`, 'Write the findings first.');
-  const text = readFileSync(file, 'utf8');
+  const text = readNamed(world, from);
   if (text.trim() === '')
     throw refuse('usage', 'The findings are empty.', 'One finding per line: path:line what to change');
   return text;

@@ -28,6 +28,7 @@ import { notify } from './notify.ts';
 import { makeProgress, plainProgress } from './progress.ts';
 import { makeOrder, type Ordered, queueFor, runThroughQueue, showOrder } from './queue.ts';
 import { draft, factsFor, hasErrors, readInput } from './spec.ts';
+import { refuseTogether } from './taken.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
 /** `run <spec or plan...>`: the main job. */
@@ -36,6 +37,7 @@ export async function runCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
+  refuseTogether('run', options, ['json', 'ndjson']);
   const repo = await repoOf(world);
   const supervised = world.env[SUPERVISED];
   if (
@@ -127,7 +129,7 @@ async function readSpec(
     return { spec: drafted.spec, text: drafted.text, known: { base: facts.commit, uncommitted: facts.dirty } };
   world.err(showFindings(drafted.text === text ? name : 'spec.md (from the plan)', drafted.lines, drafted.findings));
   world.err(
-    `Nothing was started. ${drafted.text === text ? '' : `To mend the spec by hand: kimi-dispatch spec ${name}\n`}\n`,
+    `Nothing was started. ${drafted.text === text ? '' : `To correct the spec by hand: kimi-dispatch spec ${name}\n`}\n`,
   );
   return undefined;
 }
