@@ -46,7 +46,7 @@ describe('files of the user are not written over', () => {
     expect((await lab.run(['spec', 'plan.md', '-o', 'greet.txt'])).stderr).toContain('exists and is not replaced');
     expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello\n');
     await lab.run(['spec', 'plan.md', '-o', 'greet.txt', '--force']);
-    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toContain('# Spec');
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toContain('## Tasks');
   });
 
   it('a dashboard replaces dashboards only', async () => {
