@@ -310,7 +310,71 @@ async function queue() {
   }
 }
 
-const parts = { pool, waves, sixty, queue };
+/** 10,000 ended runs on record, all waiting and all about one file: what lists and names cost, against `node -e 0`. */
+function ledger() {
+  const place = lab('ledger', [['greet.txt', 'hello\n']]);
+  const base = git(place, ['rev-parse', 'HEAD']);
+  writeFileSync(place.spec, simple('success'));
+  const facts = {
+    digest: 'd'.repeat(64),
+    base,
+    dir: join(folder, 'ledger', 'slot-1'),
+    home: join(folder, 'ledger', 'h'),
+  };
+  for (let n = 0; n < 10_000; n++) {
+    const id = `260101-${String(n).padStart(4, '0')}-bench`;
+    const at = join(place.repo, '.git', 'kimi-dispatch', 'runs', id);
+    const t = new Date(Date.UTC(2026, 0, 1) + n * 60_000).toISOString();
+    const events = [
+      {
+        t,
+        type: 'run-started',
+        v: 1,
+        id,
+        title: `Greet ${n}`,
+        branch: `kimi/${id}-greet`,
+        ...facts,
+        pid: 1,
+        start: '0',
+      },
+      { t, type: 'run-ended', outcome: 'succeeded', commit: base },
+    ];
+    mkdirSync(at, { recursive: true });
+    writeFileSync(join(at, 'events.ndjson'), events.map((event) => `${JSON.stringify(event)}\n`).join(''));
+  }
+  const result = JSON.parse(dispatch(place, ['run', place.spec, '--no-baseline', '--json']));
+  const time = (work) => {
+    const began = performance.now();
+    work();
+    return performance.now() - began;
+  };
+  const timed = (work) => median([0, 1, 2, 3, 4].map(() => time(work)));
+  dispatch(place, ['status']);
+  const node = timed(() => execFileSync(process.execPath, ['-e', '0']));
+  const add = (name, took) =>
+    rows.push({
+      name: `10,000 ended runs: ${name} / node -e 0`,
+      ours: seconds(took),
+      against: seconds(node),
+      ratio: (took / node).toFixed(2),
+      goal: '3 more than with one run',
+    });
+  for (const args of [['status'], ['summary'], ['show', result.run], ['show', '@last']])
+    add(
+      args.join(' ').replace(result.run, 'ID'),
+      timed(() => dispatch(place, args)),
+    );
+  add(
+    'run',
+    time(() => dispatch(place, ['run', place.spec, '--no-baseline'])),
+  );
+  add(
+    'merge',
+    time(() => dispatch(place, ['merge', result.run])),
+  );
+}
+
+const parts = { pool, waves, sixty, queue, ledger };
 try {
   for (const [name, part] of Object.entries(parts)) if (only.length === 0 || only.includes(name)) await part();
   console.table(rows);

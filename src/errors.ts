@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'conflict'
   | 'quota'
   | 'lost'
+  | 'disk-full'
   | 'internal';
 
 /** How an attempt ended: one literal of a closed list. `running` is not an outcome. */
@@ -44,6 +45,7 @@ const ERROR_EXIT: Record<ErrorCode, number> = {
   conflict: 9,
   quota: 7,
   lost: 10,
+  'disk-full': 6,
   internal: 1,
 };
 

@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { refusalJson, refusalText, wantsJson } from './cli/refusal.ts';
 import { statusCommand, summaryCommand } from './cli/status.ts';
-import { exitOfError, refusalOf } from './errors.ts';
+import { exitOfError, type Refusal } from './errors.ts';
+import { refusalFrom } from './system-error.ts';
 import { type World, withHome } from './world.ts';
 
 /** The one place that reads the environment and sets the exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   const abort = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => abort.abort());
-  process.stdout.on('error', () => {});
-  process.stderr.on('error', () => {});
   const env = withHome(process.env);
   const world: World = {
     argv,
@@ -23,8 +23,17 @@ export async function main(argv: readonly string[]): Promise<void> {
     lively: process.stderr.isTTY === true && env.CI === undefined && env.NO_COLOR === undefined && env.TERM !== 'dumb',
     signal: abort.signal,
   };
+  process.stderr.on('error', () => {});
+  // A reader that has seen enough is no failure; a full disk under a redirect is.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.exitCode = explain(error, { ...world, out: () => {} });
+  });
+  // Thrown where nobody waits, by a stream or a child: told like any other failure.
+  process.on('uncaughtException', (error) => process.exit(explain(error, world)));
   try {
-    process.exitCode = await run(argv, world);
+    // Not over a failure of stdout that was told meanwhile.
+    const code = await run(argv, world);
+    process.exitCode ??= code;
   } catch (error) {
     process.exitCode = explain(error, world);
   }
@@ -42,16 +51,16 @@ async function run(argv: readonly string[], world: World): Promise<number> {
 }
 
 function explain(error: unknown, world: World): number {
-  const refusal = refusalOf(error);
-  if (refusal === undefined) {
-    world.err(
-      `kimi-dispatch: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n  This is a defect of kimi-dispatch. Nothing of your checkout was changed by it.\n`,
-    );
-    return exitOfError('internal');
-  }
-  world.err(`kimi-dispatch: ${refusal.message}\n${refusal.fix === undefined ? '' : `  To mend it: ${refusal.fix}\n`}`);
+  const refusal = refusalFrom(error) ?? defect(error);
+  world.err(refusalText(refusal));
+  if (wantsJson(world.argv)) world.out(refusalJson(refusal));
   return exitOfError(refusal.code);
 }
+
+const defect = (error: unknown): Refusal => ({
+  code: 'internal',
+  message: `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nThis is a defect of kimi-dispatch. Nothing of your checkout was changed by it.`,
+});
 
 /** The folder that holds templates/, whether we run from dist/ or from src/. */
 function programRoot(from: string): string {

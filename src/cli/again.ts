@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { exitOfOutcome, refuse } from '../errors.ts';
 import { git } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
-import { ownerLives } from '../process/alive.ts';
+import { ownerLives, ownerVisible } from '../process/alive.ts';
 import { holdRun, openRun } from '../review/lock.ts';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
@@ -18,6 +18,7 @@ import { recover } from '../run/recover.ts';
 import { moveTask } from '../run/task-link.ts';
 import { ensureTree } from '../run/tree.ts';
 import type { World } from '../world.ts';
+import { readNamed } from './input.ts';
 import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress } from './progress.ts';
@@ -100,9 +101,7 @@ export const reviseCommand = (world: World, args: readonly string[], options: Op
 function readFindings(world: World, from: unknown): string {
   if (typeof from !== 'string')
     throw refuse('usage', 'revise needs the findings.', 'kimi-dispatch revise RUN --findings FILE (or - for stdin)');
-  const file = from === '-' ? 0 : resolve(world.cwd, from);
-  if (file !== 0 && !existsSync(file)) throw refuse('usage', `There is no file ${from}.`, 'Write the findings first.');
-  const text = readFileSync(file, 'utf8');
+  const text = readNamed(world, from);
   if (text.trim() === '')
     throw refuse('usage', 'The findings are empty.', 'One finding per line: path:line what to change');
   return text;
@@ -185,6 +184,12 @@ export async function cancelCommand(world: World, args: readonly string[]): Prom
   const run = findRun(repo.commonDir, args[0] ?? '');
   if (run.outcome !== undefined)
     throw refuse('wrong-state', `Run ${run.id} has ended: ${run.outcome}.`, `kimi-dispatch show ${run.id}`);
+  if (!ownerVisible(run))
+    throw refuse(
+      'wrong-state',
+      `Run ${run.id} is carried out in another container; its process cannot be reached from here.`,
+      `Cancel it there. If that container is gone: kimi-dispatch recover ${run.id}`,
+    );
   if (ownerLives(run)) process.kill(run.pid, 'SIGTERM');
   else if (run.queued === true) {
     const { waitAgain } = await import('./queue.ts');
@@ -198,13 +203,15 @@ export async function cancelCommand(world: World, args: readonly string[]): Prom
   return 0;
 }
 
-/** `recover`: ends what a dead dispatcher left behind, and says what was saved. */
-export async function recoverCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
+/** `recover [run]`: ends what a dead dispatcher left behind, and says what was saved. */
+export async function recoverCommand(world: World, args: readonly string[], options: Options): Promise<number> {
   const repo = await repoOf(world);
-  const done = await recover(repo, world.now);
-  for (const run of listRuns(repo.commonDir))
-    if (run.queued === true && run.outcome === undefined && !ownerLives(run))
-      world.err(`${run.id} is in the queue: kimi-dispatch wait ${run.id}\n`);
+  const gone = args[0] === undefined ? undefined : findRun(repo.commonDir, args[0]).id;
+  const done = await recover(repo, world.now, gone);
+  for (const run of listRuns(repo.commonDir).filter((item) => item.outcome === undefined))
+    if (run.queued === true && !ownerLives(run)) world.err(`${run.id} is in the queue: kimi-dispatch wait ${run.id}\n`);
+    else if (!ownerVisible(run))
+      world.err(`${run.id} runs in another container. If that is gone: kimi-dispatch recover ${run.id}\n`);
   if (options.json === true) world.out(`${JSON.stringify({ version: 1, recovered: done })}\n`);
   else if (done.length === 0) world.out('Nothing was lost.\n');
   else for (const { run, said } of done) world.out(`${run}: ${said}. kimi-dispatch show ${run}\n`);

@@ -2,6 +2,7 @@ import { Command, type CommanderError } from 'commander';
 import { refuse } from '../errors.ts';
 import type { World } from '../world.ts';
 import { EXAMPLES } from './examples.ts';
+import { refusalJson, wantsJson } from './refusal.ts';
 
 type Handler = (world: World, args: readonly string[], options: Record<string, unknown>) => Promise<number>;
 
@@ -18,7 +19,10 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof Error && 'exitCode' in error && 'code' in error)) throw error;
-    return (error as CommanderError).exitCode === 0 ? 0 : 2;
+    const { exitCode, message } = error as CommanderError;
+    if (exitCode === 0) return 0;
+    if (wantsJson(argv)) world.out(refusalJson({ code: 'usage', message, fix: 'kimi-dispatch --help' }));
+    return 2;
   }
   return code;
 }
@@ -98,7 +102,7 @@ export function declare(bind: Bind): Command {
     .option('--squash', 'one commit (default)')
     .option('--no-ff', 'a merge commit')
     .option('--unverified', 'what nothing could verify, for example documentation')
-    .option('--force', 'against its verification and the gate')
+    .option('--force', 'overrides a failed verification and the gate')
     .option('--message <text>', 'the whole commit message, in place of the title and trailers')
     .option('--commit <id>', 'refuse when the run has another commit by now')
     .option('--onto <branch>', 'refuse when another branch is checked out')
@@ -120,7 +124,8 @@ export function declare(bind: Bind): Command {
     .action(bind(async () => (await import('./keep.ts')).statsCommand));
   const write = 'Specs:';
   add('spec <plan>', write, 'turn a plan into a spec, without a model')
-    .option('-o, --output <file>', 'write it there')
+    .option('-o, --output <file>', 'write it there; - prints it')
+    .option('--force', 'also over a file that exists')
     .option('--json', 'findings as data')
     .action(bind(async () => (await import('./spec.ts')).specCommand));
   add(
@@ -129,6 +134,7 @@ export function declare(bind: Bind): Command {
     'spec PATH (OpenSpec, spec-kit, superpowers, Kiro) or mailbox PATH (older systems)',
   )
     .option('-o, --output <file>', 'write it there; - prints it')
+    .option('--force', 'also over a file that exists')
     .option('--yes', 'with mailbox: take it over; without, a list')
     .option('--json', 'findings as data')
     .action(bind(async () => (await import('./spec.ts')).importCommand));
@@ -178,6 +184,7 @@ export function declare(bind: Bind): Command {
     .action(bind(async () => (await import('./mail.ts')).quickCommand));
   add('dashboard', together, 'runs, tasks and escalations as a Markdown page')
     .option('-o, --output <file>', 'write it there')
+    .option('--force', 'also over a file that is not a dashboard')
     .action(bind(async () => (await import('./mail.ts')).dashboardCommand));
   add(
     'update-template <file>',
@@ -204,7 +211,7 @@ export function declare(bind: Bind): Command {
       choice('--mode', 'hierarchical', 'peer', 'review'),
       'hierarchical',
     )
-    .option('--force', 'over an earlier one')
+    .option('--force', 'replace what an earlier init wrote')
     .action(bind(async () => (await import('./mail.ts')).initCommand));
   add('mcp', together, 'the same as an MCP server on stdin and stdout')
     .option('--worker <home>', 'inside a run: the tools of its outbox')
@@ -286,7 +293,7 @@ export function declare(bind: Bind): Command {
   add('cancel <run>', act, 'end a run at work; what it did is saved').action(
     bind(async () => (await import('./again.ts')).cancelCommand),
   );
-  add('recover', act, 'end what a dead dispatcher left behind, and save its work')
+  add('recover [run]', act, 'end what dead dispatchers left behind; a RUN also when its container is gone')
     .option('--json', 'as data')
     .action(bind(async () => (await import('./again.ts')).recoverCommand));
   add('undo <run>', more, 'take a merge back').action(bind(async () => (await import('./end.ts')).undoCommand));

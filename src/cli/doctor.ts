@@ -28,7 +28,7 @@ export async function doctorCommand(
   else {
     for (const row of rows)
       world.out(
-        `${MARK[row.verdict]}  ${row.check.padEnd(12)} ${row.found}${row.remedy === undefined ? '' : `\n        to mend it: ${row.remedy}`}\n`,
+        `${MARK[row.verdict]}  ${row.check.padEnd(12)} ${row.found}${row.remedy === undefined ? '' : `\n        fix: ${row.remedy}`}\n`,
       );
     world.out(`\nTo let Claude run and look without a question, in settings.json: ${RULE}\n`);
   }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
-import { findRun, runsFolder } from '../ledger/store.ts';
+import { findRun, olderFirst, runsFolder } from '../ledger/store.ts';
 import { merge } from '../review/merge.ts';
 import { staleRuns } from '../review/stale.ts';
 import { readResult } from '../review/stored.ts';
@@ -27,7 +27,7 @@ export async function mergeCommand(
   const [message, commit, onto] = [text('message'), text('commit'), text('onto')];
   const shown = { ...(commit === undefined ? {} : { commit }), ...(onto === undefined ? {} : { onto }) };
   const named = args.map((name) => findRun(repo.commonDir, name));
-  const runs = [...named].sort((left, right) => (left.startedAt < right.startedAt ? -1 : 1));
+  const runs = [...named].sort(olderFirst);
   for (const run of runs) {
     const done = await merge({
       repo,
@@ -42,7 +42,7 @@ export async function mergeCommand(
       ...(message === undefined ? {} : { message }),
     });
     if (run.task !== undefined) await moveTask(world.env, world.now, { task: run.task, run: run.id, to: 'approved' });
-    const stale = await staleRuns(repo);
+    const stale = await staleRuns(repo, done);
     if (options.json === true) {
       world.out(`${JSON.stringify({ version: 1, run: run.id, ...done, stale })}\n`);
       continue;

@@ -30,7 +30,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   answer: ['answer @last "English"'],
   resume: ['resume @last', 'resume @last --timeout 3600'],
   cancel: ['cancel @last'],
-  recover: ['recover'],
+  recover: ['recover', 'recover 260101-0101-abcde'],
   accept: ['accept result --spec spec.md'],
   pr: ['pr @last', 'pr @last --remote fork'],
   undo: ['undo @last'],

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Sessions } from '../session/store.ts';
 import type { World } from '../world.ts';
 import { repoOf } from './look.ts';
+import { refuseTogether } from './taken.ts';
 
 /** `hook`: the latest decisions and why; `--off` and `--on` are the switch of this repository. */
 export async function hookCommand(
@@ -10,6 +11,7 @@ export async function hookCommand(
   _args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
+  refuseTogether('hook', options, ['explain', 'off', 'on']);
   if (options.off === true || options.on === true) {
     const { commonDir } = await repoOf(world);
     const file = join(commonDir, 'kimi-dispatch', 'off');

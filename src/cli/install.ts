@@ -5,6 +5,7 @@ import { programIn } from '../install/places.ts';
 import { versionIn } from '../install/runtime.ts';
 import type { World } from '../world.ts';
 import { repoOf } from './look.ts';
+import { refuseTogether } from './taken.ts';
 
 type Options = Record<string, unknown>;
 
@@ -12,6 +13,7 @@ type Options = Record<string, unknown>;
 export const installCommand =
   (name: 'install' | 'upgrade') =>
   async (world: World, _args: readonly string[], options: Options): Promise<number> => {
+    refuseTogether(name, options, ['user', 'project']);
     const project = await projectOf(world, options);
     const call: InstallCall = {
       root: world.root,

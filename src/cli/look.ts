@@ -8,6 +8,7 @@ import type { RunState } from '../ledger/events.ts';
 import { findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
 import type { Result } from '../review/result.ts';
 import { gitEnvironment, type World } from '../world.ts';
+import { refuseTogether } from './taken.ts';
 
 /** The repository around the working folder; a copy of it in our state folder where it cannot be written. */
 export async function repoOf(world: World): Promise<Repo> {
@@ -39,6 +40,7 @@ export async function showCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
+  refuseTogether('show', options, ['json', 'full', 'html']);
   const { folder } = await runNamed(world, args[0]);
   const { readResult } = await import('../review/stored.ts');
   const { presentResult } = await import('../review/present.ts');

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { refuse } from '../errors.ts';
 import { gitAnswer } from '../git/git.ts';
@@ -7,14 +7,17 @@ import { readOlder } from '../mailbox/import.ts';
 import { TASK_STATES, type Task, within } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';
 import { quote } from '../quote.ts';
-import { dashboard } from '../review/dashboard.ts';
+import { DASHBOARD, dashboard } from '../review/dashboard.ts';
 import { fill } from '../run/brief.ts';
 import { initProject, type Project } from '../run/project.ts';
-import { parseSpec } from '../spec/parse.ts';
 import { gitEnvironment, type World } from '../world.ts';
+import { readNamed } from './input.ts';
 import { repoOf } from './look.ts';
 import { notifyEscalation } from './notify.ts';
+import { writeOutput } from './output.ts';
 import { commonDirOf } from './status.ts';
+import { refuseOthers } from './taken.ts';
+import { faultOf } from './template-answer.ts';
 
 type Options = Record<string, unknown>;
 
@@ -42,13 +45,27 @@ export async function initCommand(world: World, _args: readonly string[], option
   return 0;
 }
 
+/** What was done, as data with `--json`, else as a line. */
+const tell = (world: World, options: Options, data: Record<string, unknown>, line: string): void =>
+  world.out(options.json === true ? `${JSON.stringify({ version: 1, ...data })}\n` : `${line}\n`);
+
+/** The options that a word of `msg` and `task` acts on. */
+const TAKEN: Readonly<Record<string, readonly string[]>> = {
+  'msg send': ['subject', 'type', 'file'],
+  'msg reply': ['file'],
+  'task create': ['to', 'description', 'priority'],
+  'task list': ['to', 'priority', 'status'],
+  'task update': ['status', 'note', 'expect'],
+};
+
 /** `agent list|add <name>`: who can write to whom. */
 export async function agentCommand(world: World, args: readonly string[], options: Options): Promise<number> {
   const box = boxOf(world);
   const [verb = 'list', name = ''] = args;
+  refuseOthers(`agent ${verb}`, options, verb === 'add' ? ['json', 'description'] : ['json']);
   if (verb === 'add') {
     box.register(name, world.cwd, text(options, 'description') ?? '');
-    world.out(`${name} is registered.\n`);
+    tell(world, options, { agent: name }, `${name} is registered.`);
     return 0;
   }
   if (verb !== 'list') throw refuse('usage', `agent does not know "${verb}".`, 'agent list, agent add NAME');
@@ -65,6 +82,7 @@ export async function msgCommand(world: World, args: readonly string[], options:
   const box = boxOf(world);
   const me = actor(world, options);
   const [verb = '', id = '', ...rest] = args;
+  refuseOthers(`msg ${verb}`, options, ['as', 'json', ...(TAKEN[`msg ${verb}`] ?? [])]);
   if (verb === 'send') {
     const type = text(options, 'type');
     const sent = box.send({
@@ -74,15 +92,15 @@ export async function msgCommand(world: World, args: readonly string[], options:
       content: bodyOf(world, rest, options),
       ...(type === undefined ? {} : { type }),
     });
-    world.out(`${sent}\n`);
+    tell(world, options, { message: sent }, sent);
     return 0;
   }
   if (verb === 'reply') {
     const original = box.readMessage(id, me);
     const to = original.from === me ? original.to : original.from;
-    world.out(
-      `${box.send({ from: me, to, subject: `Re: ${original.subject}`.slice(0, 200), content: bodyOf(world, rest, options), replyTo: id })}\n`,
-    );
+    const subject = `Re: ${original.subject}`.slice(0, 200);
+    const sent = box.send({ from: me, to, subject, content: bodyOf(world, rest, options), replyTo: id });
+    tell(world, options, { message: sent }, sent);
     return 0;
   }
   if (verb === 'read') {
@@ -96,19 +114,21 @@ export async function msgCommand(world: World, args: readonly string[], options:
   }
   if (verb === 'mark') {
     box.mark(id, 'completed', me);
-    world.out(`${id} is done.\n`);
+    tell(world, options, { message: id }, `${id} is done.`);
     return 0;
   }
   if (verb !== 'search') throw refuse('usage', `msg does not know "${verb}".`, 'msg send, read, reply, mark or search');
-  for (const message of box.search([id, ...rest].join(' ')).slice(0, 50))
-    world.out(`${message.id}  ${message.from} → ${message.to}: ${quote(message.subject, 60)}\n`);
+  const found = box.search([id, ...rest].join(' ')).slice(0, 50);
+  if (options.json === true) world.out(`${JSON.stringify({ version: 1, messages: found })}\n`);
+  else
+    for (const message of found)
+      world.out(`${message.id}  ${message.from} → ${message.to}: ${quote(message.subject, 60)}\n`);
   return 0;
 }
 
 function bodyOf(world: World, rest: readonly string[], options: Options): string {
   const file = text(options, 'file');
-  if (file === '-') return readFileSync(0, 'utf8');
-  return file === undefined ? rest.join(' ') : readFileSync(resolve(world.cwd, file), 'utf8');
+  return file === undefined ? rest.join(' ') : readNamed(world, file);
 }
 
 /** Worker text on a terminal: its lines stay, its control characters do not. */
@@ -123,13 +143,13 @@ export async function escalateCommand(world: World, args: readonly string[], opt
   const [id = '', ...reason] = args;
   boxOf(world).escalate(id, actor(world, options), reason.join(' '), text(options, 'severity') ?? 'high');
   await notifyEscalation(world, boxOf(world).message(id).subject);
-  world.out(`${id} is escalated until somebody resolves it: kimi-dispatch resolve ${id}\n`);
+  tell(world, options, { message: id }, `${id} is escalated until somebody resolves it: kimi-dispatch resolve ${id}`);
   return 0;
 }
 
 export async function resolveCommand(world: World, args: readonly string[], options: Options): Promise<number> {
   boxOf(world).resolve(args[0] ?? '', actor(world, options));
-  world.out(`${args[0]} is resolved.\n`);
+  tell(world, options, { message: args[0] }, `${args[0]} is resolved.`);
   return 0;
 }
 
@@ -138,15 +158,28 @@ export async function taskCommand(world: World, args: readonly string[], options
   const box = boxOf(world);
   const me = actor(world, options);
   const [verb = 'list', id = '', ...rest] = args;
+  refuseOthers(`task ${verb}`, options, ['as', 'json', ...(TAKEN[`task ${verb}`] ?? [])]);
+  const state = stateIn(options);
   if (verb === 'create') {
     const title = [id, ...rest].join(' ');
-    world.out(
-      `${box.createTask({ title, assignee: text(options, 'to') ?? 'kimi', assigner: me, description: text(options, 'description') ?? '', priority: text(options, 'priority') ?? 'medium' })}\n`,
-    );
+    const made = box.createTask({
+      title,
+      assignee: text(options, 'to') ?? 'kimi',
+      assigner: me,
+      description: text(options, 'description') ?? '',
+      priority: text(options, 'priority') ?? 'medium',
+    });
+    tell(world, options, { task: made }, made);
     return 0;
   }
   if (verb === 'list') {
-    const tasks = [...box.read().tasks.values()];
+    const { to, priority } = options;
+    const tasks = [...box.read().tasks.values()].filter(
+      (task) =>
+        (state === undefined || task.state === state) &&
+        (to === undefined || task.assignee === to) &&
+        (priority === undefined || task.priority === priority),
+    );
     if (options.json === true) world.out(`${JSON.stringify({ version: 1, tasks })}\n`);
     else
       for (const task of tasks)
@@ -158,19 +191,25 @@ export async function taskCommand(world: World, args: readonly string[], options
     return 0;
   }
   if (verb !== 'update') throw refuse('usage', `task does not know "${verb}".`, 'task create, list, show or update');
-  const state = text(options, 'status');
-  if (state !== undefined && !(TASK_STATES as readonly string[]).includes(state))
-    throw refuse('usage', `A state is one of ${TASK_STATES.join(', ')}, not "${state}".`);
   const note = text(options, 'note');
   const version = typeof options.expect === 'number' ? { version: options.expect } : {};
   const task = await box.updateTask(id, {
     by: me,
     ...version,
-    ...(state === undefined ? {} : { state: state as Task['state'] }),
+    ...(state === undefined ? {} : { state }),
     ...(note === undefined ? {} : { note }),
   });
-  world.out(`${task.id} is ${task.state} (version ${task.version}).\n`);
+  const said = `${task.id} is ${task.state} (version ${task.version}).`;
+  tell(world, options, { task: task.id, state: task.state, taskVersion: task.version }, said);
   return 0;
+}
+
+function stateIn(options: Options): Task['state'] | undefined {
+  const given = text(options, 'status');
+  const state = TASK_STATES.find((one) => one === given);
+  if (given !== undefined && state === undefined)
+    throw refuse('usage', `A state is one of ${TASK_STATES.join(', ')}, not "${given}".`);
+  return state;
 }
 
 const taskText = (task: Task): string =>
@@ -198,7 +237,7 @@ export async function quickCommand(world: World, args: readonly string[], option
     priority: text(options, 'priority') ?? 'medium',
   });
   box.send({ from, to, subject: `Task ${id}`, content: words, type: 'delegation', task: id });
-  world.out(`${id}\n`);
+  tell(world, options, { task: id }, id);
   return 0;
 }
 
@@ -243,12 +282,17 @@ export async function dashboardCommand(world: World, _args: readonly string[], o
   const page = dashboard(listRuns(await commonDirOf(world)), [...view.tasks.values()], [...view.messages.values()]);
   const file = text(options, 'output');
   if (file === undefined) world.out(page);
-  else writeWhole(resolve(world.cwd, file), page);
+  else
+    writeOutput(
+      { name: file, cwd: world.cwd, ours: (old) => old.startsWith(DASHBOARD), force: options.force === true },
+      page,
+    );
   return 0;
 }
 
 /** `import mailbox <folder>`: a list first; with --yes it is taken over. Nothing of theirs is changed. */
 export async function importMailbox(world: World, from: string, options: Options): Promise<number> {
+  refuseOthers('import mailbox', options, ['yes']);
   const folder = resolve(world.cwd, from);
   if (!existsSync(folder))
     throw refuse('usage', `There is no folder ${from}.`, '.interagent, .agentweave or ~/.claude-interagent');
@@ -276,9 +320,10 @@ export async function templateCommand(world: World, args: readonly string[], opt
   const file = resolve(world.cwd, args[0] ?? '');
   if (!existsSync(file))
     throw refuse('usage', `There is no file ${args[0]}.`, 'Name the template: kimi-dispatch update-template FILE');
-  const template = readFileSync(file, 'utf8');
+  const template = readNamed(world, file);
   if (template.length > LARGEST_TEMPLATE) throw refuse('usage', 'A template has 16,000 characters at most.');
   const answerFile = text(options, 'answer');
+  refuseOthers('update-template', options, answerFile === undefined ? ['focus'] : ['answer', 'yes']);
   if (answerFile === undefined) {
     world.out(
       fill(world.root, 'update.hbs', {
@@ -288,15 +333,10 @@ export async function templateCommand(world: World, args: readonly string[], opt
     );
     return 0;
   }
-  const answer = readFileSync(resolve(world.cwd, answerFile), 'utf8');
-  const { findings } = parseSpec(answer);
-  const errors = findings.filter((finding) => finding.severity === 'error');
-  if (answer.length > LARGEST_TEMPLATE || errors.length > 0)
-    throw refuse(
-      'spec-invalid',
-      `The answer is no template: ${errors[0]?.message ?? 'it is too long'}`,
-      'Ask again, or correct the answer.',
-    );
+  const answer = readNamed(world, answerFile);
+  const wrong = answer.length > LARGEST_TEMPLATE ? 'it is too long' : faultOf(template, answer);
+  if (wrong !== undefined)
+    throw refuse('spec-invalid', `The answer is no template: ${wrong}`, 'Ask again, or correct the answer.');
   const shown = await gitAnswer(
     { dir: world.cwd, env: gitEnvironment(world.env), filters: [] },
     ['diff', '--no-index', '--no-color', '--', file, resolve(world.cwd, answerFile)],

@@ -4,6 +4,7 @@ import type { Repo } from '../git/repo.ts';
 import type { RunEvent } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import type { TaskState } from '../mailbox/model.ts';
+import { ownerHere } from '../process/alive.ts';
 import type { QueueSetting } from '../queue/setting.ts';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
@@ -27,6 +28,7 @@ import { notify } from './notify.ts';
 import { makeProgress, plainProgress } from './progress.ts';
 import { makeOrder, type Ordered, queueFor, runThroughQueue, showOrder } from './queue.ts';
 import { draft, factsFor, hasErrors, readInput } from './spec.ts';
+import { refuseTogether } from './taken.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
 /** `run <spec or plan...>`: the main job. */
@@ -35,6 +37,7 @@ export async function runCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
+  refuseTogether('run', options, ['json', 'ndjson']);
   const repo = await repoOf(world);
   const supervised = world.env[SUPERVISED];
   if (
@@ -126,7 +129,7 @@ async function readSpec(
     return { spec: drafted.spec, text: drafted.text, known: { base: facts.commit, uncommitted: facts.dirty } };
   world.err(showFindings(drafted.text === text ? name : 'spec.md (from the plan)', drafted.lines, drafted.findings));
   world.err(
-    `Nothing was started. ${drafted.text === text ? '' : `To mend the spec by hand: kimi-dispatch spec ${name}\n`}\n`,
+    `Nothing was started. ${drafted.text === text ? '' : `To correct the spec by hand: kimi-dispatch spec ${name}\n`}\n`,
   );
   return undefined;
 }
@@ -185,7 +188,7 @@ export function rememberRun(world: World, repo: Repo, run: string): void {
   const session = world.env.CLAUDE_CODE_SESSION_ID;
   if (session === undefined) return;
   const folder = join(runsFolder(repo.commonDir), run);
-  new Sessions(world.env, world.now).addRun(session, { run, folder, pid: process.pid });
+  new Sessions(world.env, world.now).addRun(session, { run, folder, ...ownerHere() });
 }
 
 export function runOptions(options: Record<string, unknown>, env: World['env']): RunOptions {

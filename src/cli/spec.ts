@@ -16,6 +16,7 @@ import { findingsEnvelope, showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
 import { annotateFindings } from './ci.ts';
 import { repoOf } from './look.ts';
+import { outputFile } from './output.ts';
 
 const LARGEST = 4 * 1024 * 1024;
 
@@ -26,6 +27,7 @@ export function readInput(world: World, file: string): { path: string; text: str
   const path = resolve(world.cwd, file);
   if (!existsSync(path))
     throw refuse('usage', `There is no file ${file}.`, 'Name a plan or a spec: kimi-dispatch run plan.md');
+  if (statSync(path).isDirectory()) throw refuse('usage', `${file} is a folder.`, 'Name a plan or a spec in it.');
   const bytes = readFileSync(path);
   if (bytes.length > LARGEST) throw refuse('usage', `${file} is larger than 4 MB.`, 'Name a plan or a spec.');
   if (bytes.toString('utf8').trim() === '') throw refuse('usage', `${file} is empty.`, 'Write the plan first.');
@@ -109,13 +111,9 @@ export async function specCommand(
   const repo = await repoOf(world);
   const { path, text } = readInput(world, args[0] ?? '');
   const folder = join(repo.root, '.kimi-dispatch', 'specs');
+  const given = givenOutput(world, options, path);
   const drafted = draft(text, await factsFor(repo, text), nextNumber(folder));
-  const file =
-    options.output === '-'
-      ? '-'
-      : typeof options.output === 'string'
-        ? resolve(world.cwd, options.output)
-        : draftFile(folder, drafted.spec);
+  const file = given ?? draftFile(folder, drafted.spec);
   if (file === '-') world.out(drafted.text);
   else writeWhole(file, drafted.text);
   const name = file === '-' ? 'spec.md' : relative(world.cwd, file);
@@ -127,6 +125,15 @@ export async function specCommand(
     if (file !== '-') world.out(`${name}\n`);
   }
   return hasErrors(drafted) ? 2 : 0;
+}
+
+/** The file that `-o` names, after a look at what is there; `-` for stdout. */
+function givenOutput(world: World, options: Record<string, unknown>, input: string): string | undefined {
+  if (typeof options.output !== 'string') return undefined;
+  if (options.output === '-' && options.json === true)
+    throw refuse('usage', 'Spec and findings cannot both be printed.', 'Use -o FILE with --json.');
+  if (options.output === '-') return '-';
+  return outputFile({ name: options.output, cwd: world.cwd, input, force: options.force === true });
 }
 
 function nextNumber(folder: string): string {
@@ -171,22 +178,20 @@ export async function importCommand(
   world.err(`Read as ${format}.\n`);
   const { plan, order, leftOut } = importPlan(text, format);
   const repo = await repoOf(world);
+  const given = givenOutput(world, options, path);
   const drafts = join(repo.root, '.kimi-dispatch', 'specs');
   const inOrder = (spec: Spec): void => applyOrder(spec, order);
   const drafted = draft(plan, await factsFor(repo, plan), nextNumber(drafts), inOrder);
-  const output =
-    typeof options.output === 'string' && options.output !== '-'
-      ? resolve(world.cwd, options.output)
-      : draftFile(drafts, drafted.spec);
-  if (options.output === '-') world.out(drafted.text);
+  const output = given ?? draftFile(drafts, drafted.spec);
+  if (output === '-') world.out(drafted.text);
   else writeWhole(output, drafted.text);
-  const name = options.output === '-' ? 'spec.md' : relative(world.cwd, output);
+  const name = output === '-' ? 'spec.md' : relative(world.cwd, output);
   if (options.json === true) world.out(findingsEnvelope(name, [...drafted.plan.findings, ...drafted.findings]));
   else {
     world.err(showFindings('the plan', drafted.plan.lines, drafted.plan.findings));
     world.err(showFindings(name, drafted.lines, drafted.findings));
     for (const line of [...leftOut, ...drafted.plan.leftOut, ...unreadBeside(path)]) world.err(`left out: ${line}\n`);
-    if (options.output !== '-') world.out(`${name}\n`);
+    if (output !== '-') world.out(`${name}\n`);
   }
   return hasErrors(drafted) ? 2 : 0;
 }

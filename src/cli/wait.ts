@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { exitOfOutcome } from '../errors.ts';
+import { exitOfOutcome, refuse } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
 import { follow } from '../ledger/follow.ts';
 import { runsFolder } from '../ledger/store.ts';
@@ -71,7 +71,9 @@ const sizeOf = (folder: string): number =>
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
 function tellLog(world: World, log: string, code: number): number {
-  world.err(existsSync(log) ? readFileSync(log, 'utf8') : '');
+  // Its stdout is in the log too: what it told as JSON goes on to ours.
+  for (const line of existsSync(log) ? readFileSync(log, 'utf8').split(/(?<=\n)/) : [])
+    (line.startsWith('{"version":1,"error":') ? world.out : world.err)(line);
   return code < 0 ? 1 : code;
 }
 
@@ -101,12 +103,13 @@ async function waitFor(world: World, run: Waiting): Promise<number> {
   if (!existsSync(file)) {
     if (run.child !== undefined && run.log !== undefined && end === 'ended')
       return tellLog(world, run.log, await run.child.exit);
-    world.err(
-      run.queued
-        ? `The process that waited for ${run.id} died; the run is in the queue. kimi-dispatch wait ${run.id}\n`
-        : `The dispatcher of ${run.id} died. To save its work: kimi-dispatch recover\n`,
-    );
-    return exitOfOutcome('lost');
+    throw run.queued
+      ? refuse(
+          'lost',
+          `The process that waited for ${run.id} died; the run is in the queue.`,
+          `kimi-dispatch wait ${run.id}`,
+        )
+      : refuse('lost', `The dispatcher of ${run.id} died.`, 'To save its work: kimi-dispatch recover');
   }
   const { readResult } = await import('../review/stored.ts');
   const { presentResult } = await import('../review/present.ts');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { locateKimi } from '../flavour/locate.ts';
 import { locateCommonDir } from '../git/locate.ts';
 import { mailboxFolder, takeSignals } from '../mailbox/signal.ts';
-import { isAlive } from '../process/alive.ts';
+import { ownerLives } from '../process/alive.ts';
 import { sandboxProven } from '../process/proven.ts';
 import { planId, type Sessions } from '../session/store.ts';
 import { permit } from './permission.ts';
@@ -20,12 +20,14 @@ export interface HookInput extends Json {
   readonly cwd?: string;
   readonly permission_mode?: string;
   readonly tool_name?: string;
+  readonly tool_use_id?: string;
   readonly tool_input?: Json;
   readonly tool_response?: Json;
   readonly agent_id?: string;
   readonly stop_hook_active?: boolean;
   readonly transcript_path?: string;
   readonly source?: string;
+  readonly reason?: string;
   readonly prompt?: string;
 }
 
@@ -35,9 +37,19 @@ export interface Decision {
   readonly why: string;
 }
 
+/** A plan whose dialog is open, by the session that shows it. It waits until the turn ends. */
 interface Pending {
+  readonly session: string;
+  readonly place: string;
   readonly plan: string;
   readonly file?: string;
+  /** The call of ExitPlanMode. */
+  readonly call?: string;
+  /** The process of Claude Code; the same before and after "clear context". */
+  readonly client?: string;
+  /** True when "clear context" ended the session: a new one takes the plan over. */
+  readonly cleared?: boolean;
+  /** When it was shown or cleared, in milliseconds. */
   readonly at: number;
 }
 
@@ -58,6 +70,8 @@ export function decide(input: HookInput, context: { env: Env; now: () => Date; s
         : tool === 'AskUserQuestion'
           ? hook.answered()
           : nothing('not ours');
+    case 'SessionEnd':
+      return hook.sessionEnded();
     case 'SessionStart':
       return hook.sessionStarted();
     case 'Stop':
@@ -79,7 +93,7 @@ class Hook {
     readonly now: () => Date,
     readonly sessions: Sessions,
   ) {
-    this.#session = text(input.session_id) ?? 'unknown';
+    this.#session = text(input.session_id) ?? '';
     this.#cwd = text(input.cwd) ?? '/';
   }
 
@@ -89,10 +103,15 @@ class Hook {
     const why = this.#silent(plan);
     if (why !== undefined) return nothing(why);
     const file = text(this.input.tool_input?.planFilePath);
-    const id = this.sessions.keepPlan(plan);
-    this.sessions.note<Pending>('pending', this.#place(), {
-      plan: id,
+    const call = text(this.input.tool_use_id);
+    const client = this.env.CLAUDE_PID;
+    this.sessions.note<Pending>('pending', this.#session, {
+      session: this.#session,
+      place: this.#place(),
+      plan: this.sessions.keepPlan(plan),
       ...(file === undefined ? {} : { file }),
+      ...(call === undefined ? {} : { call }),
+      ...(client === undefined ? {} : { client }),
       at: this.now().getTime(),
     });
     if (this.env.KIMI_DISPATCH_BANNER === 'off') return nothing('the banner is switched off');
@@ -113,20 +132,49 @@ class Hook {
 
   planApproved(): Decision {
     const plan = text(this.input.tool_response?.plan) ?? text(this.input.tool_input?.plan) ?? '';
-    this.sessions.forget('pending', this.#place());
+    const { call } = this.sessions.noted<Pending>('pending', this.#session) ?? {};
+    if (call === undefined || call === this.input.tool_use_id) this.sessions.forget('pending', this.#session);
     return this.#offer(plan, (said) => said, 'PostToolUse');
+  }
+
+  /** "Clear context" ends the session and begins another; every other end takes the plan with it. */
+  sessionEnded(): Decision {
+    const pending = this.sessions.noted<Pending>('pending', this.#session);
+    this.#turnEnded();
+    if (this.input.reason !== 'clear' || pending === undefined) return nothing('the session ended');
+    this.sessions.note<Pending>('pending', this.#session, { ...pending, cleared: true, at: this.now().getTime() });
+    return nothing(`plan ${pending.plan} waits for the session that begins now`);
   }
 
   sessionStarted(): Decision {
     if (this.input.source === 'clear') {
-      const pending = this.sessions.noted<Pending>('pending', this.#place());
-      this.sessions.forget('pending', this.#place());
-      if (pending === undefined || this.now().getTime() - pending.at > 30 * MINUTES)
-        return nothing('no plan is waiting');
+      const pending = this.#handedOver();
+      if (pending === undefined) return nothing('no plan is waiting, or two are');
+      this.sessions.forget('pending', pending.session);
       const plan = readText(pending.file) ?? this.sessions.plan(pending.plan) ?? '';
       return this.#offer(plan, words.offerAfterClear, 'SessionStart');
     }
     return this.#tidings('SessionStart');
+  }
+
+  /**
+   * The plan of the session that "clear context" ended in this window. Its process tells which one; where that is not
+   * known, only a plan that is alone is taken: another window's plan is worse than none.
+   */
+  #handedOver(): Pending | undefined {
+    const client = this.env.CLAUDE_PID;
+    const place = this.#place();
+    const fresh = this.sessions
+      .allNoted<Pending>('pending')
+      .filter((item) => item.place === place && this.now().getTime() - item.at <= 30 * MINUTES);
+    const same = fresh.filter((item) => client !== undefined && item.client === client);
+    const found = same.length > 0 ? same : fresh.filter((item) => item.cleared && !(item.client && client));
+    return found.length === 1 ? found[0] : undefined;
+  }
+
+  /** A plan that was neither chosen nor cleared in its turn is no longer in question. */
+  #turnEnded(): void {
+    for (const kind of ['pending', 'question'] as const) this.sessions.forget(kind, this.#session);
   }
 
   /** The user's choice: only a clear Kimi starts anything; no answer is no choice. */
@@ -137,11 +185,11 @@ class Hook {
     const all = typeof answers === 'object' && answers !== null ? (answers as Json) : {};
     const ours = Object.entries(all).find(([question]) => question.trim() === words.QUESTION);
     if (ours === undefined) return nothing('another question, or no answer');
-    const plan = this.sessions.noted<{ plan: string }>('question', this.#place())?.plan;
-    if (plan === undefined) return nothing('no plan of this folder is in question');
+    const plan = this.sessions.noted<{ plan: string }>('question', this.#session)?.plan;
+    if (plan === undefined) return nothing('no plan of this session is in question');
     const answer = text(ours[1]) ?? '';
     if (!/^\W*(?:delegate to )?kimi\b/i.test(answer)) return nothing('the answer is not Kimi');
-    this.sessions.forget('question', this.#place());
+    this.sessions.forget('question', this.#session);
     return inject('PostToolUse', words.chosen(plan), `the user chose Kimi for plan ${plan}`);
   }
 
@@ -166,7 +214,9 @@ class Hook {
 
   /** Before Claude stops: only for a run of this session that waits for an answer, once, and never in a loop. */
   stopping(): Decision {
-    if (this.input.stop_hook_active === true || this.input.agent_id !== undefined) return nothing('stopping already');
+    if (this.input.agent_id !== undefined) return nothing('inside a subagent');
+    this.#turnEnded();
+    if (this.input.stop_hook_active === true) return nothing('stopping already');
     for (const { run, folder } of this.sessions.runsOf(this.#session)) {
       if (outcomeOf(folder) !== 'blocked' || reviewed(folder)) continue;
       if (!this.sessions.once('told', `${run} stop`)) continue;
@@ -177,8 +227,8 @@ class Hook {
 
   prompted(): Decision {
     const woken = (text(this.input.prompt) ?? '').startsWith('<task-notification>');
-    // The user said something else after the dialog: the plan is no longer on its way to "clear context".
-    if (!woken) this.sessions.forget('pending', this.#place());
+    // Esc ends a turn without an event; the user's next words tell.
+    if (!woken) this.#turnEnded();
     return this.#tidings('UserPromptSubmit', woken);
   }
 
@@ -186,7 +236,8 @@ class Hook {
   #tidings(event: string, woken = false): Decision {
     if (this.input.agent_id !== undefined) return nothing('inside a subagent');
     const said: string[] = [];
-    for (const { run, folder, pid } of this.sessions.runsOf(this.#session)) {
+    for (const owner of this.sessions.runsOf(this.#session)) {
+      const { run, folder } = owner;
       const outcome = outcomeOf(folder);
       if (outcome !== undefined && !reviewed(folder)) {
         if (
@@ -195,7 +246,7 @@ class Hook {
         )
           said.push(words.ended(run, outcome));
       } else if (outcome === undefined && existsSync(folder)) {
-        if (!isAlive(pid)) {
+        if (!ownerLives(owner)) {
           if (this.sessions.once('told', `${run} lost`)) said.push(words.lost(run));
         } else if (woken && (text(this.input.prompt) ?? '').includes('kimi-dispatch'))
           said.push(words.stillRunning(run));
@@ -221,7 +272,7 @@ class Hook {
     const id = this.sessions.keepPlan(plan);
     if (!this.sessions.once('asked', `${this.#place()} ${id}`, this.#session))
       return nothing('asked about this plan before');
-    this.sessions.note('question', this.#place(), { plan: id });
+    this.sessions.note('question', this.#session, { plan: id });
     const size = sizeOf(plan);
     const said = wrap(words.offer(id, describeSize(size), adviceFor(size)));
     return inject(event, said, `offered plan ${id} (${describeSize(size)})`);
@@ -229,6 +280,7 @@ class Hook {
 
   /** Why there is no question about this plan; undefined when there is one. */
   #silent(plan: string): string | undefined {
+    if (this.#session === '') return 'no session is named';
     if (this.input.agent_id !== undefined) return 'inside a subagent';
     if (this.env.KIMI_DISPATCH === 'off') return 'switched off by KIMI_DISPATCH=off';
     if ((this.env.CLAUDE_CODE_ENTRYPOINT ?? 'cli').startsWith('sdk')) return 'nobody is there to answer';

@@ -104,7 +104,7 @@ const WORDS: Record<string, string> = {
 function explain(error: unknown, root: string): Error {
   const { code = '', path = root, message } = error as NodeJS.ErrnoException;
   return refuse(
-    'preflight',
+    code === 'ENOSPC' || code === 'EDQUOT' ? 'disk-full' : 'preflight',
     `${WORDS[code] ?? message} ${path} (${code}). Everything is as it was before.`,
     'Mend that, then run the same command again.',
   );

@@ -47,4 +47,4 @@ export function homeFiles(root: string, runtime: string, as: 'files' | 'plugin')
 
 /** A path in single quotes is one word to sh, whatever it holds. */
 const shim = (program: string): string =>
-  `#!/bin/sh\nprogram='${program.replaceAll("'", `'\\''`)}'\nif [ ! -f "$program" ]; then\n  echo "kimi-dispatch is no longer where it was installed. To mend it: npx kimi-dispatch install" >&2\n  exit 2\nfi\nexec node "$program" "$@"\n`;
+  `#!/bin/sh\nprogram='${program.replaceAll("'", `'\\''`)}'\nif [ ! -f "$program" ]; then\n  echo "kimi-dispatch is no longer where it was installed. Fix: npx kimi-dispatch install" >&2\n  exit 2\nfi\nexec node "$program" "$@"\n`;

@@ -5,7 +5,13 @@ export type RunEvent = { readonly t: string } & (
   | ({ readonly type: 'run-started'; readonly v: 1 } & RunFacts)
   | { readonly type: 'step-started'; readonly step: string; readonly title: string }
   | { readonly type: 'step-ended'; readonly step: string; readonly ms: number; readonly note?: string }
-  | { readonly type: 'run-reopened'; readonly why: string; readonly pid: number; readonly start?: string }
+  | {
+      readonly type: 'run-reopened';
+      readonly why: string;
+      readonly pid: number;
+      readonly start?: string;
+      readonly ns?: string;
+    }
   | { readonly type: 'attempt-started'; readonly attempt: number; readonly why: string }
   | {
       readonly type: 'attempt-ended';
@@ -52,9 +58,13 @@ export interface RunFacts {
   readonly queued?: boolean;
   /** The session of Claude Code that started it. */
   readonly claude?: string;
+  /** Its place in the order of all runs; an older version gave none. */
+  readonly seq?: number;
   readonly pid: number;
   /** When the owner's process started: ids are used again. */
   readonly start?: string;
+  /** The pid namespace of the owner: a container has its own ids. */
+  readonly ns?: string;
 }
 
 export interface RunState extends RunFacts {
@@ -104,8 +114,9 @@ function next(state: RunState, event: RunEvent): RunState {
       };
     case 'run-reopened': {
       // Another attempt is made on this machine.
-      const { outcome: _outcome, endedAt: _endedAt, start: _start, queued: _queued, ...rest } = state;
-      return { ...rest, pid: event.pid, ...(event.start === undefined ? {} : { start: event.start }) };
+      const { outcome: _outcome, endedAt: _endedAt, start: _start, ns: _ns, queued: _queued, ...rest } = state;
+      const { pid, start, ns } = event;
+      return { ...rest, pid, ...(start === undefined ? {} : { start }), ...(ns === undefined ? {} : { ns }) };
     }
     case 'attempt-started':
       return { ...state, attempts: event.attempt };

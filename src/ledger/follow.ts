@@ -1,6 +1,6 @@
 import { closeSync, existsSync, openSync, readSync, watch } from 'node:fs';
 import { join } from 'node:path';
-import { isAlive } from '../process/alive.ts';
+import { type Owner, ownerLives } from '../process/alive.ts';
 import type { RunEvent } from './events.ts';
 
 export interface FollowCall {
@@ -21,12 +21,12 @@ const LOOK_MS = 500;
  */
 export async function follow(call: FollowCall): Promise<'ended' | 'lost' | 'stopped'> {
   const reader = new EventReader(join(call.folder, 'events.ndjson'), call.from ?? 0);
-  let pid = 0;
+  let owner: Owner | undefined;
   for (;;) {
-    const ownerAlive = pid === 0 || isAlive(pid);
+    const ownerAlive = owner === undefined || ownerLives(owner);
     let ended = false;
     for (const event of reader.read()) {
-      if (event.type === 'run-started' || event.type === 'run-reopened') pid = event.pid;
+      if (event.type === 'run-started' || event.type === 'run-reopened') owner = event;
       if (event.type === 'run-ended') ended = true;
       else if (event.type === 'run-reopened') ended = false;
       call.each(event);

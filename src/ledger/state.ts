@@ -1,4 +1,4 @@
-import { ownerLives } from '../process/alive.ts';
+import { ownerLives, ownerVisible } from '../process/alive.ts';
 import type { Words } from '../text.ts';
 import type { RunState } from './events.ts';
 
@@ -27,5 +27,6 @@ export function stateOf(run: RunState, words: Words): string {
   if (run.review === 'discarded') return words.discarded;
   if (run.outcome !== undefined) return run.review === 'merged' ? words.merged : run.outcome;
   if (run.queued === true && (run.step === undefined || !ownerLives(run))) return words.queued;
-  return ownerLives(run) ? `${words.running}: ${run.step ?? words.starting}` : words.lost;
+  if (!ownerLives(run)) return words.lost;
+  return `${words.running}: ${ownerVisible(run) ? (run.step ?? words.starting) : words.elsewhere}`;
 }

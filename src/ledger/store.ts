@@ -1,136 +1,55 @@
-import {
-  appendFileSync,
-  closeSync,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
-import { fold, type NewEvent, type RunEvent, type RunState } from './events.ts';
+import { fold, type RunState } from './events.ts';
+import { readEvents, runsFolder } from './file.ts';
+import { readIndex, writeIndex } from './index.ts';
+import { newestRuns } from './order.ts';
 
-/** The folder of all runs of a repository, in its common git directory. */
-export const runsFolder = (commonDir: string): string => join(commonDir, 'kimi-dispatch', 'runs');
+export { append, readEvents, runsFolder, writeWhole } from './file.ts';
 
-/** Writes a file whole: a reader sees the old text or the new one. */
-export function writeWhole(file: string, text: string): void {
-  mkdirSync(dirname(file), { recursive: true });
-  const temporary = `${file}.${process.pid}.tmp`;
-  writeFileSync(temporary, text, { mode: 0o600 });
-  renameSync(temporary, file);
+/** The order in which runs began. Those of an older version have no number and come first, by their time. */
+export const olderFirst = (left: RunState, right: RunState): number =>
+  (left.seq ?? 0) - (right.seq ?? 0) ||
+  (left.startedAt < right.startedAt ? -1 : left.startedAt > right.startedAt ? 1 : 0);
+
+/** All runs of a repository, oldest first. Those that have ended come from an index, the others from their events. */
+export function listRuns(commonDir: string): RunState[] {
+  const ids = idsIn(commonDir);
+  if (ids.length === 0) return [];
+  const { runs: known, changed } = readIndex(commonDir);
+  let fresh = 0;
+  const runs = ids.flatMap((id) => {
+    const run = known.get(id) ?? readRun(commonDir, id);
+    if (run?.outcome !== undefined && !known.has(id)) fresh += 1;
+    return run ?? [];
+  });
+  runs.sort(olderFirst);
+  // A large index is not written for every run.
+  if (fresh > 0 && fresh >= known.size / 500)
+    writeIndex(
+      commonDir,
+      runs.filter((run) => run.outcome !== undefined),
+      changed,
+    );
+  return runs;
 }
 
-/** Appends one event as one line; a torn line before it is ended first, so that nothing is written onto it. */
-export function append(runFolder: string, event: NewEvent, now: Date): RunEvent {
-  const line = { t: now.toISOString(), ...event } as RunEvent;
-  const file = openSync(join(runFolder, 'events.ndjson'), 'a+', 0o600);
-  try {
-    const { size } = fstatSync(file);
-    const last = Buffer.alloc(1);
-    if (size > 0) readSync(file, last, 0, 1, size - 1);
-    const start = size > 0 && last[0] !== 10 ? '\n' : '';
-    writeSync(file, `${start}${JSON.stringify(line)}\n`);
-  } finally {
-    closeSync(file);
-  }
-  return line;
-}
+const idsIn = (commonDir: string): string[] =>
+  existsSync(runsFolder(commonDir)) ? readdirSync(runsFolder(commonDir)) : [];
 
-/** The events of a run. A torn last line loses that line and nothing else. */
-export function readEvents(runFolder: string): RunEvent[] {
-  const file = join(runFolder, 'events.ndjson');
-  if (!existsSync(file)) return [];
-  const events: RunEvent[] = [];
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    try {
-      const event = JSON.parse(line) as RunEvent;
-      if (typeof event === 'object' && event !== null && typeof event.type === 'string') events.push(event);
-    } catch {
-      // Torn or foreign: skipped.
-    }
-  }
-  return events;
-}
+/** One run by its whole id, from its events alone. */
+const readRun = (commonDir: string, id: string): RunState | undefined =>
+  fold(readEvents(join(runsFolder(commonDir), id)));
 
 /**
- * All runs of a repository, oldest first. Runs that have not changed since they were read last come from an index,
- * which is nothing but a memory of the events: it may be deleted, and a line that does not fit is not used.
+ * A run by id, unique prefix, or `@last`; refuses with the candidates when that names no single run. Reads the events
+ * of the run that is named, and of no other one.
  */
-export function listRuns(commonDir: string): RunState[] {
-  const folder = runsFolder(commonDir);
-  if (!existsSync(folder)) return [];
-  const index = readIndex(commonDir);
-  const fresh: string[] = [];
-  const runs = readdirSync(folder).map((id) => {
-    const size = statSync(join(folder, id, 'events.ndjson'), { throwIfNoEntry: false })?.size ?? 0;
-    const known = index.get(id);
-    if (known !== undefined && known.size === size) return known.state;
-    const state = fold(readEvents(join(folder, id)));
-    if (state?.outcome !== undefined) fresh.push(JSON.stringify({ v: INDEX_VERSION, id, size, state }));
-    return state;
-  });
-  if (fresh.length > 0) writeIndex(commonDir, index.size === 0, fresh);
-  return runs.filter((run) => run !== undefined).sort((left, right) => (left.startedAt < right.startedAt ? -1 : 1));
-}
-
-interface Indexed {
-  readonly v: number;
-  readonly id: string;
-  /** Bytes of the run's events when this line was written. */
-  readonly size: number;
-  readonly state: RunState;
-}
-
-const INDEX_VERSION = 2;
-const indexFile = (commonDir: string): string => join(commonDir, 'kimi-dispatch', 'index.ndjson');
-
-function readIndex(commonDir: string): Map<string, Indexed> {
-  const index = new Map<string, Indexed>();
-  const file = indexFile(commonDir);
-  if (!existsSync(file)) return index;
-  for (const line of readFileSync(file, 'utf8').split('\n'))
-    try {
-      const entry = JSON.parse(line) as Indexed;
-      if (entry.v === INDEX_VERSION) index.set(entry.id, entry);
-    } catch {
-      // A torn line: that run is read from its events.
-    }
-  return index;
-}
-
-/** A reader may write it, so a failure is nobody's business. */
-function writeIndex(commonDir: string, whole: boolean, lines: readonly string[]): void {
-  const file = indexFile(commonDir);
-  const text = `${lines.join('\n')}\n`;
-  try {
-    const grown = (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 4 * 1024 * 1024;
-    if (whole || grown) writeWhole(file, text);
-    else appendFileSync(file, text, { mode: 0o600 });
-  } catch {
-    // Read-only or full: the next reader computes the same again.
-  }
-}
-
-/** A run by id, unique prefix, or `@last`; refuses with the candidates when that names no single run. */
 export function findRun(commonDir: string, name: string): RunState {
-  const runs = listRuns(commonDir);
-  const exact = runs.find((run) => run.id === name);
-  const found =
-    exact !== undefined
-      ? [exact]
-      : name === '@last'
-        ? runs.filter((run) => run.parent === undefined).slice(-1)
-        : runs.filter((run) => run.id.startsWith(name));
-  if (found[0] !== undefined && found.length === 1 && name !== '') return found[0];
-  const some = (found.length > 0 ? found : runs).slice(-5).map((run) => run.id);
+  const found = name === '@last' ? last(commonDir) : byId(commonDir, name);
+  if (found[0] !== undefined && found.length === 1) return found[0];
+  const some = (found.length > 0 ? found : listRuns(commonDir)).slice(-5).map((run) => run.id);
   const hint =
     some.length === 0 ? 'There are no runs here yet: kimi-dispatch run plan.md' : `Choose one of: ${some.join(', ')}`;
   throw refuse(
@@ -138,4 +57,31 @@ export function findRun(commonDir: string, name: string): RunState {
     found.length > 1 ? `"${name}" names ${found.length} runs.` : `No run is called "${name}".`,
     hint,
   );
+}
+
+function byId(commonDir: string, name: string): RunState[] {
+  if (name === '') return [];
+  const ids = idsIn(commonDir);
+  const named = ids.includes(name) ? [name] : ids.filter((id) => id.startsWith(name)).sort();
+  // A short prefix of many is a mistake: their events are not needed to say so.
+  return named.length > 50 ? listRuns(commonDir).filter((run) => run.id.startsWith(name)) : existing(commonDir, named);
+}
+
+const existing = (commonDir: string, ids: readonly string[]): RunState[] =>
+  ids.map((id) => readRun(commonDir, id)).filter((run) => run !== undefined);
+
+/** The newest run that is no task of another one. */
+function last(commonDir: string): RunState[] {
+  const ordered = newestRuns(dirname(runsFolder(commonDir)));
+  for (const { seq } of ordered) {
+    const same = existing(
+      commonDir,
+      ordered.filter((item) => item.seq === seq).map((item) => item.id),
+    );
+    if (same.length > 0) return same.sort(olderFirst).slice(-1);
+  }
+  // An older version wrote all of it.
+  return listRuns(commonDir)
+    .filter((run) => run.parent === undefined)
+    .slice(-1);
 }

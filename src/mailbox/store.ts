@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
-import { type Owner, ownerLives } from '../process/alive.ts';
+import { type Owner, ownerLives, sameOwner } from '../process/alive.ts';
 import { withLock } from '../process/lock.ts';
 import { addToBox, beginBoxes, type Header, headerOf, readBox } from './box.ts';
 import type { Agent, Entry, Message, SpecEntry, Task, TaskState } from './model.ts';
@@ -99,7 +99,7 @@ export class Mailbox {
   /** Registers an agent. With an owner, the name belongs to that process while it lives, and to nobody else. */
   register(name: string, workspace: string, description: string, owner?: Owner): void {
     const holder = this.read().agents.get(name)?.owner;
-    if (owner !== undefined && holder !== undefined && holder.pid !== owner.pid && ownerLives(holder))
+    if (owner !== undefined && holder !== undefined && !sameOwner(holder, owner) && ownerLives(holder))
       throw refuse(
         'wrong-state',
         `The agent ${name} is another session that is still there.`,

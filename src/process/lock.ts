@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { refuse } from '../errors.ts';
-import { type Owner, ownerHere, ownerLives } from './alive.ts';
+import { type Owner, ownerHere, ownerLives, ownerVisible, sameOwner } from './alive.ts';
 
 export interface LockCall {
   readonly file: string;
@@ -15,12 +15,7 @@ export async function withLock<T>(call: LockCall, work: () => Promise<T>): Promi
   const until = performance.now() + call.waitMs;
   mkdirSync(dirname(call.file), { recursive: true, mode: 0o700 });
   while (!take(call.file)) {
-    if (performance.now() >= until)
-      throw refuse(
-        'wrong-state',
-        `${call.what} is locked by process ${readOwner(call.file)?.pid ?? '?'}.`,
-        'Wait for it to end, then try again.',
-      );
+    if (performance.now() >= until) throw locked(call);
     await new Promise((done) => setTimeout(done, 25));
   }
   try {
@@ -30,7 +25,22 @@ export async function withLock<T>(call: LockCall, work: () => Promise<T>): Promi
   }
 }
 
-/** The lock is a symbolic link whose target names the owner: made in one call, so none is ever there without its owner. */
+function locked({ what, file }: LockCall): Error {
+  const owner = readOwner(file);
+  if (owner === undefined || ownerVisible(owner))
+    return refuse(
+      'wrong-state',
+      `${what} is locked by process ${owner?.pid ?? '?'}.`,
+      'Wait for it to end, then try again.',
+    );
+  return refuse(
+    'wrong-state',
+    `${what} is locked by process ${owner.pid} of another container.`,
+    `Wait for it to end, then try again. If that container is gone: rm ${file}`,
+  );
+}
+
+/** The lock is a symbolic link whose target names the owner: created atomically, together with its owner. */
 function take(file: string): boolean {
   try {
     symlinkSync(JSON.stringify(ownerHere()), file);
@@ -62,14 +72,14 @@ function takeOver(file: string, seen: Owner | undefined): void {
   }
   try {
     const now = readOwner(file);
-    if (now?.pid === seen?.pid && now?.start === seen?.start) remove(file);
+    if (sameOwner(now, seen)) remove(file);
   } finally {
     rmSync(guard, { force: true });
   }
 }
 
 function release(file: string): void {
-  if (readOwner(file)?.pid === process.pid) remove(file);
+  if (sameOwner(readOwner(file), ownerHere())) remove(file);
 }
 
 // Not rmSync: some releases of Node 24 leave a link whose target is not there (nodejs/node#61020).

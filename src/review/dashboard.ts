@@ -5,11 +5,15 @@ import { quote } from '../quote.ts';
 
 const cell = (text: string): string => quote(text, 80).replaceAll('|', '\\|');
 
+/** The first line of every page: a file that begins with it may be replaced. */
+export const DASHBOARD = '<!-- kimi-dispatch dashboard: made anew each time, do not edit -->';
+
 /** Runs, tasks and escalations as one Markdown page, made anew each time: nobody edits it. */
 export function dashboard(runs: readonly RunState[], tasks: readonly Task[], messages: readonly Message[]): string {
   const open = runs.filter((run) => needOf(run) !== 'nothing' && run.parent === undefined);
   const escalated = messages.filter((message) => message.escalation !== undefined);
   return [
+    DASHBOARD,
     '# Dashboard',
     '',
     '## For a person',

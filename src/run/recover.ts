@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { WireWatch } from '../flavour/wire.ts';
 import { collect } from '../git/collect.ts';
 import { at } from '../git/git.ts';
-import { type Move, type MoveEnd, recoverMoves } from '../git/move.ts';
+import { deadMoves, type Move, type MoveEnd, recoverMoves } from '../git/move.ts';
 import type { Repo } from '../git/repo.ts';
 import { gitFolderOf, holdsSlot } from '../git/slot.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, listRuns, runsFolder } from '../ledger/store.ts';
-import { ownerLives } from '../process/alive.ts';
+import { ownerLives, ownerVisible } from '../process/alive.ts';
 import { sweep } from '../process/kill.ts';
 import { clearDead, withLock } from '../process/lock.ts';
 import { type Result, resultSchema } from '../review/result.ts';
@@ -24,27 +24,43 @@ export interface Recovered {
   readonly said: string;
 }
 
-/** Runs whose dispatcher died before it could end them. One that is in a queue is not lost: `wait` goes on with it. */
-export const lostRuns = (commonDir: string): RunState[] =>
+/**
+ * Runs whose dispatcher died before it could end them. One that is in a queue is not lost: `wait` goes on with it. Nor
+ * is one whose dispatcher cannot be seen from here, unless its id is `gone`: somebody knows that its container is.
+ */
+export const lostRuns = (commonDir: string, gone?: string): RunState[] =>
   listRuns(commonDir).filter(
-    (run) => run.outcome === undefined && run.review === 'waiting' && run.queued !== true && !ownerLives(run),
+    (run) =>
+      run.outcome === undefined &&
+      run.review === 'waiting' &&
+      run.queued !== true &&
+      (!ownerLives(run) || (run.id === gone && !ownerVisible(run))),
   );
 
 /**
  * Ends every run whose dispatcher died: its processes are ended, its work becomes a commit and a patch, its outcome is
  * `lost`. One process at a time does this in a repository; what another does meanwhile is waited for.
  */
-export async function recover(repo: Repo, now: () => Date): Promise<Recovered[]> {
+export async function recover(repo: Repo, now: () => Date, gone?: string): Promise<Recovered[]> {
   for (const name of ['worktrees.lock', 'slots.lock', 'recover.lock', 'merge.lock'])
     clearDead(join(repo.commonDir, 'kimi-dispatch', name));
-  const moved = await recoverMoves(repo, (move) => putOnRecord(repo, move, now()));
-  const said = moved.map((end) => ({ run: end.move.run, said: sayMove(end) }));
-  if (lostRuns(repo.commonDir).length === 0) return said;
+  const moved = await endMoves(repo, now);
+  if (lostRuns(repo.commonDir, gone).length === 0) return moved;
   const file = join(repo.commonDir, 'kimi-dispatch', 'recover.lock');
   return withLock({ file, what: 'Recovery', waitMs: 30_000 }, async () => {
-    const done: Recovered[] = [...said];
-    for (const run of lostRuns(repo.commonDir)) done.push(await recoverOne(repo, run, now()));
+    const done: Recovered[] = [...moved];
+    for (const run of lostRuns(repo.commonDir, gone)) done.push(await recoverOne(repo, run, now()));
     return done;
+  });
+}
+
+/** Merges and undos that died on the way, one process at a time. */
+async function endMoves(repo: Repo, now: () => Date): Promise<Recovered[]> {
+  if (deadMoves(repo.commonDir).length === 0) return [];
+  const file = join(repo.commonDir, 'kimi-dispatch', 'merge.lock');
+  return withLock({ file, what: 'Merging', waitMs: 30_000 }, async () => {
+    const ends = await recoverMoves(repo, (move) => putOnRecord(repo, move, now()));
+    return ends.map((end) => ({ run: end.move.run, said: sayMove(end) }));
   });
 }
 

@@ -53,11 +53,16 @@ export class Sessions {
 
   noted<T>(kind: 'pending' | 'question', key: string): T | undefined {
     const text = this.#read(join(kind, digest(key)));
-    try {
-      return text === undefined ? undefined : (JSON.parse(text) as T);
-    } catch {
-      return undefined;
-    }
+    return text === undefined ? undefined : parse<T>(text);
+  }
+
+  /** Every note of a kind, whichever session left it. */
+  allNoted<T>(kind: 'pending' | 'question'): T[] {
+    const folder = join(this.folder, kind);
+    return (existsSync(folder) ? readdirSync(folder) : [])
+      .map((name) => this.#read(join(kind, name)))
+      .map((text) => (text === undefined ? undefined : parse<T>(text)))
+      .filter((value) => value !== undefined);
   }
 
   forget(kind: 'pending' | 'question', key: string): void {
@@ -142,7 +147,10 @@ export interface SessionRun {
   readonly run: string;
   /** The run's folder in the ledger. */
   readonly folder: string;
+  /** Its dispatcher. */
   readonly pid: number;
+  readonly start?: string;
+  readonly ns?: string;
 }
 
 /** Twelve hex digits that name a plan by its text. */

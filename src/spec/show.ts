@@ -1,14 +1,17 @@
 import type { Finding } from './model.ts';
 
 /** Findings like a compiler's: file:line:column, the line, a caret, the fix. */
-export function showFindings(file: string, lines: readonly string[], findings: readonly Finding[]): string {
+export function showFindings(name: string, lines: readonly string[], findings: readonly Finding[]): string {
+  // A name that holds a line end is still one line.
+  const file = name.replace(/[\r\n]/g, '?');
   const blocks = findings.map((item) => {
     const source = (lines[item.line - 1] ?? '').slice(0, 160).replaceAll('\t', ' ');
     const caret = `${' '.repeat(Math.min(item.column, 160) - 1)}^`;
     return `${file}:${item.line}:${item.column}: ${item.severity}: ${item.message} [${item.code}]\n    ${source}\n    ${caret}\n  fix: ${item.fix}\n`;
   });
   const count = (severity: string): number => findings.filter((item) => item.severity === severity).length;
-  const total = `${count('error')} errors, ${count('warning')} warnings\n`;
+  const counted = (severity: string): string => `${count(severity)} ${severity}${count(severity) === 1 ? '' : 's'}`;
+  const total = `${counted('error')}, ${counted('warning')}\n`;
   return findings.length === 0 ? '' : `${blocks.join('')}${total}`;
 }
 

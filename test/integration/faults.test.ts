@@ -57,7 +57,7 @@ describe('a ledger that is not as it was written', () => {
     const { run } = await lab.result();
     const file = join(runsOf(lab), run, 'events.ndjson');
     writeFileSync(file, readFileSync(file, 'utf8').replace('"v":1', '"v":2'));
-    rmSync(join(runsOf(lab), '..', 'index.ndjson'), { force: true });
+    rmSync(join(runsOf(lab), '..', 'index.json'), { force: true });
     expect((await lab.run(['status'])).stdout).toContain('No runs');
     expect((await lab.run(['merge', run])).code).toBe(2);
   });

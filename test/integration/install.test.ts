@@ -167,7 +167,7 @@ describe('install and uninstall', () => {
     const healthy = await lab.run(['doctor']);
     expect(healthy.code).toBe(0);
     expect(healthy.stdout).toMatch(/ok {6}Kimi {9}kimi-code 2\.1\.0/);
-    expect(healthy.stdout).toContain('to mend it: npx kimi-dispatch install');
+    expect(healthy.stdout).toContain('fix: npx kimi-dispatch install');
     const broken = await lab.run(['doctor', '--json'], { env: { KIMI_BIN: '/nowhere' } });
     expect(broken.code).toBe(1);
     const rows = JSON.parse(broken.stdout).rows as { check: string; verdict: string; remedy?: string }[];

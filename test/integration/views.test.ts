@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Sessions } from '../../src/session/store.ts';
@@ -200,3 +200,43 @@ const pathWithout = (name: string): string =>
     .split(':')
     .filter((folder) => !existsSync(join(folder, name)))
     .join(':');
+
+describe('the order of runs', () => {
+  it('the newest is the one that began last, whatever the clock said', async () => {
+    make('success');
+    await another('success');
+    const folder = join(lab.repo, '.git', 'kimi-dispatch', 'runs');
+    const [first = ''] = readdirSync(folder);
+    const events = join(folder, first, 'events.ndjson');
+    writeFileSync(events, readFileSync(events, 'utf8').replace(/"t":"20\d\d/g, '"t":"2999'));
+    await another('success');
+    const runs = JSON.parse((await lab.run(['status', '--json'])).stdout).runs;
+    expect(runs.map((run: { id: string }) => run.id).at(0)).toBe(first);
+    expect((await lab.result()).run).toBe(runs[1].id);
+    rmSync(join(folder, '..', 'order'));
+    await another('success');
+    expect(JSON.parse((await lab.run(['status', '--json'])).stdout).runs[2].seq).toBe(3);
+  });
+
+  it('a run is found by its prefix from its own record alone', async () => {
+    make('success');
+    await another('success');
+    const { run } = await lab.result();
+    rmSync(join(lab.repo, '.git', 'kimi-dispatch', 'index.json'), { force: true });
+    expect((await lab.run(['show', run.slice(0, -2)])).code).toBe(0);
+    expect(existsSync(join(lab.repo, '.git', 'kimi-dispatch', 'index.json'))).toBe(false);
+  });
+
+  it('a list knows what happened to a run after it had ended', async () => {
+    make('success');
+    await another('success');
+    const shown = async () => (await lab.run(['status'])).stdout;
+    expect(await shown()).toContain('succeeded');
+    await lab.run(['merge', '@last']);
+    expect(await shown()).toContain('merged');
+    await lab.run(['undo', '@last']);
+    expect(await shown()).toContain('succeeded');
+    await lab.run(['discard', '@last']);
+    expect(await shown()).toContain('No runs');
+  });
+});

@@ -199,7 +199,7 @@ describe('every check', () => {
       check(source, facts).filter((item) => item.severity === 'error'),
     );
     expect(text).toBe(
-      'spec.md:5:1: error: src/missing.ts does not exist at the base. [spec/missing]\n    - MODIFY src/missing.ts\n    ^\n  fix: Write: - CREATE src/missing.ts\n1 errors, 0 warnings\n',
+      'spec.md:5:1: error: src/missing.ts does not exist at the base. [spec/missing]\n    - MODIFY src/missing.ts\n    ^\n  fix: Write: - CREATE src/missing.ts\n1 error, 0 warnings\n',
     );
   });
 });

@@ -9,9 +9,11 @@ import { adviceFor, sizeOf } from '../../src/hook/size.ts';
 import * as words from '../../src/hook/words.ts';
 import { Mailbox } from '../../src/mailbox/store.ts';
 import { bootId, probeFile } from '../../src/process/proven.ts';
-import { Sessions } from '../../src/session/store.ts';
+import { planId, Sessions } from '../../src/session/store.ts';
 
 const BIG = 'About 120 lines. Change `src/a.ts`, `src/b.ts` and `src/c.ts`.';
+/** The plan that an injection tells Claude to run. */
+const planIn = (said: string): string => /plan:([0-9a-f]{12})/.exec(said)?.[1] ?? '';
 const tokens = (text: string): number => Math.ceil(text.length / 4);
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -131,6 +133,7 @@ describe('decisions', () => {
     expect(approved(BIG)).toBe('');
     expect(approved(`${BIG} More.`)).toContain('ask once');
     shown(`${BIG} Third.`);
+    say({ hook_event_name: 'SessionEnd', reason: 'clear' });
     const cleared = { hook_event_name: 'SessionStart', source: 'clear', session_id: 's2' };
     expect(context(cleared)).toContain('Implement the following plan');
     expect(context(cleared)).toBe('');
@@ -138,12 +141,116 @@ describe('decisions', () => {
   });
 
   it('a session that starts clear long after, or after other words of the user, is not asked', () => {
+    const ended = { hook_event_name: 'SessionEnd', reason: 'clear' };
+    const cleared = { hook_event_name: 'SessionStart', source: 'clear', session_id: 's2' };
     shown(BIG);
+    say(ended);
     clock += 31 * 60_000;
-    expect(context({ hook_event_name: 'SessionStart', source: 'clear' })).toBe('');
+    expect(context(cleared)).toBe('');
     shown(`${BIG} x`);
     say({ hook_event_name: 'UserPromptSubmit', prompt: 'something else' });
-    expect(context({ hook_event_name: 'SessionStart', source: 'clear' })).toBe('');
+    say(ended);
+    expect(context(cleared)).toBe('');
+  });
+
+  it.each([
+    ['the turn ends', { hook_event_name: 'Stop' }],
+    ['the user goes on', { hook_event_name: 'UserPromptSubmit', prompt: 'something else' }],
+    ['the session ends', { hook_event_name: 'SessionEnd', reason: 'other' }],
+  ])('a plan is no longer in question when %s', (_name, end) => {
+    approved(BIG);
+    say(end);
+    expect(answered({ [words.QUESTION]: 'Kimi' })).toBe('');
+    shown(`${BIG} x`);
+    say(end);
+    say({ hook_event_name: 'SessionEnd', reason: 'clear' });
+    expect(context({ hook_event_name: 'SessionStart', source: 'clear', session_id: 's2' })).toBe('');
+  });
+
+  it('a wake between question and answer does not end the turn', () => {
+    approved(BIG);
+    say({ hook_event_name: 'UserPromptSubmit', prompt: '<task-notification>' });
+    expect(answered({ [words.QUESTION]: 'Kimi' })).toContain('run exactly');
+  });
+
+  it('an approval takes back the plan of its own call only', () => {
+    shown(`${BIG} first`, { tool_use_id: 'one' });
+    shown(`${BIG} second`, { tool_use_id: 'two' });
+    approved(`${BIG} first`, { tool_use_id: 'one' });
+    say({ hook_event_name: 'SessionEnd', reason: 'clear' });
+    const said = context({ hook_event_name: 'SessionStart', source: 'clear', session_id: 's2' });
+    expect(planIn(said)).toBe(planId(`${BIG} second`));
+  });
+
+  describe('two windows in one repository', () => {
+    const planOf = (window: string): string => `${BIG} Of window ${window}.`;
+    const asked = { hook_event_name: 'PostToolUse', tool_name: 'AskUserQuestion' };
+    /** What a window does between plan and choice; each step returns what it is told. */
+    const approving = (window: string) => [
+      () => shown(planOf(window), { session_id: window }) && '',
+      () => planIn(approved(planOf(window), { session_id: window })),
+      () => planIn(context({ ...asked, session_id: window, tool_response: { answers: { [words.QUESTION]: 'Kimi' } } })),
+    ];
+    const clearing = (window: string, pid?: string) => {
+      const as = <T>(work: () => T): T => {
+        if (pid !== undefined) env.CLAUDE_PID = pid;
+        try {
+          return work();
+        } finally {
+          delete env.CLAUDE_PID;
+        }
+      };
+      const next = `${window} after`;
+      return [
+        () => as(() => shown(planOf(window), { session_id: window })) && '',
+        () => as(() => say({ hook_event_name: 'SessionEnd', reason: 'clear', session_id: window })) && '',
+        () => as(() => planIn(context({ hook_event_name: 'SessionStart', source: 'clear', session_id: next }))),
+        () => planIn(context({ ...asked, session_id: next, tool_response: { answers: { [words.QUESTION]: 'Kimi' } } })),
+      ];
+    };
+    /** Every order in which the steps of A and B can follow each other. */
+    const orders = (a: number, b: number): string[] =>
+      a === 0 || b === 0
+        ? ['A'.repeat(a) + 'B'.repeat(b)]
+        : [...orders(a - 1, b).map((rest) => `A${rest}`), ...orders(a, b - 1).map((rest) => `B${rest}`)];
+    const play = (order: string, steps: Record<string, (() => string)[]>): Record<string, string[]> => {
+      const told: Record<string, string[]> = { A: [], B: [] };
+      for (const window of order) told[window]?.push(steps[window]?.[told[window]?.length ?? 0]?.() ?? 'no step');
+      return told;
+    };
+    const ids = { A: planId(planOf('A')), B: planId(planOf('B')) };
+
+    it.each(orders(3, 3))('approved in the order %s: each answer is about its own plan', (order) => {
+      const told = play(order, { A: approving('A'), B: approving('B') });
+      expect(told).toEqual({ A: ['', ids.A, ids.A], B: ['', ids.B, ids.B] });
+    });
+
+    it.each(orders(4, 4))('cleared in the order %s: each new session gets its own plan', (order) => {
+      const told = play(order, { A: clearing('A', '11'), B: clearing('B', '12') });
+      expect(told).toEqual({ A: ['', '', ids.A, ids.A], B: ['', '', ids.B, ids.B] });
+    });
+
+    it('one clears, the other approves, in every order', () => {
+      for (const order of orders(4, 3)) {
+        rmSync(sessions.folder, { recursive: true, force: true });
+        const told = play(order, { A: clearing('A', '11'), B: approving('B') });
+        expect(told, order).toEqual({ A: ['', '', ids.A, ids.A], B: ['', ids.B, ids.B] });
+      }
+    });
+
+    it('a client that does not name its process gets its own plan or none', () => {
+      for (const order of orders(4, 4)) {
+        rmSync(sessions.folder, { recursive: true, force: true });
+        const told = play(order, { A: clearing('A'), B: clearing('B') });
+        expect(['', ids.A], order).toContain(told.A?.[2]);
+        expect(['', ids.B], order).toContain(told.B?.[2]);
+      }
+    });
+
+    it('clearing one after the other needs no process id', () => {
+      const told = play('ABAABB', { A: clearing('A'), B: clearing('B') });
+      expect([told.A?.[2], told.B?.[2]]).toEqual([ids.A, ids.B]);
+    });
   });
 
   it('shows the banner with the input unchanged, and none when it is switched off', () => {

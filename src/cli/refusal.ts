@@ -1,0 +1,19 @@
+import type { Refusal } from '../errors.ts';
+import { clean } from '../quote.ts';
+
+/** True when the command line asks for JSON: a refusal is told as JSON too. */
+export const wantsJson = (argv: readonly string[]): boolean =>
+  (argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv).includes('--json');
+
+/** A refusal as `--json` prints it. `fix` is null where nothing mends it. */
+export const refusalJson = ({ code, message, fix }: Refusal): string =>
+  `${JSON.stringify({ version: 1, error: { code, message, fix: fix ?? null } })}\n`;
+
+/** A refusal for people. What was typed may hold control characters and line ends; none of them reach the terminal. */
+export const refusalText = ({ message, fix }: Refusal): string =>
+  `kimi-dispatch: ${plain(message)}\n${fix === undefined ? '' : `  Fix: ${plain(fix)}\n`}`;
+
+const plain = (text: string): string =>
+  clean(text)
+    .replace(/\n(?=.)/g, '\n  ')
+    .trimEnd();

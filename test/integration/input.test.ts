@@ -1,0 +1,85 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Lab, spec } from '../helpers/repo.ts';
+
+let lab: Lab;
+beforeEach(() => {
+  lab = new Lab({ 'greet.txt': 'hello\n', 'plan.md': 'Change `greet.txt`.\n' }, { kimi: 'none' });
+  mkdirSync(join(lab.repo, 'folder'));
+});
+afterEach(() => lab.remove());
+
+describe('what cannot be read or written is told in a line, without a stack', () => {
+  it.each([
+    ['run', '.'],
+    ['check', '.'],
+    ['spec', 'missing.md'],
+    ['run', 'a\nb.md'],
+    ['update-template', 'folder'],
+    ['dashboard', '-o', 'folder'],
+    ['dashboard', '-o', 'nowhere/page.md'],
+  ])('%s %s', async (...args) => {
+    const ended = await lab.run(args);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toMatch(/^kimi-dispatch: .+[\s\S]*\n {2}Fix: .+\n$/);
+    expect(ended.stderr).not.toMatch(/\n\s+at |defect/);
+  });
+});
+
+describe('--json tells a refusal as data too', () => {
+  it.each([
+    [['show', 'nope', '--json'], 'not-found'],
+    [['check', '.', '--json'], 'usage'],
+    [['status', '--bad', '--json'], 'usage'],
+  ])('%j', async (args, code) => {
+    const ended = await lab.run(args);
+    expect(ended.code).toBe(2);
+    expect(JSON.parse(ended.stdout)).toMatchObject({ version: 1, error: { code, message: expect.any(String) } });
+    expect(ended.stderr).not.toBe('');
+  });
+});
+
+describe('files of the user are not written over', () => {
+  it('a spec never replaces its plan, and no file without --force', async () => {
+    expect((await lab.run(['spec', 'plan.md', '-o', 'plan.md', '--force'])).code).toBe(2);
+    expect((await lab.run(['spec', 'plan.md', '-o', 'greet.txt'])).stderr).toContain('exists and is not replaced');
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello\n');
+    await lab.run(['spec', 'plan.md', '-o', 'greet.txt', '--force']);
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toContain('## Tasks');
+  });
+
+  it('a dashboard replaces dashboards only', async () => {
+    expect((await lab.run(['dashboard', '-o', 'page.md'])).code).toBe(0);
+    expect((await lab.run(['dashboard', '-o', 'page.md'])).code).toBe(0);
+    expect((await lab.run(['dashboard', '-o', 'greet.txt'])).code).toBe(2);
+    expect(existsSync(join(lab.repo, 'page.md'))).toBe(true);
+  });
+});
+
+it('options that a command would ignore are refused, and a list filters by its own', async () => {
+  await lab.run(['agent', 'add', 'claude']);
+  await lab.run(['agent', 'add', 'kimi']);
+  await lab.run(['task', 'create', 'One', '--to', 'kimi']);
+  const tasks = async (state: string) =>
+    JSON.parse((await lab.run(['task', 'list', '--status', state, '--json'])).stdout).tasks.length;
+  expect([await tasks('pending'), await tasks('completed')]).toEqual([1, 0]);
+  expect((await lab.run(['task', 'show', 'x', '--status', 'pending'])).stderr).toContain('does not take --status');
+  expect((await lab.run(['show', '@last', '--json', '--full'])).code).toBe(2);
+});
+
+it('an answer must keep what fills a template and what programs read in it', async () => {
+  const file = (name: string, text: string): void => writeFileSync(join(lab.folder, name), text);
+  const take = async (template: string, answer: string) => {
+    file('template', template);
+    file('answer', answer);
+    return (await lab.run(['update-template', '../template', '--answer', '../answer', '--yes'])).code;
+  };
+  expect(await take('Hello {{name}}.\n', 'Good day, {{ name }}.\n')).toBe(0);
+  expect(await take('Hello {{name}}.\n', 'Good day.\n')).toBe(2);
+  expect(await take('Hello {{name}}.\n', 'Good day, {{name}} of {{town}}.\n')).toBe(2);
+  expect(await take('Hello {{name}}.\n', '{{!-- {{name}} --}}Hello.\n')).toBe(2);
+  expect(await take('Hello {{name}}.\n', '{{#if}}{{name}}\n')).toBe(2);
+  expect(await take(spec('success'), spec('wrong'))).toBe(0);
+  expect(await take(spec('success'), spec('success').replace('## Verification', '## Checks'))).toBe(2);
+});
