@@ -69,7 +69,7 @@ describe('lines of a stream', () => {
 
 const check = { command: 'npm test', expect: 0, baselineFails: false, code: 0, timedOut: false, durationMs: 1 };
 const huge: Result = {
-  version: 1,
+  version: 2,
   run: '260101-0000-abcde',
   title: 'T'.repeat(500),
   spec: { digest: 'd', path: '/p' },
