@@ -1,4 +1,4 @@
-import { stripVTControlCharacters } from 'node:util';
+import { plainLines } from './plain.ts';
 
 /** Characters at the end of an output in which the first error is looked for, and the longest line that is kept. */
 const TAIL = 64 * 1024;
@@ -10,9 +10,7 @@ const GREEN = /^\s*(?:[✓✔√]|ok\b|PASS)/;
 
 /** What an output says of its first failure: its first error line, else its last line; undefined when it is empty. */
 export function errorLine(output: string): string | undefined {
-  const lines = stripVTControlCharacters(output.slice(-TAIL))
-    .split('\n')
-    .map((line) => line.slice(0, LONGEST).trimEnd());
+  const lines = plainLines(output.slice(-TAIL)).map((line) => line.slice(0, LONGEST));
   const found = lines.find((line) => ERROR.test(line) && !GREEN.test(line)) ?? lines.findLast((line) => line !== '');
   return found?.trim();
 }

@@ -1,28 +1,26 @@
-import { stripVTControlCharacters } from 'node:util';
+import { plainLines } from './plain.ts';
 import { cargoTest } from './runners/cargo-test.ts';
 import { goTest } from './runners/go-test.ts';
 import { jest } from './runners/jest.ts';
 import { junit } from './runners/junit.ts';
 import { mocha } from './runners/mocha.ts';
-import { type Output, type Parser, type Summary, unique } from './runners/model.ts';
+import { type Parser, type Summary, unique } from './runners/model.ts';
 import { nodeTest } from './runners/node-test.ts';
 import { pytest } from './runners/pytest.ts';
 import { vitest } from './runners/vitest.ts';
 
 export type { Summary } from './runners/model.ts';
 
-const PARSERS: readonly Parser[] = [vitest, jest, junit, nodeTest, cargoTest, pytest, mocha, goTest];
-/** Characters of an output that are read, from its end, and of one of its lines. */
+/** Each reads lines without trailing blanks, and no two empty ones after each other. */
+const PARSERS: readonly Parser[] = [vitest, jest, nodeTest, cargoTest, pytest, mocha, goTest];
+/** Characters of an output that are read, from its end. */
 const TEXT_CAP = 4 * 1024 * 1024;
-const LINE_CAP = 2000;
 
 /** The test summary in a command's output, or undefined: then its exit code is all that is known. */
 export function summarise(output: string): Summary | undefined {
-  const plain = stripVTControlCharacters(output.slice(-TEXT_CAP)).replaceAll('\r', '');
-  const found = apart(plain.split('\n')).flatMap((lines) => {
-    const read: Output = { text: lines.join('\n'), lines: lines.map((line) => line.slice(0, LINE_CAP).trimEnd()) };
-    return PARSERS.flatMap((parse) => parse(read));
-  });
+  const text = output.slice(-TEXT_CAP);
+  const lines = plainLines(text).filter((line, index, all) => line !== '' || all[index - 1] !== '');
+  const found = [...junit(text), ...apart(lines).flatMap((group) => PARSERS.flatMap((parse) => parse(group)))];
   return found.length < 2 ? found[0] : sum(found);
 }
 

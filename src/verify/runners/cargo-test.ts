@@ -1,9 +1,9 @@
-import { names, type Output, type Parser, runsIn, type Summary, unique } from './model.ts';
+import { names, type Parser, runsIn, type Summary, unique } from './model.ts';
 
 const RESULT = /^test result: \S+\. (\d+) passed; (\d+) failed; (\d+) ignored;/;
 
 /** cargo test: for each binary `running 3 tests`, its tests, and one `test result:` line. */
-export const cargoTest: Parser = ({ lines }: Output) =>
+export const cargoTest: Parser = (lines) =>
   runsIn(lines, (index) => RESULT.test(lines[index] ?? ''))
     .filter((run) => run.some((line) => /^running \d+ tests?$/.test(line)))
     .map(read);

@@ -1,10 +1,10 @@
-import { names, type Output, type Parser, type Summary, unique } from './model.ts';
+import { names, type Parser, type Summary, unique } from './model.ts';
 
 const PACKAGE =
   /^(?:(ok) {2}\t(\S+)\t(?:[\d.]+s|\(cached\)).*|(FAIL)\t(\S+)(?:\t[\d.]+s| \[\w+ failed\])|\? {3}\t(\S+)\t\[no test files\])$/;
 
 /** go test: with -v every test is counted; without it go prints packages only, and those are what is counted. */
-export const goTest: Parser = ({ lines }: Output) => {
+export const goTest: Parser = (lines) => {
   const packages = lines.flatMap((line) => PACKAGE.exec(line) ?? []);
   return packages.length === 0 ? [] : [read(lines)];
 };

@@ -1,10 +1,10 @@
-import { count, indentOf, names, type Output, type Parser, runsIn, type Summary, Tree, unique } from './model.ts';
+import { count, indentOf, names, type Parser, runsIn, type Summary, Tree, unique } from './model.ts';
 
 const TESTS = /^Tests: {7}.*\d+ total$/;
 const SUITES = /^Test Suites: .*\d+ total$/;
 
 /** jest: `Test Suites:` above `Tests:       1 failed, 3 passed, 5 total`; failures as `  ● suite › test`. */
-export const jest: Parser = ({ lines }: Output) =>
+export const jest: Parser = (lines) =>
   runsIn(lines, (index) => TESTS.test(lines[index] ?? '') && SUITES.test(lines[index - 1] ?? '')).map(read);
 
 function read(lines: readonly string[]): Summary {

@@ -1,4 +1,4 @@
-import { names, type Output, type Parser, unique } from './model.ts';
+import { names, type Summary, unique } from './model.ts';
 
 const ENTITIES: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
 const plainText = (text: string): string =>
@@ -7,7 +7,7 @@ const attribute = (tag: string, name: string): string =>
   plainText(new RegExp(`\\s${name}="([^"]*)"`).exec(tag)?.[1] ?? '');
 
 /** JUnit XML on standard output: test cases are counted one by one, because the totals differ between writers. */
-export const junit: Parser = ({ text }: Output) => {
+export function junit(text: string): Summary[] {
   if (!/<testsuites?[\s>]/.test(text) || !text.includes('</testsuite')) return [];
   const [passes, failures, skips]: [string[], string[], string[]] = [[], [], []];
   for (const part of text.split(/<testcase(?=\s)/).slice(1)) {
@@ -22,4 +22,4 @@ export const junit: Parser = ({ text }: Output) => {
   }
   const counts = { passed: passes.length, failed: failures.length, skipped: skips.length };
   return [{ runner: 'junit', ...counts, failures: unique(failures), ...names(passes, skips) }];
-};
+}

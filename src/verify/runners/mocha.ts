@@ -1,9 +1,9 @@
-import { count, indentOf, names, type Output, type Parser, type Summary, Tree } from './model.ts';
+import { count, indentOf, names, type Parser, type Summary, Tree } from './model.ts';
 
 const PASSING = /^ {2}\d+ passing \([\d.]+(?:ms|s|m|h|d)\)$/;
 
 /** mocha's spec reporter: the tree of tests, then `  3 passing (4ms)` between blank lines, then the failures. */
-export const mocha: Parser = ({ lines }: Output) => {
+export const mocha: Parser = (lines) => {
   const ends = [...lines.keys()].filter(
     (index) =>
       PASSING.test(lines[index] ?? '') &&

@@ -14,14 +14,8 @@ export interface Summary {
   readonly files?: Readonly<Record<string, number>> | undefined;
 }
 
-/** An output, whole and as lines without their trailing blanks; both are capped. */
-export interface Output {
-  readonly text: string;
-  readonly lines: readonly string[];
-}
-
-/** Reads one runner's output: a summary for each time it ran, none when the output is not that runner's. */
-export type Parser = (output: Output) => Summary[];
+/** Reads the lines of an output: a summary for each time that this runner ran, none when it is not its output. */
+export type Parser = (lines: readonly string[]) => Summary[];
 
 /** The number in `12 passed`, by its word; 0 when there is none. */
 export const count = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);

@@ -1,13 +1,14 @@
-import { count, indentOf, names, type Output, type Parser, runsIn, type Summary, Tree, unique } from './model.ts';
+import { count, indentOf, names, type Parser, type Summary, Tree, unique } from './model.ts';
 
 const WORDS = ['suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo', 'duration_ms'];
 
 /** node --test: TAP (`# pass 3`) or spec (`ℹ pass 3`). Suites that only hold a failed test are not counted. */
-export const nodeTest: Parser = ({ lines }: Output) =>
-  runsIn(lines, (index) => endsRun(lines, index)).map((run, index, runs) => {
-    const after = lines.slice(runs.slice(0, index + 1).reduce((sum, part) => sum + part.length, 0));
-    return read(run, after);
-  });
+export const nodeTest: Parser = (lines) => {
+  const ends = [...lines.keys()].filter((index) => endsRun(lines, index));
+  return ends.map((end, run) =>
+    read(lines.slice((ends[run - 1] ?? -1) + 1, end + 1), lines.slice(end + 1, ends[run + 1])),
+  );
+};
 
 /** `duration_ms` is the last of eight counts that stand on top of each other. */
 function endsRun(lines: readonly string[], index: number): boolean {

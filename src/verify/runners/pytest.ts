@@ -1,4 +1,4 @@
-import { count, names, type Output, type Parser, runsIn, type Summary, unique } from './model.ts';
+import { count, names, type Parser, runsIn, type Summary, unique } from './model.ts';
 
 const TOTAL = /^(={3,} )?((?:\d+ [a-z]+(?:, )?)+|no tests ran) in [\d.]+s(?: \([\d:]+\))?( ={3,})?$/;
 const OUTCOME = /^(\S.*?::.*?) (PASSED|XPASS|FAILED|ERROR|SKIPPED|XFAIL)\b/;
@@ -8,7 +8,7 @@ const XDIST = /^\[gw\d+\] \[ *\d+%\] (PASSED|XPASS|FAILED|ERROR|SKIPPED|XFAIL) (
  * pytest: `=== 1 failed, 3 passed in 0.01s ===`, and with -q the same without the rule, after a progress line or the
  * list of what failed.
  */
-export const pytest: Parser = ({ lines }: Output) =>
+export const pytest: Parser = (lines) =>
   runsIn(lines, (index) => TOTAL.test(lines[index] ?? ''))
     .filter((run) => {
       const [, rule, words, close] = TOTAL.exec(run.at(-1) ?? '') ?? [];

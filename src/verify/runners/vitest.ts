@@ -1,10 +1,10 @@
-import { count, names, type Output, type Parser, runsIn, type Summary, unique } from './model.ts';
+import { count, names, type Parser, runsIn, type Summary, unique } from './model.ts';
 
 const TESTS = /^ +Tests {2}(?:no tests|\d.*\(\d+\))$/;
 const FILES = /^ Test Files {2}(?:no tests|\d.*\(\d+\))$/;
 
 /** vitest 3 to 5: `Test Files` and `Tests  1 failed | 3 passed (5)` on top of each other; failures as ` FAIL  …`. */
-export const vitest: Parser = ({ lines }: Output) =>
+export const vitest: Parser = (lines) =>
   runsIn(lines, (index) => TESTS.test(lines[index] ?? '') && FILES.test(lines[index - 1] ?? '')).map(read);
 
 function read(lines: readonly string[]): Summary {
