@@ -26,12 +26,15 @@ describe('what hides the exit code of a command', () => {
     expect(hiddenStatus(text)).toBe('forced');
   });
 
-  it.each(['npm test | tee log', 'npm test 2>&1 | tail -5', 'npm test | sort | head', 'npm test |& cat', '(cd a; npm test) | wc -l'])(
-    '%s ends with a program that says nothing',
-    (text) => {
-      expect(hiddenStatus(text)).toBe('pipe');
-    },
-  );
+  it.each([
+    'npm test | tee log',
+    'npm test 2>&1 | tail -5',
+    'npm test | sort | head',
+    'npm test |& cat',
+    '(cd a; npm test) | wc -l',
+  ])('%s ends with a program that says nothing', (text) => {
+    expect(hiddenStatus(text)).toBe('pipe');
+  });
 
   it.each([
     'npm test',
