@@ -97,7 +97,7 @@ function junit(result: Result): string {
   const cases = casesOf(result);
   const count = (part: 'failure' | 'error' | 'skipped'): number =>
     cases.filter((item) => item[part] !== undefined).length;
-  const counts = `tests="${cases.length}" failures="${count('failure')}" errors="${count('error')}" skipped="${count('skipped')}"`;
+  const counts = `errors="${count('error')}" tests="${cases.length}" failures="${count('failure')}" skipped="${count('skipped')}"`;
   const rows = cases.map(({ kind, name, seconds, failure, error, skipped }) => {
     const time = seconds === undefined ? '' : ` time="${seconds.toFixed(3)}"`;
     const bad = failure === undefined ? '' : `<failure message="${xml(failure[0])}">${xml(failure[1])}</failure>`;

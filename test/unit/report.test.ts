@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { tellCi } from '../../src/cli/ci.ts';
 import { LineSplitter, Tail } from '../../src/process/lines.ts';
 import { MAX_CHARACTERS, MAX_LINES, presentResult } from '../../src/review/present.ts';
 import { type Result, resultSchema } from '../../src/review/result.ts';
@@ -174,5 +175,18 @@ it('a result of version 1 is still read', () => {
   const folder = mkdtempSync(join(tmpdir(), 'result-'));
   writeFileSync(join(folder, 'result.json'), JSON.stringify({ ...huge, version: 1 }));
   expect(readResult(folder)).toMatchObject({ version: 2, run: huge.run });
+  rmSync(folder, { recursive: true });
+});
+
+it('an unverified run is an error for JUnit, not a failure', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'junit-'));
+  const result: Result = { ...huge, outcome: 'unverified', reason: 'no command', verification: [], changes: [] };
+  const [out, err, now] = [() => {}, () => {}, () => new Date(0)];
+  const signal = new AbortController().signal;
+  const world = { argv: [], cwd: folder, env: {}, root: folder, now, out, err, lively: false, signal };
+  tellCi(world, { ...result, scope: { violations: [], untouched: [] } }, { junit: 'junit.xml' });
+  const xml = readFileSync(join(folder, 'junit.xml'), 'utf8');
+  expect(xml).toContain('<error message="unverified">no command</error>');
+  expect(xml).toMatch(/errors="1" tests="2" failures="0"/);
   rmSync(folder, { recursive: true });
 });
