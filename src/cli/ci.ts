@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
 import type { Finding } from '../spec/model.ts';
-import { verified } from '../verify/compare.ts';
+import { failing } from '../verify/compare.ts';
 import type { World } from '../world.ts';
 
 /** What a CI run leaves for others: a folder of artefacts, JUnit XML, the step summary, annotations. */
@@ -55,23 +55,39 @@ interface Case {
   readonly seconds?: number;
   /** What failed, and more about it. */
   readonly failure?: readonly [string, string] | undefined;
+  /** Why nothing can be said of it. */
+  readonly error?: readonly [string, string] | undefined;
   readonly skipped?: string;
 }
+
+/** Verdicts that say neither yes nor no. */
+const SILENT: Partial<Record<Result['verification'][number]['verdict'], string>> = {
+  'already-failing': 'it failed before the run too',
+  'not-run': 'it cannot be started, neither before the run nor after',
+  'no-witness': 'it ran no test, or only some',
+};
 
 /** One case for the outcome, each task of a wave, each verification command, and the gate. */
 function casesOf(result: Result): Case[] {
   const { outcome, reason = '', scope, tasks = [] } = result;
   const violations = scope.violations.map(({ path, why }) => `${path}: ${why}`).join('\n');
   return [
-    { kind: 'run', name: 'outcome', failure: outcome === 'succeeded' ? undefined : [outcome, reason] },
+    {
+      kind: 'run',
+      name: 'outcome',
+      ...(outcome === 'unverified' ? { error: [outcome, reason] } : {}),
+      ...(outcome === 'unverified' || outcome === 'succeeded' ? {} : { failure: [outcome, reason] }),
+    },
     ...tasks.map(({ task, state, why }): Case => {
       return { kind: 'task', name: `task ${task}`, failure: state === 'integrated' ? undefined : [state, why] };
     }),
     ...result.verification.map((row): Case => {
       const seconds = row.after.durationMs / 1000;
       const plain = { kind: 'verification', name: row.command, seconds } as const;
-      if (!verified([row])) return { ...plain, failure: [row.verdict, row.newlyFailing.join('\n')] };
-      return row.verdict === 'already-failing' ? { ...plain, skipped: 'it failed before the run too' } : plain;
+      const details = [...row.newlyFailing, row.why ?? '', row.after.message ?? ''].filter((line) => line !== '');
+      if (failing(row)) return { ...plain, failure: [row.verdict, details.join('\n')] };
+      const silent = SILENT[row.verdict];
+      return silent === undefined ? plain : { ...plain, skipped: silent };
     }),
     { kind: 'gate', name: 'gate', failure: violations === '' ? undefined : ['gate', violations] },
   ];
@@ -79,13 +95,15 @@ function casesOf(result: Result): Case[] {
 
 function junit(result: Result): string {
   const cases = casesOf(result);
-  const count = (part: 'failure' | 'skipped'): number => cases.filter((item) => item[part] !== undefined).length;
-  const counts = `tests="${cases.length}" failures="${count('failure')}" skipped="${count('skipped')}"`;
-  const rows = cases.map(({ kind, name, seconds, failure, skipped }) => {
+  const count = (part: 'failure' | 'error' | 'skipped'): number =>
+    cases.filter((item) => item[part] !== undefined).length;
+  const counts = `errors="${count('error')}" tests="${cases.length}" failures="${count('failure')}" skipped="${count('skipped')}"`;
+  const rows = cases.map(({ kind, name, seconds, failure, error, skipped }) => {
     const time = seconds === undefined ? '' : ` time="${seconds.toFixed(3)}"`;
     const bad = failure === undefined ? '' : `<failure message="${xml(failure[0])}">${xml(failure[1])}</failure>`;
+    const open = error === undefined ? '' : `<error message="${xml(error[0])}">${xml(error[1])}</error>`;
     const left = skipped === undefined ? '' : `<skipped message="${xml(skipped)}"/>`;
-    return `<testcase classname="${kind}" name="${xml(name)}"${time}>${bad}${left}</testcase>`;
+    return `<testcase classname="${kind}" name="${xml(name)}"${time}>${bad}${open}${left}</testcase>`;
   });
   const head = `<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="kimi-dispatch ${xml(result.run)}" ${counts}>`;
   return `${head}\n${rows.join('\n')}\n</testsuite>\n`;

@@ -9,7 +9,7 @@ export function needOf(run: RunState): Need {
   if (run.review !== 'waiting') return 'nothing';
   if (run.outcome === undefined) return ownerLives(run) || run.queued === true ? 'work' : 'mend';
   if (run.outcome === 'blocked') return 'answer';
-  return ['succeeded', 'verification-failed', 'out-of-scope'].includes(run.outcome) ? 'review' : 'mend';
+  return ['succeeded', 'verification-failed', 'out-of-scope', 'unverified'].includes(run.outcome) ? 'review' : 'mend';
 }
 
 /** The one command that goes with it. */

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { execa } from 'execa';
 import { endGroup, MARKER, sweep } from './kill.ts';
 import { Tail } from './lines.ts';
+import { timerMs } from './timer.ts';
 
 /** How a process ended. No exit code is never success. */
 export type Ending =
@@ -17,6 +18,7 @@ export interface ProcessCall {
   readonly env: Readonly<Record<string, string>>;
   /** Marks every descendant, so that none outlives the call. */
   readonly marker: string;
+  /** Its time limit in milliseconds; as long as a timer can wait (24 days) at most. */
   readonly wallMs: number;
   readonly graceMs?: number;
   readonly stdoutFile: string;
@@ -85,7 +87,7 @@ export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
     cause = why;
     ended = endGroup(child.pid, call.graceMs ?? 3500, call.stopSignal);
   };
-  const timer = setTimeout(() => stop('deadline'), call.wallMs);
+  const timer = setTimeout(() => stop('deadline'), timerMs(call.wallMs));
   const onAbort = (): void => stop('cancelled');
   if (call.signal?.aborted === true) onAbort();
   call.signal?.addEventListener('abort', onAbort, { once: true });

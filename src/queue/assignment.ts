@@ -2,6 +2,7 @@ import { DelayedError, type Job, WaitingError } from 'bullmq';
 import { refusalOf, refuse } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunEvent } from '../ledger/events.ts';
+import { timerMs } from '../process/timer.ts';
 import type { Prepared } from '../run/run.ts';
 import { type Door, pause } from './connect.ts';
 import { type Answer, cancelKey, type Order, readOrder } from './order.ts';
@@ -189,6 +190,7 @@ export class Assignment {
    */
   #watchLock(): { stop: () => void } {
     const lasts = lockMs(this.#call.setting);
+    const pulse = timerMs(lasts / 4);
     let renewed = performance.now();
     let [waiting, over] = [false, false];
     const renew = async (): Promise<void> => {
@@ -208,7 +210,7 @@ export class Assignment {
         .finally(() => {
           waiting = false;
         });
-    }, lasts / 4);
+    }, pulse);
     return {
       stop: () => {
         over = true;

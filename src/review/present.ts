@@ -1,18 +1,23 @@
 import { isConfiguration, isTest } from '../path-classes.ts';
 import { clean, quote } from '../quote.ts';
-import type { Check } from '../verify/compare.ts';
-import { ok } from '../verify/compare.ts';
+import { type Check, failing, ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
 
 export const MAX_LINES = 40;
 /** 1,200 tokens at four characters each. */
 export const MAX_CHARACTERS = 4800;
+/** Lines of a review that are shown. */
+const FINDINGS = 20;
 
 const MARK: Record<Result['verification'][number]['verdict'], string> = {
   passing: 'pass',
   'newly-passing': 'FIXED',
+  flaky: 'FLAKY',
   'already-failing': 'was red',
+  'not-run': 'NOT RUN',
+  'no-witness': 'NEUTRAL',
   'newly-failing': 'NEW RED',
+  'fewer-tests': 'FEWER',
   'sandbox-denied': 'DENIED',
 };
 
@@ -21,22 +26,49 @@ export function presentResult(result: Result, diff = ''): string {
   const lines = [
     `${result.outcome.toUpperCase()} ${result.run} · ${quote(result.title, 60)}`,
     ...(result.reason === undefined ? [] : [`Reason: ${quote(result.reason, 200)}`]),
+    ...attentionLines(result),
     kimiLine(result),
+    ...findingLines(result),
     ...taskLines(result),
     ...verificationLines(result),
     ...changeLines(result),
     ...reportLines(result),
     ...result.notes.slice(0, 4).map((note) => `Note: ${quote(note, 160)}`),
+  ];
+  const end = [
     `Patch: ${result.files.patch}`,
     ...result.next.map((command, index) => `${index === 0 ? 'Next: ' : '      '}${command}`),
   ];
-  return withDiff(shorten(lines), diff);
+  return withDiff(shorten(lines, end), diff);
 }
 
-function shorten(lines: readonly string[]): string[] {
-  const kept = lines.slice(0, MAX_LINES);
-  while (kept.join('\n').length > MAX_CHARACTERS && kept.length > 8) kept.splice(-6, 1);
-  return kept;
+/** Leaves out lines from the end of the body until both fit; what can be done next always stays. */
+function shorten(lines: readonly string[], end: readonly string[]): string[] {
+  const kept = lines.slice(0, MAX_LINES - end.length);
+  while ([...kept, ...end].join('\n').length > MAX_CHARACTERS && kept.length > 1) kept.pop();
+  return [...kept, ...end];
+}
+
+/** What the worker itself says against its work, and what it left alone: success does not hide it. */
+function attentionLines({ report, scope }: Result): string[] {
+  const [gap, notes] = [report?.purpose_gap ?? '', report?.result.notes ?? ''];
+  return [
+    ...(report?.status === 'failed' ? ['The worker says that it FAILED (its words below)'] : []),
+    ...(gap === '' ? [] : [`Purpose gap, says the worker: "${quote(gap, 240)}"`]),
+    ...(scope.untouched.length > 0
+      ? [`Declared but not changed: ${quote(scope.untouched.slice(0, 6).join(', '), 150)}`]
+      : []),
+    ...(notes === '' ? [] : [`Worker's notes: "${quote(notes, 200)}"`]),
+  ];
+}
+
+/** The findings of a run that reviews are its result. */
+function findingLines({ review }: Result): string[] {
+  if (review === undefined) return [];
+  const lines = review.split('\n').filter((line) => line.trim() !== '');
+  const shown = lines.slice(0, FINDINGS).map((line) => `  ${quote(line, 160)}`);
+  const more = lines.length - shown.length;
+  return ['Findings (of the worker, not verified):', ...shown, ...(more > 0 ? [`  and ${more} more lines`] : [])];
 }
 
 function withDiff(lines: readonly string[], diff: string): string {
@@ -77,16 +109,35 @@ function taskLines({ tasks = [] }: Result): string[] {
 
 function verificationLines(result: Result): string[] {
   if (result.verification.length === 0) return ['Verification: not run'];
-  const rows = result.verification.slice(0, 8).map((row) => {
-    const before = row.before === undefined ? '-' : describe(row.before);
-    if (row.verdict === 'sandbox-denied')
-      return `  ${MARK[row.verdict].padEnd(7)} ${quote(row.command, 60)}: the sandbox refused ${quote((row.after.denied ?? []).slice(0, 3).join(', '), 80)} (no test failure; profile: verifyHosts)`;
-    const red = row.newlyFailing.length === 0 ? '' : ` (${quote(row.newlyFailing.slice(0, 3).join(', '), 100)})`;
-    return `  ${MARK[row.verdict].padEnd(7)} ${quote(row.command, 60)}: ${before} → ${describe(row.after)}${red}`;
-  });
+  const worstFirst = [...result.verification].sort((left, right) => Number(failing(right)) - Number(failing(left)));
+  const rows = worstFirst.slice(0, 8);
   const more = result.verification.length - rows.length;
-  return ['Verification (before → after, run by kimi-dispatch):', ...rows, ...(more > 0 ? [`  and ${more} more`] : [])];
+  return [
+    'Verification (before → after, run by kimi-dispatch):',
+    ...rows.flatMap(rowLines),
+    ...(more > 0 ? [`  and ${more} more`] : []),
+  ];
 }
+
+type Row = Result['verification'][number];
+
+function rowLines(row: Row): string[] {
+  const head = `  ${markOf(row).padEnd(7)} ${quote(row.command, 60)}:`;
+  if (row.verdict === 'sandbox-denied')
+    return [
+      `${head} the sandbox refused ${quote((row.after.denied ?? []).slice(0, 3).join(', '), 80)} (no test failure; profile: verifyHosts)`,
+    ];
+  const before = row.before === undefined ? '-' : describe(row.before);
+  const red = row.newlyFailing.length === 0 ? '' : ` (${quote(row.newlyFailing.slice(0, 3).join(', '), 100)})`;
+  const why = [row.why, failing(row) && row.verdict !== 'fewer-tests' ? row.after.message : undefined]
+    .filter((part) => part !== undefined)
+    .join('; ');
+  return [`${head} ${before} → ${describe(row.after)}${red}`, ...(why === '' ? [] : [`          ${quote(why, 160)}`])];
+}
+
+/** A command that was declared to fail before and pass now is more than red as before. */
+const markOf = (row: Row): string =>
+  row.verdict === 'already-failing' && failing(row) ? 'STILL RED' : MARK[row.verdict];
 
 function describe(check: Check): string {
   const { summary } = check;
@@ -112,14 +163,12 @@ function changeLines(result: Result): string[] {
     return `  ${change.status} ${quote(change.path, 90)} ${size}${why === undefined ? '' : `  GATE: ${why}`}`;
   });
   const more = result.changes.length - rows.length;
-  const untouched = result.scope.untouched;
   return [
     `Changes: ${result.changes.length} files, +${added} -${removed} (riskiest first)`,
     ...lines,
     ...(more > 0 ? [`  and ${more} more`] : []),
     ...outsideLines(result),
     ...flagLines(result),
-    ...(untouched.length > 0 ? [`Declared but not changed: ${quote(untouched.slice(0, 6).join(', '), 150)}`] : []),
   ];
 }
 
@@ -171,7 +220,7 @@ function reportLines(result: Result): string[] {
 
 /** `report.md`: the same and everything that was cut. */
 export function fullReport(result: Result): string {
-  const rows = result.verification.map((row) => `- ${MARK[row.verdict]}: \`${row.command}\` ${row.after.log ?? ''}`);
+  const rows = result.verification.map((row) => `- ${markOf(row)}: \`${row.command}\` ${row.after.log ?? ''}`);
   const words =
     result.report === undefined
       ? 'No report was given.'

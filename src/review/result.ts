@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { OUTCOMES } from '../errors.ts';
+import { clean } from '../quote.ts';
 import { reportSchema } from '../run/report.ts';
 import { VERDICTS } from '../verify/compare.ts';
+
+const REVIEW_CAP = 20_000;
 
 const summary = z.object({
   runner: z.string(),
@@ -9,6 +12,9 @@ const summary = z.object({
   failed: z.number(),
   skipped: z.number(),
   failures: z.array(z.string()),
+  passes: z.array(z.string()).optional(),
+  skips: z.array(z.string()).optional(),
+  files: z.record(z.string(), z.number()).optional(),
 });
 export const checkSchema = z.object({
   command: z.string(),
@@ -20,6 +26,7 @@ export const checkSchema = z.object({
   summary: summary.optional(),
   log: z.string().optional(),
   denied: z.array(z.string()).optional(),
+  message: z.string().optional(),
 });
 
 /** One task of a wave: integrated, or why not. */
@@ -33,9 +40,12 @@ export const taskLineSchema = z.object({
 });
 export type TaskLine = z.infer<typeof taskLineSchema>;
 
+/** The last words of a reviewer, without control characters, at most so many characters of their end. */
+export const reviewSchema = z.string().transform((words) => clean(words).slice(-REVIEW_CAP));
+
 /** `result.json`: what an ended run hands over. Durations in milliseconds, times in UTC. */
 export const resultSchema = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   run: z.string(),
   title: z.string(),
   spec: z.object({ digest: z.string(), path: z.string() }),
@@ -84,6 +94,7 @@ export const resultSchema = z.object({
       before: checkSchema.optional(),
       after: checkSchema,
       newlyFailing: z.array(z.string()),
+      why: z.string().optional(),
     }),
   ),
   /** For a run in waves: a line for each task. */
@@ -92,6 +103,8 @@ export const resultSchema = z.object({
   review: z.string().optional(),
   manual: z.array(z.string()),
   report: reportSchema.optional(),
+  /** What a reviewer found, in its own words; of a run that reviews, and never evidence. */
+  review: reviewSchema.optional(),
   contradictions: z.array(z.string()),
   notes: z.array(z.string()),
   next: z.array(z.string()),

@@ -41,7 +41,7 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
   const report = readReport(attempt?.words ?? '');
   const reason = ended.reason ?? explain(outcome, attempt, plan.limits.wallSeconds, rows);
   return {
-    version: 1,
+    version: 2,
     run: plan.run,
     title: plan.title,
     spec: { digest: plan.digest, path: join(folder, 'spec.md') },

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeWhole } from '../ledger/store.ts';
 import type { Command } from '../spec/model.ts';
-import type { Check } from '../verify/compare.ts';
+import { type Check, ok } from '../verify/compare.ts';
 import type { RunPlan } from './plan.ts';
 import type { Provision } from './provision.ts';
 import { digestOf } from './run.ts';
@@ -12,6 +12,9 @@ interface Kept {
   readonly checks: Check[];
 }
 
+/** Of what a check holds; one that was kept in another format is not read. */
+const FORMAT = 2;
+
 /** Checks of a base that were run before, by a key of everything that could change them. */
 export class BaselineCache {
   readonly #file: string;
@@ -19,7 +22,7 @@ export class BaselineCache {
 
   constructor(commonDir: string, plan: RunPlan, what: { commands: readonly Command[]; provided: Provision }) {
     const commands = what.commands.map((item) => [item.text, item.expect, item.shell]);
-    this.#key = JSON.stringify([plan.base, commands, what.provided, process.version, plan.sandbox]);
+    this.#key = JSON.stringify([FORMAT, plan.base, commands, what.provided, process.version, plan.sandbox]);
     this.#file = join(commonDir, 'kimi-dispatch', 'baseline', `${digestOf(this.#key).slice(0, 32)}.json`);
   }
 
@@ -33,7 +36,7 @@ export class BaselineCache {
     }
   }
 
-  /** Keeps checks that would end the same way again: no time-out, no missing program, nothing that was refused. */
+  /** Keeps checks that ended as they were declared to: a red one may have another cause the next time. */
   write(checks: Check[]): void {
     if (!checks.every(repeatable)) return;
     mkdirSync(dirname(this.#file), { recursive: true });
@@ -42,8 +45,8 @@ export class BaselineCache {
 }
 
 const repeatable = (check: Check): boolean =>
-  !check.timedOut &&
-  check.code !== null &&
-  check.code !== 126 &&
-  check.code !== 127 &&
-  (check.denied ?? []).length === 0;
+  ok(check) || (check.baselineFails && failed(check) && (check.denied ?? []).length === 0);
+
+/** True for a check that ran to its end and said no. */
+const failed = (check: Check): boolean =>
+  !check.timedOut && check.code !== null && check.code !== 126 && check.code !== 127;

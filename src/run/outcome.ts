@@ -1,7 +1,34 @@
 import type { Outcome } from '../errors.ts';
 import type { Result, TaskLine } from '../review/result.ts';
-import type { Compared } from '../verify/compare.ts';
+import { type Compared, failing, verdictOfRows } from '../verify/compare.ts';
 import type { Attempt } from './attempt.ts';
+import { readReport } from './report.ts';
+
+/** How a run ended, as facts. */
+export interface Ending {
+  readonly cancelled: boolean;
+  readonly attempt: Pick<Attempt, 'outcome' | 'words'> | undefined;
+  /** True for a run that reviews and may write nothing. */
+  readonly review: boolean;
+  readonly changed: boolean;
+  readonly rows: readonly Pick<Compared, 'verdict' | 'after'>[];
+  /** How many violations the gate found. */
+  readonly violations: number;
+}
+
+/** The outcome of one run: the first that applies, by a fixed order. Pure. */
+export function outcomeOf({ cancelled, attempt, review, changed, rows, violations }: Ending): Outcome {
+  if (cancelled) return 'cancelled';
+  if (attempt?.outcome !== undefined) return attempt.outcome;
+  if (readReport(attempt?.words ?? '')?.status === 'blocked') return 'blocked';
+  // A review that wrote nothing and reported is done; one that wrote got out of its walls.
+  if (review) return changed ? 'out-of-scope' : (attempt?.words ?? '') === '' ? 'no-changes' : 'succeeded';
+  if (!changed) return 'no-changes';
+  const verdict = verdictOfRows(rows);
+  if (verdict === 'failed') return 'verification-failed';
+  if (violations > 0) return 'out-of-scope';
+  return verdict === 'unverified' ? 'unverified' : 'succeeded';
+}
 
 export const usage = (attempt: Attempt, stepLimit: number, version: string): NonNullable<Result['kimi']> => ({
   version: attempt.version ?? version,
@@ -40,11 +67,21 @@ export function explain(
   if (outcome === 'no-first-output') return 'The model never said a word. Check the service, then run again';
   if (outcome === 'output-limit')
     return `Kimi wrote more than the profile allows (${attempt?.end.cause === 'disk' ? 'diskMegabytes' : 'outputMegabytes'})`;
+  if (outcome === 'unverified') return whyUnverified(rows);
   const denied = rows.find((row) => row.verdict === 'sandbox-denied');
+  const fewer = rows.find((row) => row.verdict === 'fewer-tests');
+  if (outcome === 'verification-failed' && fewer !== undefined)
+    return `${fewer.command}: ${fewer.why ?? 'fewer tests'}`;
   if (outcome === 'verification-failed' && denied !== undefined)
     return `sandbox-denied: ${denied.command} needs ${(denied.after.denied ?? []).join(', ')}. Allow it: verifyHosts in the profile`;
   const failure = attempt?.failure;
   return failure === undefined ? undefined : `${failure.kind}: ${failure.text} (${REMEDY[failure.kind] ?? ''})`;
+}
+
+function whyUnverified(rows: readonly Compared[]): string {
+  if (rows.length === 0) return 'The spec names no verification command, so nothing could say yes';
+  const each = rows.slice(0, 3).map((row) => `${row.command} (${row.why ?? row.verdict})`);
+  return `Nothing failed, but no command could say yes: ${each.join('; ')}`;
 }
 
 export interface NextCall {
@@ -54,23 +91,34 @@ export interface NextCall {
   readonly changed: boolean;
   readonly failure: string | undefined;
   readonly rounds: number;
+  /** True for a run that reviews: there is nothing to merge. */
+  readonly review?: boolean;
+  readonly rows?: readonly Pick<Compared, 'verdict' | 'after'>[];
 }
 
 export const ROUNDS = 3;
 
 /** What a reviewer can do next, as commands. */
-export function nextCommands({ outcome, run, branch, changed, failure, rounds }: NextCall): string[] {
+export function nextCommands(call: NextCall): string[] {
+  const { outcome, run, branch, changed, failure, rounds } = call;
   const look = changed ? [`kimi-dispatch diff ${run}`] : [];
   const end = [`kimi-dispatch discard ${run}`];
   if (outcome === 'blocked') return [`kimi-dispatch answer ${run} "..."`, ...end];
+  if (call.review === true) return [`kimi-dispatch show ${run} --full`, ...end];
   const back =
     rounds < ROUNDS
       ? [`kimi-dispatch revise ${run} --findings FILE`]
       : [`git merge --squash ${branch}  (sent back ${rounds} times: take over)`];
   if (outcome === 'succeeded') return [...look, `kimi-dispatch merge ${run}`, ...back, ...end];
+  if (outcome === 'unverified') return [...look, `kimi-dispatch merge ${run} --unverified`, ...back, ...end];
   if (failure === 'auth') return ['kimi  (then /login)', `kimi-dispatch resume ${run}`, ...end];
-  if (outcome === 'verification-failed' || outcome === 'out-of-scope')
-    return [...look, `kimi-dispatch show ${run} --full`, ...back, ...end];
+  if (outcome === 'out-of-scope') return [...look, `kimi-dispatch allow ${run} PATH...`, ...back, ...end];
+  if (outcome === 'verification-failed') {
+    const red = (call.rows ?? []).filter(failing);
+    const onlyFewer = red.length > 0 && red.every((row) => row.verdict === 'fewer-tests');
+    const allow = onlyFewer ? [`kimi-dispatch allow ${run} --tests FILE`] : [];
+    return [...look, `kimi-dispatch show ${run} --full`, ...back, ...allow, ...end];
+  }
   return [...look, `kimi-dispatch show ${run} --full`, `kimi-dispatch resume ${run}`, ...end];
 }
 
@@ -80,6 +128,7 @@ const WORST: readonly Outcome[] = [
   'agent-failed',
   'out-of-scope',
   'verification-failed',
+  'unverified',
   'step-limit',
   'deadline',
   'idle-timeout',

@@ -141,7 +141,7 @@ interface Facts {
 export function lostResult(run: RunState, { folder, now, commit, changes }: Facts): Result {
   const look = changes.length === 0 ? [] : [`kimi-dispatch diff ${run.id}`];
   return {
-    version: 1,
+    version: 2,
     run: run.id,
     title: run.title,
     spec: { digest: run.digest, path: join(folder, 'spec.md') },

@@ -25,20 +25,39 @@ export type Report = z.infer<typeof reportSchema>;
 /** Finds the report in the worker's last words: fenced or bare, JSON or YAML; the last one counts. */
 export function readReport(words: string): Report | undefined {
   const tail = words.slice(-200_000);
-  const fenced = [...tail.matchAll(/^ *(`{3,}|~{3,})[a-zA-Z]*\s*\n([\s\S]*?)\n *\1\s*$/gm)].map(
-    (match) => match[2] ?? '',
-  );
+  const fenced = fencedBlocks(tail).slice(-BLOCKS);
   const brace = tail.lastIndexOf('\n{');
   const bare = [
     tail.slice(brace < 0 ? Math.max(0, tail.indexOf('{')) : brace),
     tail.slice(Math.max(0, tail.search(/^(worker_id|status):/m))),
   ];
   for (const candidate of [...fenced.reverse(), ...bare]) {
+    if (!/status/i.test(candidate)) continue;
     const value = readValue(candidate);
     const parsed = reportSchema.safeParse(normalise(value));
     if (parsed.success) return parsed.data;
   }
   return undefined;
+}
+
+/** Blocks in a worker's words that are tried, from the last. */
+const BLOCKS = 20;
+
+/** What stands between fences, each of which is closed by its like. */
+function fencedBlocks(text: string): string[] {
+  const blocks: string[] = [];
+  let fence: string | undefined;
+  let body: string[] = [];
+  for (const line of text.split('\n')) {
+    if (fence === undefined) {
+      fence = /^ *(`{3,}|~{3,})[a-zA-Z]*\s*$/.exec(line)?.[1];
+      body = [];
+    } else if (line.trim() === fence) {
+      blocks.push(body.join('\n'));
+      fence = undefined;
+    } else body.push(line);
+  }
+  return blocks;
 }
 
 /** `{status, summary, files}` at the top level and `{report: {…}}` are the same report, loosely written. */
@@ -64,7 +83,7 @@ function readValue(source: string): unknown {
     return JSON.parse(source.slice(0, source.lastIndexOf('}') + 1));
   } catch {
     try {
-      return parseYaml(source, { maxAliasCount: 10, logLevel: 'silent' });
+      return parseYaml(source, { maxAliasCount: 10, logLevel: 'silent', uniqueKeys: false });
     } catch {
       return undefined;
     }

@@ -1,4 +1,5 @@
 import type { Say } from './check.ts';
+import { hiddenStatus } from './exit-status.ts';
 import type { RepoFacts } from './facts.ts';
 import type { Command } from './model.ts';
 
@@ -17,8 +18,8 @@ const INSTALL =
 /** Checks one verification command: it must be able to fail, and able to start. */
 export function checkCommand(command: Command, argv: readonly string[], around: Around, say: Say): void {
   const { text, at } = command;
-  const first = argv[0] ?? text.trim().split(/\s+/)[0] ?? '';
-  if (/^(true|:|echo|printf|exit)$/.test(first) && !/[|&;]/.test(text))
+  const hidden = hiddenStatus(text);
+  if (hidden === 'no-op')
     say(
       'spec/no-op',
       'error',
@@ -26,13 +27,21 @@ export function checkCommand(command: Command, argv: readonly string[], around: 
       `\`${text}\` cannot fail, so it shows nothing.`,
       'Name a command that fails when the work is not done.',
     );
-  if (/(\|\||;)\s*(true|:|exit 0|echo\b.*)\s*$/.test(text))
+  if (hidden === 'forced')
     say(
       'spec/forced',
       'error',
       at,
       'This command succeeds whatever happens.',
-      'Remove what stands after the last || or ;.',
+      'Remove what stands after the last ||, ; or &.',
+    );
+  if (hidden === 'pipe')
+    say(
+      'spec/pipe',
+      'error',
+      at,
+      'The pipe hides the exit code: only its last program counts, and that one always succeeds.',
+      'Remove the pipe, or end it with a program that says no, such as `grep -q`.',
     );
   if (DESTRUCTIVE.test(text))
     say(

@@ -1,8 +1,9 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Runner } from '../process/run.ts';
 import type { Command } from '../spec/model.ts';
-import type { Check } from './compare.ts';
+import { type Check, ok } from './compare.ts';
+import { errorLine } from './message.ts';
 import { summarise } from './summary.ts';
 import { splitCommand } from './words.ts';
 
@@ -21,26 +22,43 @@ const DEFAULT_SECONDS = 600;
 const LOG_CAP = 32 * 1024 * 1024;
 const READ_CAP = 4 * 1024 * 1024;
 
-/** Runs the commands one after another; each has its own time limit and log. `manual` ones are not run. */
+/**
+ * Runs the commands one after another; each has its own time limit and log, which takes the place of an earlier one of
+ * the same label. `manual` ones are not run.
+ */
 export async function verify(
   commands: readonly Command[],
   place: VerifyPlace,
   each?: (check: Check) => void,
 ): Promise<Check[]> {
   const checks: Check[] = [];
-  for (const [index, command] of commands.filter((item) => item.kind === 'command').entries()) {
-    if (place.signal?.aborted === true) break;
-    const check = await runOne(command, place, join(place.logs, `${place.label}-${index + 1}.log`));
+  for (const index of runnable(commands).keys()) {
+    const check = await verifyOne(commands, index, place);
+    if (check === undefined) break;
     checks.push(check);
     each?.(check);
   }
   return checks;
 }
 
+/** Runs one of the commands that `verify` runs, by its place among them; undefined once the signal is given. */
+export async function verifyOne(
+  commands: readonly Command[],
+  index: number,
+  place: VerifyPlace,
+): Promise<Check | undefined> {
+  const command = runnable(commands)[index];
+  if (command === undefined || place.signal?.aborted === true) return undefined;
+  return runOne(command, place, join(place.logs, `${place.label}-${index + 1}.log`));
+}
+
+const runnable = (commands: readonly Command[]): Command[] => commands.filter((item) => item.kind === 'command');
+
 async function runOne(command: Command, place: VerifyPlace, log: string): Promise<Check> {
   const words = command.shell ? { env: {}, argv: ['/bin/sh', '-c', command.text] } : splitCommand(command.text);
   const facts = { command: command.text, expect: command.expect, baselineFails: command.baselineFails, log };
   if ('needsShell' in words) return { ...facts, code: 126, timedOut: false, durationMs: 0 };
+  rmSync(log, { force: true });
   const end = await place.run({
     file: words.argv[0] ?? '',
     args: words.argv.slice(1),
@@ -55,14 +73,17 @@ async function runOne(command: Command, place: VerifyPlace, log: string): Promis
   });
   // A program that is not there has no exit code of its own; the shell's 127 says the same thing.
   const code = end.ending.kind === 'exited' ? end.ending.code : end.ending.kind === 'not-started' ? 127 : null;
-  return {
+  const output = readEnd(log);
+  const check: Check = {
     ...facts,
     code,
     timedOut: end.cause === 'deadline',
     durationMs: end.durationMs,
     ...(end.denied === undefined || end.denied.length === 0 ? {} : { denied: [...end.denied] }),
-    summary: summarise(readEnd(log)),
+    summary: summarise(output),
   };
+  const message = ok(check) ? undefined : errorLine(output);
+  return message === undefined ? check : { ...check, message };
 }
 
 function readEnd(log: string): string {

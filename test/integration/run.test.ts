@@ -176,14 +176,22 @@ describe('a run', () => {
     expect(lines.at(-1)).toMatchObject({ type: 'run-ended', outcome: 'succeeded' });
   });
 
-  it('uses the cached baseline of the same base', async () => {
-    withSpec(spec('success', { verify: ['`grep -q please greet.txt`', '`sh count.sh`'] }), {
+  const counted = async (greeting: string): Promise<number> => {
+    withSpec(spec('success', { verify: [greeting, '`sh count.sh`'] }), {
       ...FILES,
       'count.sh': 'echo x >> "$HOME/count"\n',
     });
     await run();
     await run();
-    expect(readFileSync(join(lab.home, 'count'), 'utf8').trim().split('\n')).toHaveLength(3);
+    return readFileSync(join(lab.home, 'count'), 'utf8').trim().split('\n').length;
+  };
+
+  it('uses the cached baseline of the same base', async () => {
+    expect(await counted('`grep -q please greet.txt` (baseline fail)')).toBe(3);
+  });
+
+  it('looks again at a base that was red', async () => {
+    expect(await counted('`grep -q please greet.txt`')).toBe(4);
   });
 
   it('starts from a subfolder, a linked worktree, and a path with spaces', async () => {

@@ -93,6 +93,8 @@ describe('every check', () => {
     ['`true`', 'spec/no-op'],
     ['`echo ok`', 'spec/no-op'],
     ['`npm test || true` (shell)', 'spec/forced'],
+    ['`npm test | tee log` (shell)', 'spec/pipe'],
+    ['`echo x; test y` (shell)', undefined],
     ['`npm test && npm run lint`', 'spec/shell'],
     ['`git push` ', 'spec/destructive'],
     ['`rm -rf build`', 'spec/destructive'],

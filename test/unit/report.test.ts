@@ -1,9 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { tellCi } from '../../src/cli/ci.ts';
 import { LineSplitter, Tail } from '../../src/process/lines.ts';
 import { MAX_CHARACTERS, MAX_LINES, presentResult } from '../../src/review/present.ts';
 import { type Result, resultSchema } from '../../src/review/result.ts';
+import { readResult } from '../../src/review/stored.ts';
 import { contradictions, readReport } from '../../src/run/report.ts';
 
 const json = '{"worker_id":"kimi","status":"done","result":{"summary":"ok","files_modified":["a.ts"]}}';
@@ -69,7 +73,7 @@ describe('lines of a stream', () => {
 
 const check = { command: 'npm test', expect: 0, baselineFails: false, code: 0, timedOut: false, durationMs: 1 };
 const huge: Result = {
-  version: 1,
+  version: 2,
   run: '260101-0000-abcde',
   title: 'T'.repeat(500),
   spec: { digest: 'd', path: '/p' },
@@ -126,4 +130,63 @@ describe('the result as Claude reads it', () => {
       JSON.parse(JSON.stringify(z.toJSONSchema(resultSchema, { io: 'input', unrepresentable: 'any' }))),
     );
   });
+});
+
+describe('what success does not hide', () => {
+  const small: Result = { ...huge, title: 'T', changes: [], verification: [], contradictions: [], notes: [] };
+  const head = (result: Result): string => presentResult(result).split('\n').slice(0, 5).join('\n');
+  it('a worker that reports failure, a gap, notes, and declared files that were not changed', () => {
+    const said = { summary: 's', files_modified: [], notes: 'half of it' };
+    const report = { status: 'failed' as const, result: said, purpose_gap: 'the API is missing' };
+    const text = head({ ...small, report, scope: { violations: [], untouched: ['src/a.ts'] } });
+    expect(text).toContain('FAILED');
+    expect(text).toContain('the API is missing');
+    expect(text).toContain('half of it');
+    expect(text).toContain('src/a.ts');
+  });
+  it('the findings of a review', () => {
+    const text = presentResult(resultSchema.parse({ ...small, review: 'src/a.ts:3 \u001b[31moff by one' }));
+    expect(text).toContain('src/a.ts:3 off by one');
+  });
+  it('why a command is red, before the commands that are not', () => {
+    const red = { ...check, code: 1, message: 'AssertionError: expected 3 to be 4' };
+    const rows: Result['verification'] = [
+      { command: 'npm test', verdict: 'passing', after: check, newlyFailing: [] },
+      { command: 'npm run lint', verdict: 'newly-failing', after: red, newlyFailing: ['a.test.ts > x'] },
+    ];
+    const text = presentResult({ ...small, verification: rows });
+    expect(text).toMatch(/NEW RED npm run lint: .*a\.test\.ts > x.*\n.*expected 3 to be 4\n.*pass {4}npm test/);
+  });
+  it('a flaky command, by its own word', () => {
+    const rows: Result['verification'] = [
+      { command: 'npm test', verdict: 'flaky', after: check, newlyFailing: [], why: 'failed once' },
+    ];
+    expect(presentResult({ ...small, verification: rows })).toMatch(/FLAKY {3}npm test.*\n.*failed once/);
+  });
+});
+
+it('a report between hostile fences is found, without reading them over and over', () => {
+  expect(readReport(`${'```a\nb\n'.repeat(2000)}\`\`\`\n\n\`\`\`json\n${json}\n\`\`\``)).toMatchObject({
+    status: 'done',
+  });
+});
+
+it('a result of version 1 is still read', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'result-'));
+  writeFileSync(join(folder, 'result.json'), JSON.stringify({ ...huge, version: 1 }));
+  expect(readResult(folder)).toMatchObject({ version: 2, run: huge.run });
+  rmSync(folder, { recursive: true });
+});
+
+it('an unverified run is an error for JUnit, not a failure', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'junit-'));
+  const result: Result = { ...huge, outcome: 'unverified', reason: 'no command', verification: [], changes: [] };
+  const [out, err, now] = [() => {}, () => {}, () => new Date(0)];
+  const signal = new AbortController().signal;
+  const world = { argv: [], cwd: folder, env: {}, root: folder, now, out, err, lively: false, signal };
+  tellCi(world, { ...result, scope: { violations: [], untouched: [] } }, { junit: 'junit.xml' });
+  const xml = readFileSync(join(folder, 'junit.xml'), 'utf8');
+  expect(xml).toContain('<error message="unverified">no command</error>');
+  expect(xml).toMatch(/errors="1" tests="2" failures="0"/);
+  rmSync(folder, { recursive: true });
 });

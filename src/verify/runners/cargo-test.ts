@@ -1,10 +1,26 @@
-import { type Parser, unique } from './model.ts';
+import { names, type Parser, runsIn, type Summary, unique } from './model.ts';
 
-/** cargo test: one `test result:` line for each binary; they are added up. */
-export const cargoTest: Parser = (output) => {
-  const rows = [...output.matchAll(/^test result: \S+\. (\d+) passed; (\d+) failed; (\d+) ignored;/gm)];
-  if (rows.length === 0) return undefined;
-  const sum = (index: number): number => rows.reduce((total, row) => total + Number(row[index]), 0);
-  const failures = [...output.matchAll(/^(?:test )?(\S+)(?: \.\.\.| ---) FAILED$/gm)].map((match) => match[1] ?? '');
-  return { runner: 'cargo test', passed: sum(1), failed: sum(2), skipped: sum(3), failures: unique(failures) };
-};
+const RESULT = /^test result: \S+\. (\d+) passed; (\d+) failed; (\d+) ignored;/;
+
+/** cargo test: for each binary `running 3 tests`, its tests, and one `test result:` line. */
+export const cargoTest: Parser = (lines) =>
+  runsIn(lines, (index) => RESULT.test(lines[index] ?? ''))
+    .filter((run) => run.some((line) => /^running \d+ tests?$/.test(line)))
+    .map(read);
+
+function read(lines: readonly string[]): Summary {
+  const [, passed = '0', failed = '0', ignored = '0'] = RESULT.exec(lines.at(-1) ?? '') ?? [];
+  const ending = (end: RegExp): string[] =>
+    lines.flatMap((line) => {
+      const name = /^(?:test )?(\S.*?)(?= (?:\.\.\.|---) )/.exec(line)?.[1];
+      return name !== undefined && end.test(line) ? [name] : [];
+    });
+  return {
+    runner: 'cargo test',
+    passed: Number(passed),
+    failed: Number(failed),
+    skipped: Number(ignored),
+    failures: unique(ending(/ (?:\.\.\.|---) FAILED$/)),
+    ...names(ending(/ \.\.\. ok$/), ending(/ \.\.\. ignored/)),
+  };
+}

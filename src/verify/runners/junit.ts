@@ -1,4 +1,4 @@
-import { type Parser, unique } from './model.ts';
+import { names, type Summary, unique } from './model.ts';
 
 const ENTITIES: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
 const plainText = (text: string): string =>
@@ -7,17 +7,19 @@ const attribute = (tag: string, name: string): string =>
   plainText(new RegExp(`\\s${name}="([^"]*)"`).exec(tag)?.[1] ?? '');
 
 /** JUnit XML on standard output: test cases are counted one by one, because the totals differ between writers. */
-export const junit: Parser = (output) => {
-  if (!/<testsuites?[\s>]/.test(output)) return undefined;
-  const failures: string[] = [];
-  let passed = 0;
-  let skipped = 0;
-  for (const match of output.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {
-    const body = match[2] ?? '';
-    if (/<(failure|error)[\s>/]/.test(body))
-      failures.push(`${attribute(match[1] ?? '', 'classname')} > ${attribute(match[1] ?? '', 'name')}`);
-    else if (/<skipped[\s>/]/.test(body)) skipped += 1;
-    else passed += 1;
+export function junit(text: string): Summary[] {
+  if (!/<testsuites?[\s>]/.test(text) || !text.includes('</testsuite')) return [];
+  const [passes, failures, skips]: [string[], string[], string[]] = [[], [], []];
+  for (const part of text.split(/<testcase(?=\s)/).slice(1)) {
+    const end = part.indexOf('>');
+    const tag = part.slice(0, end);
+    const name = `${attribute(tag, 'classname')} > ${attribute(tag, 'name')}`;
+    const close = part.indexOf('</testcase>');
+    const body = tag.endsWith('/') ? '' : part.slice(end, close < 0 ? undefined : close);
+    if (/<(failure|error)[\s>/]/.test(body)) failures.push(name);
+    else if (/<skipped[\s>/]/.test(body)) skips.push(name);
+    else passes.push(name);
   }
-  return { runner: 'junit', passed, failed: failures.length, skipped, failures: unique(failures) };
-};
+  const counts = { passed: passes.length, failed: failures.length, skipped: skips.length };
+  return [{ runner: 'junit', ...counts, failures: unique(failures), ...names(passes, skips) }];
+}
