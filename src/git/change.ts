@@ -36,6 +36,15 @@ export async function changesBetween(place: GitPlace, from: string, to: string):
   return changes;
 }
 
+/** Files that git sees as renamed between two commits, as [from, to]. */
+export async function renamesBetween(place: GitPlace, from: string, to: string): Promise<[string, string][]> {
+  const args = ['diff-tree', '-r', '-z', '-M', '--diff-filter=R', '--name-status', from, to];
+  const rows = fields(await git(place, args));
+  const renames: [string, string][] = [];
+  for (let index = 0; index + 2 < rows.length; index += 3) renames.push([rows[index + 1] ?? '', rows[index + 2] ?? '']);
+  return renames;
+}
+
 /**
  * Writes the whole change, binary files included, as a patch that `git apply` takes. Made by plumbing, which does not
  * read the user's settings for `git diff` (prefixes, context, order, external programs).

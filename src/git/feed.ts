@@ -3,7 +3,7 @@ import type { GitPlace } from './git.ts';
 
 /**
  * Runs a git command that reads its questions from stdin and answers in bytes: a thousand questions cost one process.
- * Only for commands that run no program of the user's. Rejects on an exit code that is not in `answers`.
+ * The settings of the user hold, filters too. Rejects on an exit code that is not in `answers`.
  */
 export async function gitFed(
   place: GitPlace,

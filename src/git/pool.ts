@@ -134,7 +134,7 @@ function mayPark(dir: string): boolean {
 function park(dir: string): void {
   const record = readSlot(dir);
   if (record === undefined) return;
-  const { run: _run, pid: _pid, start: _start, ...rest } = record;
+  const { run: _run, pid: _pid, start: _start, ns: _ns, ...rest } = record;
   writeSlot(dir, { ...rest, clean: true });
 }
 

@@ -1,7 +1,7 @@
 import { lstatSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { execa } from 'execa';
 import { type Change, changesBetween } from './change.ts';
+import { gitFed } from './feed.ts';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
 
@@ -104,18 +104,9 @@ async function isOurs(repo: Repo, { to, change, file }: Written): Promise<boolea
   return wanted.subarray(0, stat.size).equals(readFileSync(file));
 }
 
-/** The bytes that git writes for a file of a commit, with the filters of the user. */
-async function contentOf(place: GitPlace, commit: string, path: string): Promise<Buffer> {
-  const ended = await execa('git', ['cat-file', '--filters', `${commit}:${path}`], {
-    cwd: place.dir,
-    env: place.env,
-    extendEnv: false,
-    reject: false,
-    encoding: 'buffer',
-    stripFinalNewline: false,
-  });
-  return Buffer.from(ended.stdout ?? '');
-}
+/** The bytes that git writes for a file of a commit, with the filters of the user; none where a filter fails. */
+const contentOf = (place: GitPlace, commit: string, path: string): Promise<Buffer> =>
+  gitFed(place, ['cat-file', '--filters', `${commit}:${path}`], { input: '', answers: [1, 128] });
 
 /** Removes a file, and the folders that it leaves empty. */
 function removeFile(root: string, path: string): void {

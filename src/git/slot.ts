@@ -20,6 +20,7 @@ export interface SlotRecord {
   readonly run?: string;
   readonly pid?: number;
   readonly start?: string;
+  readonly ns?: string;
   /** True while nothing was put into it since it was cleaned. */
   readonly clean?: boolean;
   /** False once something ran in it without the sandbox: such a slot is never used again. */
@@ -91,8 +92,8 @@ export function nextSlot(folder: string, call: SlotCall): string {
 function isFree(record: SlotRecord | undefined, known: SlotCall['known']): boolean {
   if (record === undefined) return false;
   if (record.run === undefined) return true;
-  const { pid, start } = record;
-  const owned = pid !== undefined && ownerLives({ pid, ...(start === undefined ? {} : { start }) });
+  const { pid, ...rest } = record;
+  const owned = pid !== undefined && ownerLives({ ...rest, pid });
   return !owned && !known(record.run);
 }
 

@@ -2,15 +2,18 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
+import { readKnownKeys } from '../gate/known-keys.ts';
 import { applyChange, type Change, changesBetween, IDENTITY } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import { move } from '../git/move.ts';
 import { type Repo, refuseUnfinished, uncommitted } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
+import { aroundOf } from '../run/around.ts';
 import type { Judge } from '../run/judge.ts';
-import { judgeLater } from '../run/later.ts';
-import { compare, ok, verified } from '../verify/compare.ts';
+import { judgeLater, specOf } from '../run/later.ts';
+import { failing, verified } from '../verify/compare.ts';
+import { settle } from '../verify/settle.ts';
 import { endRun } from './end.ts';
 import { inTheWay } from './in-the-way.ts';
 import { hooksFolder, hooksIn, keepCommit, messageOf } from './keep-commit.ts';
@@ -175,12 +178,12 @@ async function prepareCommit(
     const moved = tip !== run.base && !force;
     if (moved) {
       const args = ['commit-tree', tree, '-p', tip, '-m', 'kimi-dispatch: the merged tree'];
-      await reverify(request, judge, { result, commit: await git(repo, args, { env: IDENTITY }) });
+      await reverify(request, judge, { result, tip, commit: await git(repo, args, { env: IDENTITY }) });
     }
     const message = request.message ?? messageOf(result);
     const commit = await keepCommit({ repo, run, judge, style: request.style }, { tip, tree, message });
     const hooked = (await git(repo, ['rev-parse', `${commit}^{tree}`])) !== tree;
-    if (hooked && !force) await reverify(request, judge, { result, commit });
+    if (hooked && !force) await reverify(request, judge, { result, tip, commit });
     const changes = await changesBetween(repo, tip, commit);
     if (hooked) await refuseInTheWay(repo, run, changes);
     if (!force) await gateAgain(request, { tip, commit, changes });
@@ -195,8 +198,8 @@ async function gateAgain(
   { repo, run, root, env }: MergeRequest,
   { tip, commit, changes }: { tip: string; commit: string; changes: readonly Change[] },
 ): Promise<void> {
-  const { specOf } = await import('../run/later.ts');
-  const { violations } = await checkGate(repo, specOf({ repo, run, root, env }), { changes, base: tip, commit });
+  const spec = specOf({ repo, run, root, env });
+  const { violations } = await checkGate(repo, spec, { changes, base: tip, commit, known: readKnownKeys(env) });
   if (violations.length === 0) return;
   const some = violations.slice(0, 5).map(({ path, why }) => `${path}: ${why}`);
   throw refuse(
@@ -207,16 +210,21 @@ async function gateAgain(
 }
 
 async function reverify(
-  { run, repo }: MergeRequest,
+  { run, repo, root, env }: MergeRequest,
   judge: Judge,
-  { result, commit }: { result: Result; commit: string },
+  { result, tip, commit }: { result: Result; tip: string; commit: string },
 ): Promise<void> {
   const logs = join(runsFolder(repo.commonDir), run.id);
   const after = await judge.check(commit, { logs, label: 'merge' });
   const before = result.verification.map((row) => row.after);
-  const rows = compare(before.length === after.length ? before : undefined, after);
+  const rows = await settle({
+    before: before.length === after.length ? before : undefined,
+    after,
+    around: await aroundOf(repo, specOf({ repo, run, root, env }), { from: tip, to: commit }),
+    again: (index, side) => judge.again(side === 'before' ? tip : commit, index, logs),
+  });
   if (verified(rows)) return;
-  const red = rows.filter((row) => !ok(row.after)).map((row) => row.command);
+  const red = rows.filter(failing).map((row) => row.command);
   throw refuse(
     'verification-failed',
     `Merged with what is on the branch now, these fail: ${red.join('; ')}`,

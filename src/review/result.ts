@@ -99,8 +99,6 @@ export const resultSchema = z.object({
   ),
   /** For a run in waves: a line for each task. */
   tasks: z.array(taskLineSchema).optional(),
-  /** For a review run: what the reviewer found, in its own words. */
-  review: z.string().optional(),
   manual: z.array(z.string()),
   report: reportSchema.optional(),
   /** What a reviewer found, in its own words; of a run that reviews, and never evidence. */

@@ -63,6 +63,7 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
     },
     flags: (gate?.flags ?? []).map(({ path, why }) => ({ path, why })),
     verification: rows.map((row) => ({ ...row, newlyFailing: [...row.newlyFailing] })) as Result['verification'],
+    ...(plan.review === true && attempt !== undefined ? { review: attempt.words } : {}),
     manual: manualChecks(prepared),
     ...(report === undefined ? {} : { report }),
     contradictions:
@@ -80,6 +81,8 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
       changed: changes.length > 0,
       failure: attempt?.failure?.kind,
       rounds: ended.rounds,
+      review: plan.review === true,
+      rows,
     }),
     files: { folder, patch: join(folder, 'changes.patch'), report: join(folder, 'report.md') },
   };

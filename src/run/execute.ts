@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
+import { readKnownKeys } from '../gate/known-keys.ts';
 import { changedOutside, lookOutside } from '../gate/tripwire.ts';
 import { type Collected, collect } from '../git/collect.ts';
 import { at } from '../git/git.ts';
@@ -14,17 +15,19 @@ import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { declaredPaths } from '../spec/model.ts';
-import { type Check, compare, verified } from '../verify/compare.ts';
+import type { Check } from '../verify/compare.ts';
+import { baselineNotes, confirmRed, settle } from '../verify/settle.ts';
+import { aroundOf } from './around.ts';
 import { assemble, type Gathered } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
 import { takeOutbox } from './outbox.ts';
+import { outcomeOf } from './outcome.ts';
 import { commandsOf, type StepId } from './plan.ts';
 import { keepReady, readReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
-import { readReport } from './report.ts';
 import { type Prepared, runEnvironment, wallsOf } from './run.ts';
 import { moveOwnTask, stateAfter } from './task-link.ts';
 import { openTree, provideTree, takeSlot } from './tree.ts';
@@ -161,8 +164,11 @@ class Execution {
   async #baseline(): Promise<void> {
     const { plan, request, provision: provided } = this.#prepared;
     const cache = new BaselineCache(request.repo.commonDir, plan, { commands: commandsOf(request.spec), provided });
-    const checks = cache.read() ?? (await this.#check('baseline', plan.base, this.#record.folder));
+    const { folder } = this.#record;
+    const again = (index: number) => this.#judge.again(plan.base, index, folder);
+    const checks = cache.read() ?? (await confirmRed(await this.#check('baseline', plan.base, folder), again));
     this.#gathered.before = checks;
+    this.#gathered.notes.push(...baselineNotes(checks));
     if (this.#signal?.aborted !== true) cache.write(checks);
     const missing = checks.filter((check) => check.code === 126 || check.code === 127);
     if (missing.length === 0 || missing.length < checks.length) return;
@@ -221,7 +227,8 @@ class Execution {
       known: this.#entry.again !== undefined,
     });
     this.#gathered.collected = collected;
-    const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base });
+    const known = readKnownKeys(request.env);
+    const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base, known });
     const { outside } = this.#gathered;
     const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyRaw(filter) }));
     this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...raw, ...gate.violations] };
@@ -232,21 +239,26 @@ class Execution {
     const { collected } = this.#gathered;
     if (collected === undefined || collected.changes.length === 0) return;
     const logs = join(this.#record.folder, `attempt-${attemptsIn(this.#record.folder)}`);
-    this.#gathered.rows = compare(this.#gathered.before, await this.#check('verify', collected.commit, logs));
+    const { plan, request } = this.#prepared;
+    const after = await this.#check('verify', collected.commit, logs);
+    this.#gathered.rows = await settle({
+      before: this.#gathered.before,
+      after,
+      around: await aroundOf(request.repo, request.spec, { from: plan.base, to: collected.commit }),
+      again: (index, side) => this.#judge.again(side === 'before' ? plan.base : collected.commit, index, logs),
+    });
   }
 
   #outcome(): Outcome {
     const { attempt, collected, rows, gate } = this.#gathered;
-    if (this.#signal?.aborted === true) return 'cancelled';
-    if (attempt?.outcome !== undefined) return attempt.outcome;
-    if (readReport(attempt?.words ?? '')?.status === 'blocked') return 'blocked';
-    const changed = (collected?.changes ?? []).length > 0;
-    // A review that wrote nothing and reported is done; one that wrote got out of its walls.
-    if (this.#prepared.plan.review === true)
-      return changed ? 'out-of-scope' : attempt?.words === '' ? 'no-changes' : 'succeeded';
-    if (!changed) return 'no-changes';
-    if (!verified(rows)) return 'verification-failed';
-    return (gate?.violations ?? []).length > 0 ? 'out-of-scope' : 'succeeded';
+    return outcomeOf({
+      cancelled: this.#signal?.aborted === true,
+      attempt,
+      review: this.#prepared.plan.review === true,
+      changed: (collected?.changes ?? []).length > 0,
+      rows,
+      violations: (gate?.violations ?? []).length,
+    });
   }
 
   /** A refusal before Kimi leaves nothing behind but its record. */

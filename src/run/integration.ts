@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import type { Outcome } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
+import { readKnownKeys } from '../gate/known-keys.ts';
 import { applyChange, changesBetween, IDENTITY, writePatch } from '../git/change.ts';
 import { at, git } from '../git/git.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import { type Result, resultSchema, type TaskLine } from '../review/result.ts';
 import { dependants, type Schedule } from '../schedule/waves.ts';
-import { type Check, type Compared, compare, ok, verified } from '../verify/compare.ts';
+import { type Check, type Compared, compare, isDamage, ok, verdictOfRows } from '../verify/compare.ts';
 import { assemble, type Gathered } from './assemble.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { outcomeOfTasks } from './outcome.ts';
@@ -112,7 +113,9 @@ export class Integration {
   /** Takes one change of a wave in; tasks come in their order. A failure stops what depends on it, and not the rest. */
   async add(task: number, result: Ended | undefined): Promise<void> {
     if (this.lines.has(task)) return;
-    if (result?.outcome !== 'succeeded' || result.commit === undefined) {
+    // What nothing could verify alone is verified with the whole.
+    const good = result?.outcome === 'succeeded' || result?.outcome === 'unverified';
+    if (result === undefined || !good || result.commit === undefined) {
       this.#fail(task, result?.outcome ?? 'cancelled', result?.run ?? '');
       return;
     }
@@ -218,7 +221,9 @@ export class Integration {
   outcome(): Outcome {
     if (this.#options.signal?.aborted === true) return 'cancelled';
     const outcome = outcomeOfTasks([...this.lines.values()]);
-    return outcome === 'succeeded' && !verified(this.#rows) ? 'verification-failed' : outcome;
+    if (outcome !== 'succeeded') return outcome;
+    const verdict = verdictOfRows(this.#rows);
+    return verdict === 'verified' ? outcome : verdict === 'failed' ? 'verification-failed' : 'unverified';
   }
 
   get #rows(): Compared[] {
@@ -245,7 +250,16 @@ export class Integration {
         ? task
         : { ...task, files: task.files.map((file) => ({ ...file, verb: undefined })) },
     );
-    const gate = await checkGate(repo, { ...request.spec, tasks }, { changes, base: plan.base, commit: this.#tip });
+    const gate = await checkGate(
+      repo,
+      { ...request.spec, tasks },
+      {
+        changes,
+        base: plan.base,
+        commit: this.#tip,
+        known: readKnownKeys(request.env),
+      },
+    );
     const gathered: Gathered = {
       provisioned: [],
       rows: this.#rows,
@@ -265,7 +279,7 @@ export class Integration {
 const isNoWorse = (before: readonly Check[] | undefined, checks: readonly Check[]): boolean =>
   compare(before, checks).every(
     ({ verdict, before: earlier }) =>
-      verdict !== 'newly-failing' && (verdict !== 'sandbox-denied' || (earlier !== undefined && !ok(earlier))),
+      !isDamage(verdict) || (verdict === 'sandbox-denied' && earlier !== undefined && !ok(earlier)),
   );
 
 /** Where the tips turn red, by bisection; the last one is known to be. */

@@ -93,11 +93,11 @@ export class Judge {
   }
 
   /** One command of the verification once more; on another commit those before it run first. */
-  async again(commit: string, index: number, how: CheckCall): Promise<Check | undefined> {
+  async again(commit: string, index: number, logs: string): Promise<Check | undefined> {
     const there = this.#at?.commit === commit;
     if (!there && !(await this.#ready(commit))) return undefined;
     const commands = this.#commands.slice(there ? index : 0, index + 1);
-    return (await this.#verify(commands, how)).at(-1);
+    return (await this.#verify(commands, { logs, label: `again-${index + 1}` })).at(-1);
   }
 
   /** The worktree with a commit in it and with its dependencies; refuses where they cannot be made. */

@@ -46,7 +46,7 @@ const askedBy = (spec: Spec): { requirements: string[]; criteria: string[] } => 
 
 /** What an outcome means for the task that the run carries out. */
 export const stateAfter = (outcome: Outcome): TaskState =>
-  outcome === 'succeeded'
+  outcome === 'succeeded' || outcome === 'unverified'
     ? 'completed'
     : outcome === 'blocked'
       ? 'blocked'
