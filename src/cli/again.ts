@@ -6,6 +6,7 @@ import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
 import { ownerLives, ownerVisible } from '../process/alive.ts';
+import { saveByHand } from '../review/end.ts';
 import { holdRun, openRun } from '../review/lock.ts';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
@@ -15,6 +16,7 @@ import { fill } from '../run/brief.ts';
 import { type Entry, execute } from '../run/execute.ts';
 import { ROUNDS } from '../run/outcome.ts';
 import { recover } from '../run/recover.ts';
+import { refresh } from '../run/refresh.ts';
 import { moveTask } from '../run/task-link.ts';
 import { ensureTree } from '../run/tree.ts';
 import type { World } from '../world.ts';
@@ -38,11 +40,15 @@ async function again(world: World, args: readonly string[], options: Options, ma
     const run = openRun(repo, { id });
     requireEnded(run);
     const tree = await ensureTree(run, { repo, env: world.env, now: world.now, provide: true });
-    const entry = await make(world, repo, tree);
     const supervised = world.env[SUPERVISED] !== undefined;
-    if (!supervised && (options.background === true || world.env.CLAUDECODE === '1'))
+    if (!supervised && (options.background === true || world.env.CLAUDECODE === '1')) {
+      // What is refused is refused here, before anything is started.
+      if (make !== refreshEntry) await make(world, repo, tree);
       return () => supervise(world, repo, run.id, options);
-    const result = await attempt(world, repo, tree, { entry, options });
+    }
+    const entry = await make(world, repo, tree);
+    // The base may be another one now.
+    const result = await attempt(world, repo, { ...openRun(repo, { id }), dir: tree.dir }, { entry, options });
     return () => tellAttempt(world, result, options);
   });
   return next();
@@ -155,6 +161,27 @@ export const resumeCommand = (world: World, args: readonly string[], options: Op
     const text = fill(world.root, 'resume.hbs', { why: `You were interrupted (${run.outcome}).`, dir: run.dir });
     return turnFor(world, repo, run, { kind: 'resume', text, why: 'resumed', rounds: run.rounds });
   });
+
+/** Puts the change onto what the branch is now; what conflicts goes back to Kimi as findings. */
+const refreshEntry: MakeEntry = async (world, repo, run) => {
+  const tip = await git(repo, ['rev-parse', 'HEAD']);
+  for (const line of await saveByHand(repo, run)) world.err(`${line}\n`);
+  const { kimi, report } = readResult(folderOf(repo, run));
+  const moved = await refresh(run, tip, { repo, env: world.env, now: world.now, provide: true });
+  const facts = { why: 'refreshed', rounds: run.rounds, startedAt: run.startedAt, rebased: true };
+  if (moved.conflicts.length === 0) return { again: { ...facts, previous: { kimi, report } } };
+  const findings = moved.conflicts.map((path) => `- ${path}: ${CONFLICT}`).join('\n');
+  const text = fill(world.root, 'revise.hbs', { round: String(run.rounds + 1), dir: run.dir, findings });
+  const { turn } = turnFor(world, repo, moved.run, { kind: 'revise', text, why: 'refreshed', rounds: run.rounds });
+  return { ...(turn === undefined ? {} : { turn }), again: facts };
+};
+
+/** `refresh <run>`: the same, and then the verification there. */
+export const refreshCommand = (world: World, args: readonly string[], options: Options): Promise<number> =>
+  again(world, args, options, refreshEntry);
+
+const CONFLICT =
+  'the base has moved and conflicts here. Resolve the marked places so that both changes work, and remove the marks.';
 
 interface Wanted {
   readonly kind: 'revise' | 'answer' | 'resume';

@@ -287,6 +287,13 @@ export function declare(bind: Bind): Command {
   attempt('answer <run> <text>', "answer the worker's question").action(
     bind(async () => (await import('./again.ts')).answerCommand),
   );
+  attempt('refresh <run>', 'put the change onto what your branch is now; conflicts go back to Kimi').action(
+    bind(async () => (await import('./again.ts')).refreshCommand),
+  );
+  add('allow <run> [path...]', act, 'accept undeclared paths of a change; the gate looks again')
+    .option('--tests <file...>', 'accept that tests of these files are gone; the verification runs again')
+    .option('--json', 'print result.json')
+    .action(bind(async () => (await import('./allow.ts')).allowCommand));
   attempt('resume <run>', 'go on after a limit, a crash or a reboot').action(
     bind(async () => (await import('./again.ts')).resumeCommand),
   );

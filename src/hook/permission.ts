@@ -15,8 +15,8 @@ const LOOK = new Set([
   'quota',
   'doctor',
 ]);
-const SANDBOXED = new Set(['run', 'revise', 'answer']);
-const KEEP = new Set(['merge', 'undo', 'pr', 'discard', 'prune', 'install', 'uninstall', 'upgrade']);
+const SANDBOXED = new Set(['run', 'revise', 'answer', 'refresh']);
+const KEEP = new Set(['merge', 'undo', 'allow', 'pr', 'discard', 'prune', 'install', 'uninstall', 'upgrade']);
 /** One plain word, or one quoted text without anything that a shell would expand. */
 const WORD = /^(?:[\w@%+=:,./-]+|"[^"$`\\!\n\r]*"|'[^'\n\r]*')$/;
 

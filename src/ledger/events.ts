@@ -35,6 +35,8 @@ export type RunEvent = { readonly t: string } & (
   | { readonly type: 'merged'; readonly target: string; readonly from: string; readonly to: string }
   | { readonly type: 'undone'; readonly target: string }
   | { readonly type: 'moved'; readonly dir: string }
+  | { readonly type: 'allowed'; readonly paths: readonly string[]; readonly tests: readonly string[] }
+  | { readonly type: 'refreshed'; readonly base: string; readonly commit: string }
   | { readonly type: 'discarded' }
 );
 
@@ -82,6 +84,8 @@ export interface RunState extends RunFacts {
   /** The commit that was reviewed last. */
   readonly reviewed?: string;
   readonly review: 'waiting' | 'merged' | 'discarded';
+  /** Undeclared paths, and test files whose tests may be gone, that a person accepted. */
+  readonly allowed?: { readonly paths: readonly string[]; readonly tests: readonly string[] };
   readonly merge?: { readonly target: string; readonly from: string; readonly to: string };
 }
 
@@ -134,6 +138,15 @@ function next(state: RunState, event: RunEvent): RunState {
       // A session of Kimi belongs to its folder.
       const { session: _session, ...rest } = state;
       return { ...rest, dir: event.dir };
+    }
+    case 'allowed': {
+      const { paths = [], tests = [] } = state.allowed ?? {};
+      return { ...state, allowed: { paths: [...paths, ...event.paths], tests: [...tests, ...event.tests] } };
+    }
+    case 'refreshed': {
+      // What was reviewed stood on another base.
+      const { reviewed: _reviewed, ...rest } = state;
+      return { ...rest, base: event.base, commit: event.commit };
     }
     case 'discarded':
       return { ...state, review: 'discarded' };

@@ -21,11 +21,17 @@ const MOST_BYTES = 256 * 1024 * 1024;
  */
 export async function endRun(repo: Repo, run: RunState, { branchToo }: { branchToo: boolean }): Promise<string[]> {
   if (branchToo) await refuseBranchInUse(repo, run);
-  const saved = [...(await saveBranch(repo, run)), ...(await saveWorktree(repo, run))];
+  const saved = await saveByHand(repo, run);
   // A worktree that cannot be given back now is found by `prune`.
   await releaseSlot(repo, run, branchToo).catch(() => undefined);
   return saved;
 }
+
+/** Saves what a person made in a run's worktree or on its branch; says where. */
+export const saveByHand = async (repo: Repo, run: RunState): Promise<string[]> => [
+  ...(await saveBranch(repo, run)),
+  ...(await saveWorktree(repo, run)),
+];
 
 async function refuseBranchInUse(repo: Repo, run: RunState): Promise<void> {
   const rows = (await git(repo, ['worktree', 'list', '--porcelain'])).split('\n\n');

@@ -195,10 +195,10 @@ async function prepareCommit(
 
 /** The gate, on what arrives and just before it does. */
 async function gateAgain(
-  { repo, run, root, env }: MergeRequest,
+  { repo, run, env }: MergeRequest,
   { tip, commit, changes }: { tip: string; commit: string; changes: readonly Change[] },
 ): Promise<void> {
-  const spec = specOf({ repo, run, root, env });
+  const spec = specOf({ repo, run });
   const { violations } = await checkGate(repo, spec, { changes, base: tip, commit, known: readKnownKeys(env) });
   if (violations.length === 0) return;
   const some = violations.slice(0, 5).map(({ path, why }) => `${path}: ${why}`);
@@ -210,7 +210,7 @@ async function gateAgain(
 }
 
 async function reverify(
-  { run, repo, root, env }: MergeRequest,
+  { run, repo }: MergeRequest,
   judge: Judge,
   { result, tip, commit }: { result: Result; tip: string; commit: string },
 ): Promise<void> {
@@ -220,7 +220,11 @@ async function reverify(
   const rows = await settle({
     before: before.length === after.length ? before : undefined,
     after,
-    around: await aroundOf(repo, specOf({ repo, run, root, env }), { from: tip, to: commit }),
+    around: await aroundOf(repo, specOf({ repo, run }), {
+      from: tip,
+      to: commit,
+      allowedTests: run.allowed?.tests ?? [],
+    }),
     again: (index, side) => judge.again(side === 'before' ? tip : commit, index, logs),
   });
   if (verified(rows)) return;

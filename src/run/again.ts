@@ -6,7 +6,7 @@ import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { checkQuota, QuotaBook } from '../profile/quota.ts';
-import { parseSpec } from '../spec/parse.ts';
+import { specOf } from './later.ts';
 import { decideSandbox, type Prepared, placesOf, type RunRequest } from './run.ts';
 import { storedPlan } from './stored.ts';
 import { distrustSlot } from './tree.ts';
@@ -32,11 +32,20 @@ export async function prepareAgain(request: AgainRequest): Promise<Prepared> {
   const home = planHome(env, { ...limits, swarm: profile.swarm }, kimi.flavour);
   checkQuota(new QuotaBook(env).week(home.account, now().getTime()), profile.requestsPerWeek);
   const specText = readFileSync(join(runsFolder(repo.commonDir), run.id, 'spec.md'), 'utf8');
-  const { spec } = parseSpec(specText);
-  const full: RunRequest = { repo, spec, specText, env, root, now, options: { ...options, baseline: false } };
+  const spec = specOf({ repo, run });
+  const full: RunRequest = {
+    repo,
+    spec,
+    specText,
+    env,
+    root,
+    now,
+    options: { ...options, baseline: false, allowedTests: run.allowed?.tests ?? [] },
+  };
   const sandbox = await decideSandbox(full);
   const plan = {
     ...stored,
+    base: run.base,
     dir: run.dir,
     limits,
     sandbox: sandbox.on ? 'on' : 'off',

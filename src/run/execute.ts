@@ -34,9 +34,18 @@ import { openTree, provideTree, takeSlot } from './tree.ts';
 
 /** How an execution begins: from nothing, or in a run that has ended before. */
 export interface Entry {
-  readonly turn: Turn;
+  /** Missing where Kimi has nothing to do: the worktree is collected and verified as it is. */
+  readonly turn?: Turn;
   /** Set when the run exists already; `rounds` counts how often the work was sent back. */
-  readonly again?: { readonly why: string; readonly rounds: number; readonly startedAt: string };
+  readonly again?: {
+    readonly why: string;
+    readonly rounds: number;
+    readonly startedAt: string;
+    /** True when its base is another one now, so that what was verified on the old one does not count. */
+    readonly rebased?: boolean;
+    /** What Kimi said and used before, where this time it does nothing. */
+    readonly previous?: Pick<Result, 'kimi' | 'report'>;
+  };
 }
 
 /** Waits until Kimi may work, and lets it: many runs share so many Kimis. */
@@ -90,8 +99,9 @@ class Execution {
     let reason: string | undefined;
     try {
       if (this.#entry.again === undefined) await this.#makeReady();
-      else this.#takeReady();
-      await this.#limiter(() => this.#step('kimi', () => this.#kimi()));
+      else await this.#takeReady();
+      const { turn } = this.#entry;
+      if (turn !== undefined) await this.#limiter(() => this.#step('kimi', () => this.#kimi(turn)));
       await this.#step('collect', () => this.#collect());
       await this.#step('verify', () => this.#verify());
       outcome = this.#outcome();
@@ -134,11 +144,17 @@ class Execution {
   }
 
   /** What those steps found when the run did them. */
-  #takeReady(): void {
-    const { provisioned, before, readOnly, ignored } = readReady(this.#record.folder);
+  async #takeReady(): Promise<void> {
+    const ready = readReady(this.#record.folder);
+    const { provisioned, before, readOnly, ignored } = ready;
     this.#ignored = ignored ?? [];
     Object.assign(this.#gathered, { provisioned, ...(before === undefined ? {} : { before }) });
     this.#protect(readOnly ?? []);
+    if (this.#entry.again?.rebased !== true) return;
+    delete this.#gathered.before;
+    await this.#step('baseline', () => this.#baseline());
+    const now = this.#gathered.before;
+    keepReady(this.#record.folder, { ...ready, ...(now === undefined ? {} : { before: now }) });
   }
 
   #protect(readOnly: string[]): void {
@@ -188,7 +204,7 @@ class Execution {
     });
   }
 
-  async #kimi(): Promise<void> {
+  async #kimi(turn: Turn): Promise<void> {
     const place = {
       folder: this.#record.folder,
       env: this.#env,
@@ -203,7 +219,7 @@ class Execution {
     // The scanner of the gate takes a moment to load: it does so while Kimi works.
     void import('../gate/secrets.ts').catch(() => undefined);
     if (this.#prepared.plan.steps.some((step) => step.id === 'verify' && step.run)) this.#judge.prepare();
-    this.#gathered.attempt = await runKimi(this.#prepared, place, this.#entry.turn);
+    this.#gathered.attempt = await runKimi(this.#prepared, place, turn);
     this.#gathered.notes.push(...takeOutbox(this.#prepared));
     if (before !== undefined) this.#gathered.outside = changedOutside(before, await look());
   }
@@ -244,7 +260,11 @@ class Execution {
     this.#gathered.rows = await settle({
       before: this.#gathered.before,
       after,
-      around: await aroundOf(request.repo, request.spec, { from: plan.base, to: collected.commit }),
+      around: await aroundOf(request.repo, request.spec, {
+        from: plan.base,
+        to: collected.commit,
+        allowedTests: request.options.allowedTests ?? [],
+      }),
       again: (index, side) => this.#judge.again(side === 'before' ? plan.base : collected.commit, index, logs),
     });
   }
@@ -283,7 +303,8 @@ class Execution {
     const { plan, request } = this.#prepared;
     const rounds = this.#entry.again?.rounds ?? 0;
     const ended = { outcome, reason, startedAt: this.#startedAt, folder: this.#record.folder, rounds };
-    const result = resultSchema.parse(assemble(this.#prepared, this.#gathered, ended));
+    const { previous } = this.#entry.again ?? {};
+    const result = resultSchema.parse({ ...previous, ...assemble(this.#prepared, this.#gathered, ended) });
     // The seed's YAML report, for people and terminals that read it; the JSON is the same.
     if (result.report !== undefined)
       writeWhole(

@@ -4,6 +4,7 @@ import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
+import { withAllowed } from '../spec/allowed.ts';
 import type { Spec } from '../spec/model.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { readWalls } from './enclosure.ts';
@@ -20,9 +21,12 @@ export interface LaterCall {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** The spec of a run, as it was given. */
-export const specOf = ({ repo, run }: LaterCall): Spec =>
-  parseSpec(readFileSync(join(runsFolder(repo.commonDir), run.id, 'spec.md'), 'utf8')).spec;
+/** The spec of a run, as it was given, with what a person allowed since. */
+export const specOf = ({ repo, run }: Pick<LaterCall, 'repo' | 'run'>): Spec =>
+  withAllowed(
+    parseSpec(readFileSync(join(runsFolder(repo.commonDir), run.id, 'spec.md'), 'utf8')).spec,
+    run.allowed?.paths ?? [],
+  );
 
 /** A judge for a verification after the run, behind the walls that the run had. `base` is a commit of the user's. */
 export async function judgeLater(call: LaterCall, base: string): Promise<Judge> {

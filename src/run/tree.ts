@@ -146,7 +146,7 @@ async function requireBranch(repo: Repo, run: RunState): Promise<void> {
 }
 
 /** The steps before Kimi found this for a run; its worktree was made anew, so its files are given to it again. */
-async function provide(run: RunState, { repo, env }: TreeCall): Promise<void> {
+export async function provide(run: RunState, { repo, env }: TreeCall): Promise<void> {
   const record = join(runsFolder(repo.commonDir), run.id);
   const tree = at(repo, run.dir);
   const place = { ...tree, env: runEnvironment(env), marker: run.id, log: join(record, 'provision.log') };

@@ -1,0 +1,61 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { refuse } from '../errors.ts';
+import { applyChange, IDENTITY } from '../git/change.ts';
+import { at, git } from '../git/git.ts';
+import { keepIndex } from '../git/slot.ts';
+import type { RunState } from '../ledger/events.ts';
+import { append, runsFolder } from '../ledger/store.ts';
+import { loadProfile } from '../profile/profile.ts';
+import { planProvision } from './provision.ts';
+import { readReady } from './ready.ts';
+import { placesOf } from './run.ts';
+import { findPlan } from './stored.ts';
+import { provide, type TreeCall } from './tree.ts';
+
+export interface Refreshed {
+  readonly run: RunState;
+  /** Files with the marks of a conflict in them: Kimi has to resolve them. */
+  readonly conflicts: readonly string[];
+}
+
+/**
+ * Puts the change of an ended run onto a newer tip, in its own worktree: what merges is merged, what conflicts is marked.
+ * No model takes part. The run's base is the tip from here on.
+ */
+export async function refresh(run: RunState, tip: string, call: TreeCall): Promise<Refreshed> {
+  const { repo } = call;
+  const { base, commit } = run;
+  if (commit === undefined)
+    throw refuse('wrong-state', `Run ${run.id} changed nothing.`, `kimi-dispatch show ${run.id}`);
+  if (base === tip)
+    throw refuse('wrong-state', `Run ${run.id} stands on this commit already.`, `kimi-dispatch merge ${run.id}`);
+  const merged = await applyChange(repo, { base, commit, tip });
+  const args = ['commit-tree', merged.tree, '-p', tip, '-m', await git(repo, ['log', '-1', '--format=%B', commit])];
+  const next = await git(repo, args, { env: IDENTITY });
+  const tree = at(repo, run.dir);
+  await git(tree, ['checkout', '-q', '--force', '--detach', tip], { quiet: true });
+  await git(tree, ['read-tree', '-u', '--reset', next], { quiet: true });
+  await git(repo, ['update-ref', `refs/heads/${run.branch}`, next], { quiet: true });
+  await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${run.branch}`], { quiet: true });
+  keepIndex(repo.commonDir, run.dir);
+  append(join(runsFolder(repo.commonDir), run.id), { type: 'refreshed', base: tip, commit: next }, call.now());
+  const { reviewed: _reviewed, ...rest } = run;
+  const moved = { ...rest, base: tip, commit: next };
+  await provideAnew(moved, base, call);
+  return { run: moved, conflicts: 'conflicts' in merged ? merged.conflicts : [] };
+}
+
+/** Other lock files, other dependencies. */
+async function provideAnew(run: RunState, before: string, call: TreeCall): Promise<void> {
+  const { repo, env } = call;
+  const profile = loadProfile(findPlan(repo, run)?.profile ?? 'default', placesOf(env, repo).config);
+  const [old, now] = await Promise.all([
+    planProvision(repo, before, profile.setup),
+    planProvision(repo, run.base, profile.setup),
+  ]);
+  if (old.key === now.key) return;
+  const { provisioned } = readReady(join(runsFolder(repo.commonDir), run.id));
+  for (const path of provisioned) rmSync(join(run.dir, path), { recursive: true, force: true });
+  await provide(run, call);
+}
