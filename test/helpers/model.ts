@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Judge } from './model/judge.ts';
 import { type Played, play } from './model/kill.ts';
-import type { Kind, Violation } from './model/laws.ts';
+import type { Violation } from './model/laws.ts';
 import { type Script, type Step, shorter, type Work } from './model/script.ts';
 import { userAct } from './model/user.ts';
 import { makeWorld } from './model/world.ts';
@@ -141,16 +141,20 @@ export async function playScript(script: Script): Promise<Story> {
   }
 }
 
-/** The shortest script found within the time (in milliseconds) that still breaks the same law, with its story. */
-export async function shorten(script: Script, kind: Kind, ms: number): Promise<{ script: Script; story: Story }> {
+/** The shortest script found within the time (in milliseconds) that still breaks a law in the same way, with its story. */
+export async function shorten(
+  script: Script,
+  same: (violation: Violation) => boolean,
+  ms: number,
+): Promise<{ script: Script; story: Story }> {
   const end = Date.now() + ms;
   let best = { script, story: await playScript(script) };
   for (let again = true; again; ) {
     again = false;
     for (const candidate of shorter(best.script)) {
       if (Date.now() > end) return best;
-      const story = await playScript(candidate).catch(() => undefined);
-      if (story?.violations.some((violation) => violation.kind === kind) !== true) continue;
+      const story = await playScript(candidate);
+      if (!story.violations.some(same)) continue;
       best = { script: candidate, story };
       again = true;
       break;

@@ -76,7 +76,7 @@ export class Judge {
     const said = `${ended.stderr}\n${ended.stdout}`;
     if (ended.hung) this.#say('exit code or crash', 'it hung');
     else if (ended.code === null || !EXITS.has(ended.code) || /defect of kimi-dispatch|^ {4}at .*:\d+/m.test(said))
-      this.#say('exit code or crash', `exit ${ended.code}: ${said.trim().slice(0, 300).replaceAll('\n', ' | ')}`);
+      this.#say('exit code or crash', `exit ${ended.code}: ${reasonIn(said)}`);
     const locks = locksIn(join(this.#lab.repo, '.git'));
     if (locks.length > 0) this.#say('lock left', locks.map((file) => file.slice(this.#lab.repo.length)).join(', '));
   }
@@ -221,6 +221,10 @@ export class Judge {
     this.violations.push({ kind, text });
   }
 }
+
+/** Why a command failed, in one line. */
+const reasonIn = (said: string): string =>
+  (/^(?:Reason|kimi-dispatch): ([\s\S]{0,200})/m.exec(said)?.[1] ?? said.trim().slice(-200)).replaceAll('\n', ' | ');
 
 /** A path, or the nested repository that holds it. */
 const isNamed = (told: string, path: string): boolean =>

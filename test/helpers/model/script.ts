@@ -45,7 +45,18 @@ const WORK = [
   'commit',
 ] as const;
 const USER = [
-  ...(['edit', 'edit', 'edit', 'stage', 'remove', 'commit', 'commit-all', 'ignore', 'make-link'] as const),
+  ...([
+    'edit',
+    'edit',
+    'edit-ignored',
+    'edit-ignored',
+    'stage',
+    'remove',
+    'commit',
+    'commit-all',
+    'ignore',
+    'make-link',
+  ] as const),
   ...(['switch', 'back', 'detach', 'reset', 'stash', 'amend', 'merge-begun', 'rebase-begun'] as const),
   ...(['hand-edit', 'hand-edit', 'hand-commit', 'hand-branch'] as const),
 ];
@@ -88,12 +99,25 @@ const work = fc.array(
     path,
     to: path,
     text: fc.constantFrom('plain', 'plain', 'plain', 'crlf', 'mixed', 'binary', 'empty', 'broken'),
-    declared: fc.constantFrom(true, true, true, true, false),
+    declared: fc.constantFrom(true, true, true, true, true, true, true, false),
     commit: fc.boolean(),
   }),
   { minLength: 1, maxLength: 4 },
 );
-const run = fc.record({ do: fc.constant('run' as const), work });
+/** A file that is written well: most runs have one, so that there is something to merge. */
+const good = path.map(
+  (name): Work => ({ do: 'write', path: name, to: name, text: 'plain', declared: true, commit: false }),
+);
+const run = fc.record({
+  do: fc.constant('run' as const),
+  work: fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.tuple(good, fc.option(work, { nil: [] })).map(([first, more]) => [first, ...more.slice(0, 2)]),
+    },
+    { weight: 1, arbitrary: work },
+  ),
+});
 const user = fc.record({ do: fc.constant('user' as const), act: fc.constantFrom(...USER), path });
 const merge = fc.record({ do: fc.constant('merge' as const), flag: fc.constantFrom(...MERGES) });
 const undo = fc.record({ do: fc.constant('undo' as const) });

@@ -57,6 +57,10 @@ const checkout: Partial<Record<UserAct, (place: Place) => void>> = {
     lab.git('commit', '-qm', `User ${token}`, '--', path);
   },
   'commit-all': ({ lab, token }) => lab.commit(`All ${token}`),
+  'edit-ignored': ({ lab, path, token }) => {
+    write(lab.repo, '.git/info/exclude', `/${path}\n`);
+    write(lab.repo, path, `the user wrote ${token}, and git ignores it\n`);
+  },
   ignore: ({ lab, path }) => write(lab.repo, '.git/info/exclude', `/${path}\n`),
   'make-link': ({ lab, path }) => {
     mkdirSync(dirname(join(lab.repo, path)), { recursive: true });

@@ -65,7 +65,10 @@ export function makeWorld(script: Script): Lab {
   lab.git('add', '-A');
   if (script.tracked.length > 0) lab.git('add', '-f', '--', ...script.tracked);
   lab.git('commit', '-qm', 'Start');
-  lab.git('commit', '-q', '--allow-empty', '-m', 'Second');
+  // A user who takes this commit back must not get it again by a merge.
+  put(lab, 'second.txt', 'the second commit\n');
+  lab.git('add', 'second.txt');
+  lab.git('commit', '-qm', 'Second');
   for (const trait of script.traits) THEN[trait]?.(lab);
   return lab;
 }
