@@ -1,5 +1,5 @@
 // Kills of merge, undo and discard: around each git that they start, and at moments spread over their time.
-import type { Kind } from '../test/helpers/model/laws.ts';
+import type { Violation } from '../test/helpers/model/laws.ts';
 import type { Kill, Script, Step } from '../test/helpers/model/script.ts';
 import { playScript, type Story } from '../test/helpers/model.ts';
 
@@ -39,14 +39,17 @@ const scriptOf = (command: Command, kill: Kill): Script => {
 
 /** More git calls than any of the commands makes. */
 const MOST = 80;
-const MOMENTS = 40;
+const STEP_MS = 20;
 
 async function around(command: Command, when: 'before' | 'during' | 'after', each: Each): Promise<void> {
   for (let call = 1; call <= MOST; call++) if (!(await each(command, { git: call, when }))) return;
 }
 
+/** From the first moment on, until the command ends before it is killed. */
 async function spread(command: Command, children: boolean, each: Each): Promise<void> {
-  for (let moment = 0; moment < MOMENTS; moment++) await each(command, { ms: 60 + moment * 15, children });
+  for (let ms = 60; await each(command, { ms, children }); ms += STEP_MS) {
+    // The next moment.
+  }
 }
 
 /** Kills once; false when the command had ended before. */
@@ -54,17 +57,17 @@ type Each = (command: Command, kill: Kill) => Promise<boolean>;
 
 export interface Endings {
   readonly tried: Readonly<Record<Command, number>>;
-  readonly wrong: readonly { readonly kind: Kind; readonly story: Story }[];
+  readonly wrong: readonly { readonly violation: Violation; readonly story: Story }[];
 }
 
 /** Kills each command at each step, recovers, and does it again; two at a time. */
 export async function killEndings(): Promise<Endings> {
   const tried = { merge: 0, undo: 0, discard: 0 };
-  const wrong: { kind: Kind; story: Story }[] = [];
+  const wrong: { violation: Violation; story: Story }[] = [];
   const each: Each = async (command, kill) => {
     const story = await playScript(scriptOf(command, kill));
     if (story.killed > 0) tried[command] += 1;
-    wrong.push(...story.violations.map(({ kind }) => ({ kind, story })));
+    wrong.push(...story.violations.map((violation) => ({ violation, story })));
     return story.killed > 0;
   };
   const jobs = COMMANDS.flatMap((command) => [

@@ -1,4 +1,4 @@
-// Random sequences of acts and commands (test/helpers/model.ts), counted.
+// Random sequences of acts and commands (test/helpers/model.ts), counted and printed.
 import fc from 'fast-check';
 import type { Violation } from '../test/helpers/model/laws.ts';
 import { type Script, scripts } from '../test/helpers/model/script.ts';

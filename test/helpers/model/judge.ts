@@ -110,6 +110,12 @@ export class Judge {
       this.#say('neither before nor after', `${command}: ${all[0]?.kind}: ${all[0]?.text}; ${nothing[0]?.text}`);
       this.violations.push(...all.filter((one) => one.kind === 'user bytes lost'));
     } else if (command === 'undo' && nothing.length > 0) this.#made.delete(this.run ?? '');
+    const stands = after.head === before.head ? command === 'undo' : command === 'merge';
+    if (command !== 'discard' && stands !== this.#onRecord())
+      this.#say(
+        'neither before nor after',
+        `${command}: the record says that the run is ${stands ? 'not ' : ''}merged`,
+      );
     const complaint = this.#fsck();
     if (complaint !== '') this.#say('git fsck complains', complaint);
     this.violations.push(...this.#hands.judge(this.run, undefined));
@@ -205,6 +211,12 @@ export class Judge {
 
   #runs(): string[] {
     return existsSync(this.#folder()) ? readdirSync(this.#folder()).filter((name) => /^\d/.test(name)) : [];
+  }
+
+  /** Whether the run is merged, as its events have it. */
+  #onRecord(): boolean {
+    const events = readFileSync(join(this.#folder(), this.run ?? '', 'events.ndjson'), 'utf8');
+    return events.lastIndexOf('"type":"merged"') > events.lastIndexOf('"type":"undone"');
   }
 
   #abandoned(): boolean {
