@@ -30,7 +30,7 @@ export class Hands {
   }
 
   /** Remembers, before a command, what is still where the user left it. */
-  look(_run: string | undefined): void {
+  look(): void {
     const plain = this.#all.length === 0 ? new Set<string>() : reachable(this.#lab, SAVED);
     this.#inPlace = new Set(this.#all.filter((hand) => this.#stays(hand, plain)));
   }

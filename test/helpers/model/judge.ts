@@ -1,12 +1,12 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitOfOutcome } from '../../../src/errors.ts';
-import type { Result } from '../../../src/review/result.ts';
 import type { Lab } from '../repo.ts';
 import { Hands } from './hands.ts';
+import { workIsKept } from './kept.ts';
 import type { Played } from './kill.ts';
 import { type Kind, type Made, mergeLaws, unchanged, undoLaws, type Violation, verifiedLaw } from './laws.ts';
+import { Records } from './record.ts';
 import type { Step, Work } from './script.ts';
 import { changedBetween, locksIn, type Snapshot, snapshotOf, treeOf } from './snapshot.ts';
 import { specFor } from './spec.ts';
@@ -22,6 +22,7 @@ export class Judge {
   run: string | undefined;
   readonly #lab: Lab;
   readonly #hands: Hands;
+  readonly #records: Records;
   /** Merges that stand, by run. */
   readonly #made = new Map<string, Made>();
   readonly #known = new Set<string>();
@@ -30,15 +31,16 @@ export class Judge {
   constructor(lab: Lab) {
     this.#lab = lab;
     this.#hands = new Hands(lab);
+    this.#records = new Records(lab);
   }
 
   look(): Snapshot {
-    this.#hands.look(this.run);
+    this.#hands.look();
     return snapshotOf(this.#lab);
   }
 
   worktree(): string | undefined {
-    return this.#result()?.worktree;
+    return this.#records.result(this.run)?.worktree;
   }
 
   byHand(hand: Hand): void {
@@ -61,7 +63,7 @@ export class Judge {
   after(step: Exclude<Step, { do: 'user' }>, before: Snapshot, ended: Played): void {
     const after = snapshotOf(this.#lab);
     this.#end(ended);
-    const folders = this.#runs();
+    const folders = this.#records.runs();
     const fresh = folders.find((name) => !this.#known.has(name));
     for (const name of folders) this.#known.add(name);
     if (fresh !== undefined) this.run = fresh;
@@ -82,14 +84,14 @@ export class Judge {
   }
 
   #merged(before: Snapshot, after: Snapshot, flag: string): void {
-    const result = this.#result();
+    const result = this.#records.result(this.run);
     if (result?.commit === undefined) return this.#say('merged something else', 'there was no commit to merge');
     const { base, commit } = result;
     this.violations.push(...mergeLaws({ lab: this.#lab, before, after, base, commit }));
     this.#made.set(result.run, { before, after });
     const seen = this.#seen();
     if (seen !== undefined) this.violations.push(...verifiedLaw(this.#lab, seen, after.head));
-    else if (before.head !== base && flag === '' && changedBetween(this.#lab, commit, after.head).length > 0)
+    else if (before.head !== base && flag !== '--force' && changedBetween(this.#lab, commit, after.head).length > 0)
       this.#say('verified another tree', 'the branch had moved and nothing was verified');
   }
 
@@ -111,7 +113,7 @@ export class Judge {
       this.violations.push(...all.filter((one) => one.kind === 'user bytes lost'));
     } else if (command === 'undo' && nothing.length > 0) this.#made.delete(this.run ?? '');
     const stands = after.head === before.head ? command === 'undo' : command === 'merge';
-    if (command !== 'discard' && stands !== this.#onRecord())
+    if (command !== 'discard' && stands !== this.#records.merged(this.run))
       this.#say(
         'neither before nor after',
         `${command}: the record says that the run is ${stands ? 'not ' : ''}merged`,
@@ -122,7 +124,7 @@ export class Judge {
   }
 
   #whole(command: Step['do'], before: Snapshot, after: Snapshot): Violation[] {
-    const result = this.#result();
+    const result = this.#records.result(this.run);
     const made = this.#made.get(this.run ?? '');
     if (command === 'merge' && result?.commit !== undefined && after.head !== before.head) {
       const found = mergeLaws({ lab: this.#lab, before, after, base: result.base, commit: result.commit });
@@ -134,9 +136,10 @@ export class Judge {
   }
 
   #ran(ended: Played, began: boolean): void {
-    const result = this.#result();
+    const result = this.#records.result(this.run);
     if (result === undefined) {
-      if (began && !this.#abandoned()) this.#say('ending without its result', `exit ${ended.code}, no result.json`);
+      if (began && !this.#records.abandoned(this.run))
+        this.#say('ending without its result', `exit ${ended.code}, no result.json`);
       return;
     }
     if (ended.code === 2) return;
@@ -149,28 +152,7 @@ export class Judge {
       this.#say('ending without its result', `the result lists ${told.join(', ')}; the diff is ${changed.join(', ')}`);
     const seen = this.#seen();
     if (seen !== undefined) this.violations.push(...verifiedLaw(this.#lab, seen, result.commit));
-    this.#workIsKept(result, result.commit);
-  }
-
-  /** What the worker left is in the commit, or git ignores it and nobody declared it, or the result names it. */
-  #workIsKept(result: Result, commit: string): void {
-    const file = join(this.#lab.home, 'worked.json');
-    if (!existsSync(file)) return;
-    const worked = JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>;
-    const tree = treeOf(this.#lab, commit);
-    // That a declared file was not touched says nothing of a file that is there.
-    const told = JSON.stringify({ ...result, spec: undefined, scope: result.scope.violations });
-    const lf = (text: string | undefined) => text?.replaceAll('\r\n', '\n');
-    const absent = Object.keys(worked).filter(
-      (path) =>
-        worked[path] !== 'p ' &&
-        lf(tree[path]) !== lf(worked[path]) &&
-        !path.includes('/.git/') &&
-        !isNamed(told, path),
-    );
-    const ignored = this.#ignored(result.worktree, absent);
-    const lost = absent.filter((path) => this.#declared.includes(path) || !ignored.has(path));
-    if (lost.length > 0) this.#say('work of the worker lost in silence', lost.slice(0, 4).join(', '));
+    this.violations.push(...workIsKept(this.#lab, result, this.#declared));
   }
 
   #fsck(): string {
@@ -182,51 +164,9 @@ export class Judge {
     }
   }
 
-  #ignored(worktree: string, paths: readonly string[]): Set<string> {
-    if (paths.length === 0 || !existsSync(worktree)) return new Set();
-    const out = this.#tryGit(worktree, ['check-ignore', '--no-index', '-z', '--stdin'], paths.join('\0'));
-    return new Set(out.split('\0'));
-  }
-
-  #tryGit(cwd: string, args: string[], input: string): string {
-    try {
-      return execFileSync('git', args, {
-        cwd,
-        env: this.#lab.env,
-        input,
-        encoding: 'utf8',
-        stdio: ['pipe', 'pipe', 'ignore'],
-      });
-    } catch {
-      return '';
-    }
-  }
-
   #seen(): Record<string, string> | undefined {
     const file = join(this.#lab.folder, 'seen.json');
     return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
-  }
-
-  readonly #folder = (): string => join(this.#lab.repo, '.git', 'kimi-dispatch', 'runs');
-
-  #runs(): string[] {
-    return existsSync(this.#folder()) ? readdirSync(this.#folder()).filter((name) => /^\d/.test(name)) : [];
-  }
-
-  /** Whether the run is merged, as its events have it. */
-  #onRecord(): boolean {
-    const events = readFileSync(join(this.#folder(), this.run ?? '', 'events.ndjson'), 'utf8');
-    return events.lastIndexOf('"type":"merged"') > events.lastIndexOf('"type":"undone"');
-  }
-
-  #abandoned(): boolean {
-    const events = join(this.#folder(), this.run ?? '', 'events.ndjson');
-    return existsSync(events) && readFileSync(events, 'utf8').includes('"discarded"');
-  }
-
-  #result(): Result | undefined {
-    const file = join(this.#folder(), this.run ?? 'none', 'result.json');
-    return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Result) : undefined;
   }
 
   #say(kind: Kind, text: string): void {
@@ -237,9 +177,3 @@ export class Judge {
 /** Why a command failed, in one line. */
 const reasonIn = (said: string): string =>
   (/^(?:Reason|kimi-dispatch): ([\s\S]{0,200})/m.exec(said)?.[1] ?? said.trim().slice(-200)).replaceAll('\n', ' | ');
-
-/** A path, or the nested repository that holds it. */
-const isNamed = (told: string, path: string): boolean =>
-  [path, /^.*?\.repo(?=\/)/.exec(path)?.[0]].some(
-    (name) => name !== undefined && told.includes(JSON.stringify(name).slice(1, -1)),
-  );

@@ -28,6 +28,8 @@ export const TRAITS = [
   'untracked',
   'crlf',
   'link',
+  'merge-squash',
+  'autostash',
 ] as const;
 export type Trait = (typeof TRAITS)[number];
 

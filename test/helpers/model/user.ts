@@ -26,7 +26,8 @@ export interface Place {
 const write = (folder: string, path: string, text: string): void => {
   const full = join(folder, path);
   mkdirSync(dirname(full), { recursive: true });
-  if (existsSync(full) && lstatSync(full).isSymbolicLink()) rmSync(full);
+  // Through a link the bytes would go elsewhere, and a pipe would wait for a reader.
+  if (lstatSync(full, { throwIfNoEntry: false })?.isFile() === false) rmSync(full);
   writeFileSync(full, text);
 };
 

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
-  existsSync,
   lstatSync,
   mkdirSync,
   readFileSync,
@@ -21,7 +20,7 @@ const room = (path) => mkdirSync(dirname(path), { recursive: true });
 const acts = {
   write({ path, text }) {
     room(path);
-    if (existsSync(path) && lstatSync(path).isSymbolicLink()) rmSync(path);
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) rmSync(path);
     writeFileSync(path, text, 'latin1');
   },
   delete: ({ path }) => rmSync(path),

@@ -32,6 +32,9 @@ const THEN: Partial<Record<Trait, Make>> = {
     lab.git('config', 'core.safecrlf', 'true');
   },
   sparse: (lab) => lab.git('sparse-checkout', 'set', 'src'),
+  // Settings of a merge that are the user's and must not reach one of ours.
+  'merge-squash': (lab) => lab.git('config', 'branch.main.mergeOptions', '--squash'),
+  autostash: (lab) => lab.git('config', 'merge.autoStash', 'true'),
   branches: (lab) => {
     lab.git('switch', '-q', '-c', 'feature');
     put(lab, 'a.txt', 'the feature\n');
