@@ -72,7 +72,7 @@ class Sequence {
       const hand = userAct(act, place);
       if (hand !== undefined) this.#judge.byHand(hand);
     } catch {
-      said = '  (git refused)';
+      said = '  (could not)';
     }
     this.#lines.push(`the user: ${act} ${path}${said}`);
   }

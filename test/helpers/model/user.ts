@@ -41,7 +41,11 @@ function begin(lab: Lab, token: string, how: (branch: string) => string[]): void
   lab.git('switch', '-q', ...(name === 'HEAD' ? ['--detach', here] : [name]));
   write(lab.repo, 'base.txt', `ours ${token}\n`);
   lab.git('commit', '-qm', 'Ours', 'base.txt');
-  lab.git(...how(branch));
+  try {
+    lab.git(...how(branch));
+  } catch {
+    // It stops at the conflict, as it shall.
+  }
 }
 
 const checkout: Partial<Record<UserAct, (place: Place) => void>> = {
@@ -78,14 +82,14 @@ const checkout: Partial<Record<UserAct, (place: Place) => void>> = {
   'rebase-begun': ({ lab, token }) => begin(lab, token, (branch) => ['rebase', '-q', branch]),
 };
 
-/** Does what a user would do; git may refuse some of it, as it would for a user. What was made by hand is returned. */
+/** Does what a user would do, or throws where that cannot be done now. What was made by hand is returned. */
 export function userAct(act: UserAct, place: Place): Hand | undefined {
   if (!act.startsWith('hand')) {
     checkout[act]?.(place);
     return undefined;
   }
   const { lab, path, token, tree } = place;
-  if (tree === undefined || !existsSync(join(tree, '.git'))) return undefined;
+  if (tree === undefined || !existsSync(join(tree, '.git'))) throw new Error('there is no worktree');
   const text = `by hand ${token}\n`;
   write(tree, path, text);
   if (act === 'hand-edit') return { text, path: join(tree, path) };
