@@ -16,7 +16,7 @@ it('nothing of the user is lost, and what is merged is what ran, in random seque
       if (kind === undefined) continue;
       failed.set(kind, '');
       // `shorten` plays it again and again without one of its parts, as long as the same law is broken.
-      const short = await shorten(script, (violation) => violation.kind === kind, 20_000);
+      const short = await shorten(script, (violation) => violation.kind === kind, 10_000);
       failed.set(kind, `${short.story.lines.join('\n')}\n${JSON.stringify(short.script)}`);
     }
   };
