@@ -6,7 +6,11 @@ import { kimiConfig, startModel } from '../scripts/model-server.mjs';
 import { probeSandbox } from '../src/process/sandbox.ts';
 import { damage, killAt, type Moment, seeded } from '../test/helpers/faults.ts';
 import { fuzz } from '../test/helpers/fuzz.ts';
+import { KINDS, type Violation } from '../test/helpers/model/laws.ts';
+import type { Story } from '../test/helpers/model.ts';
 import { Lab, ROOT, spec } from '../test/helpers/repo.ts';
+import { COMMANDS, killEndings } from './endings.ts';
+import { playSequences } from './sequences.ts';
 
 const STEPS = ['worktree', 'baseline', 'kimi', 'collect', 'verify'].flatMap((step) => [
   `"step-started","step":"${step}"`,
@@ -54,6 +58,11 @@ async function escapes(): Promise<string> {
 const fake = await kills('fake', 700);
 const real = await kills('real', 2500);
 const fuzzed = fuzz(100_000, random);
+const played = await playSequences(Number(process.argv[2] ?? 2000), 2026);
+const endings = await killEndings();
+const broken: readonly { violation: Violation; story: Story }[] = [...played.wrong, ...endings.wrong];
+const ended = (end: RegExp): number =>
+  Object.entries(played.ends).reduce((sum, [name, times]) => sum + (end.test(name) ? times : 0), 0);
 const wrong = [...fake.wrong, ...real.wrong];
 const count = (word: string): number => wrong.filter((line) => line.includes(word)).length;
 const rows: [string, string][] = [
@@ -67,15 +76,26 @@ const rows: [string, string][] = [
   ['checkouts changed', String(count('checkout'))],
   ['bad inputs tried (stream lines, specs, plans, ledger lines, reports)', String(fuzzed.tried)],
   ['crashes', String(fuzzed.crashes.length)],
+  ['random sequences of acts of the worker, acts of the user and commands', String(played.played)],
+  ['of these: acts of the user and commands', String(played.steps)],
+  ['of these: merges that were made', String(ended(/^merge 0$/))],
+  ['of these: undos that were made', String(ended(/^undo 0$/))],
+  ['of these: commands that refused', String(ended(/ (2|3|4|9|11)$/))],
+  ...COMMANDS.map((name): [string, string] => [
+    `SIGKILL of ${name}: steps and moments tried`,
+    String(endings.tried[name]),
+  ]),
+  ...KINDS.map((kind): [string, string] => [kind, String(broken.filter((one) => one.violation.kind === kind).length)]),
   ['ways out of the sandbox tried, all stopped', await escapes()],
 ];
 const table = ['| what | count |', '|---|---|', ...rows.map(([what, value]) => `| ${what} | ${value} |`)].join('\n');
 const page = join(ROOT, 'docs', 'reliability.md');
 const text = readFileSync(page, 'utf8').replace(
   /<!-- table -->[\s\S]*?<!-- end -->/,
-  `<!-- table -->\n${table}\n<!-- end -->`,
+  `<!-- table -->\nRun on ${new Date().toISOString().slice(0, 10)}.\n\n${table}\n<!-- end -->`,
 );
 writeFileSync(page, text);
 console.log(table);
 for (const line of [...wrong, ...fuzzed.crashes]) console.log(line);
-process.exitCode = wrong.length + fuzzed.crashes.length === 0 ? 0 : 1;
+for (const story of new Set(broken.map((one) => one.story))) console.log(`\n${story.lines.join('\n')}`);
+process.exitCode = wrong.length + fuzzed.crashes.length + broken.length === 0 ? 0 : 1;

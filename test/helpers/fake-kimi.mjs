@@ -130,6 +130,12 @@ const scenarios = {
     report('done');
     finish();
   },
+  async acts() {
+    const { carryOut } = await import('./model/work.mjs');
+    carryOut(process.env.HOME);
+    report('done');
+    finish();
+  },
   async escape() {
     const { plant, stay, tryAll } = await import('./escapes.mjs');
     const at = JSON.parse(readFileSync('at.json', 'utf8'));

@@ -1,0 +1,1 @@
+export function list(folder: string): Record<string, string>;
