@@ -124,7 +124,16 @@ export function undoLaws(lab: Lab, made: Made, now: Made): Violation[] {
 export function verifiedLaw(lab: Lab, seen: Readonly<Record<string, string>>, commit: string): Violation[] {
   const tree = treeOf(lab, commit);
   const wanted = Object.entries(tree).filter(([, file]) => !file.startsWith('g '));
-  const missing = wanted.filter(([path, file]) => plain(seen[path]) !== plain(file)).map(([path]) => path);
+  // In a sparse checkout, what the definition leaves out and nobody changed is not there.
+  const sparse = new Set(
+    lab
+      .git('ls-files', '-t')
+      .split('\n')
+      .flatMap((row) => (row.startsWith('S ') ? [row.slice(2)] : [])),
+  );
+  const missing = wanted
+    .filter(([path, file]) => plain(seen[path]) !== plain(file) && !(seen[path] === undefined && sparse.has(path)))
+    .map(([path]) => path);
   const extra = Object.keys(seen).filter((path) => tree[path] === undefined);
   return [
     ...(missing.length > 0 ? [violation('verified another tree', `not as committed: ${some(missing)}`)] : []),
