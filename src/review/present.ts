@@ -178,7 +178,7 @@ function outsideLines(result: Result): string[] {
   return result.scope.violations
     .filter((violation) => !paths.has(violation.path))
     .slice(0, 4)
-    .map((violation) => `  GATE: ${quote(violation.path, 90)} ${quote(violation.why, 90)}`);
+    .map((violation) => `  GATE: ${quote(violation.path, 90)} ${quote(violation.why, 200)}`);
 }
 
 /** Flags name what deserves a look; secrets and outside paths are violations and stand at the path itself. */

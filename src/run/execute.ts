@@ -1,10 +1,10 @@
-import { rmSync } from 'node:fs';
+import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
-import { changedOutside, lookOutside } from '../gate/tripwire.ts';
+import { changedOutside, lookOutside, type Outside } from '../gate/tripwire.ts';
 import { type Collected, collect } from '../git/collect.ts';
 import { at } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
@@ -212,16 +212,29 @@ class Execution {
       say: (event: NewEvent) => this.#record.say(event),
       signal: this.#signal,
     };
-    const { request, home } = this.#prepared;
-    const claude = request.env.CLAUDE_CONFIG_DIR ?? join(request.env.HOME ?? '/', '.claude');
-    const look = () => lookOutside(request.repo, { kimi: home.source, claude });
+    const outside = this.#outside();
+    const look = () => lookOutside(this.#prepared.request.repo, outside);
     const before = this.#enclosure === undefined ? await look() : undefined;
+    const config = join(this.#prepared.request.repo.commonDir, 'config');
+    if (before !== undefined && existsSync(config)) copyFileSync(config, outside.copyOfConfig);
     // The scanner of the gate takes a moment to load: it does so while Kimi works.
     void import('../gate/secrets.ts').catch(() => undefined);
     if (this.#prepared.plan.steps.some((step) => step.id === 'verify' && step.run)) this.#judge.prepare();
     this.#gathered.attempt = await runKimi(this.#prepared, place, turn);
     this.#gathered.notes.push(...takeOutbox(this.#prepared));
-    if (before !== undefined) this.#gathered.outside = changedOutside(before, await look());
+    if (before !== undefined) this.#gathered.outside = changedOutside(before, await look(), outside);
+  }
+
+  /** What a worker without a sandbox could reach. */
+  #outside(): Outside {
+    const { request, home, provision } = this.#prepared;
+    const { dependencies } = provision;
+    return {
+      kimi: home.source,
+      claude: request.env.CLAUDE_CONFIG_DIR ?? join(request.env.HOME ?? '/', '.claude'),
+      linked: dependencies.how === 'link' ? dependencies.folder : undefined,
+      copyOfConfig: join(this.#record.folder, 'git-config.before'),
+    };
   }
 
   async #collect(): Promise<void> {

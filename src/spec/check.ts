@@ -104,15 +104,19 @@ function checkTasks(spec: Spec, say: Say): void {
 }
 
 function checkVerification(spec: Spec, facts: RepoFacts | undefined, say: Say): void {
-  const whole = spec.verification.some((command) => command.kind === 'command');
   for (const task of spec.tasks) {
-    if (whole || task.verification.some((command) => command.kind === 'command')) continue;
+    const all = [...task.verification, ...spec.verification];
+    if (all.some((command) => command.kind === 'command')) continue;
+    // A person who writes down what to look at knows that no machine will.
+    const manual = all.length > 0;
     say(
       'spec/verification-none',
-      'error',
+      manual ? 'warning' : 'error',
       task.at,
-      `Nothing shows that task ${task.number} works: there is no verification command.`,
-      'Add a ## Verification section with a command, for example: - `npm test`',
+      manual
+        ? `Only a reviewer can tell whether task ${task.number} works: no command can, and the run may end unverified.`
+        : `Nothing shows that task ${task.number} works: there is no verification command.`,
+      'Add a ## Verification section with a command, for example: - `npm test`; or (manual) and what to look at',
     );
   }
   const created = new Set(

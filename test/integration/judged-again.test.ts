@@ -1,0 +1,166 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type Ended, Lab, shell, spec } from '../helpers/repo.ts';
+
+let lab: Lab;
+afterEach(() => lab?.remove());
+
+const FILES = {
+  'greet.txt': 'hello\n',
+  'other.txt': 'one\n',
+  'check.sh': 'grep -q please greet.txt && ! grep -q broken other.txt\n',
+};
+
+async function run(
+  script: string,
+  more: { declare?: string[]; verify?: string[]; args?: string[] } = {},
+): Promise<Ended> {
+  const files = more.declare ?? ['MODIFY greet.txt'];
+  writeFileSync(join(lab.folder, 'spec.md'), spec(shell(script), { files, verify: more.verify ?? ['`sh check.sh`'] }));
+  return lab.run(['run', '../spec.md', ...(more.args ?? ['--no-baseline'])]);
+}
+const read = (path: string): string => readFileSync(join(lab.repo, path), 'utf8');
+const polite = 'echo "hello please" > greet.txt';
+
+describe('refresh', () => {
+  it('puts the change onto the new tip, verifies it there, and asks no model', async () => {
+    lab = new Lab(FILES);
+    expect((await run(polite)).code).toBe(0);
+    const attempts = (await lab.result()).kimi?.steps;
+    lab.write({ 'new.txt': 'x\n' });
+    const tip = lab.commit('Moved');
+    expect((await lab.run(['refresh', '@last'])).code).toBe(0);
+    const result = await lab.result();
+    expect(result.base).toBe(tip);
+    expect(result.kimi?.steps).toBe(attempts);
+    expect(result.changes.map(({ path }) => path)).toEqual(['greet.txt']);
+    const merged = await lab.run(['merge', '@last']);
+    expect(merged.stdout).not.toContain('verified again');
+    expect([read('greet.txt'), read('new.txt')]).toEqual(['hello please\n', 'x\n']);
+  });
+
+  it('says when the change no longer works there', async () => {
+    lab = new Lab(FILES);
+    await run(polite);
+    lab.write({ 'other.txt': 'broken\n' });
+    lab.commit('Breaks with it');
+    expect((await lab.run(['refresh', '@last'])).code).toBe(3);
+    expect((await lab.run(['merge', '@last'])).code).toBe(3);
+  });
+
+  it('sends a conflict back to Kimi, whose marks are a violation until they are gone', async () => {
+    lab = new Lab(FILES);
+    await run(polite);
+    lab.write({ 'greet.txt': 'good day\n' });
+    lab.commit('Other greeting');
+    const conflict = await lab.run(['merge', '@last']);
+    expect(conflict.code).toBe(9);
+    expect(conflict.stderr).toContain('kimi-dispatch refresh');
+    // The session plays on what it began with: the whole file is written again, without marks.
+    expect((await lab.run(['refresh', '@last'])).code).toBe(0);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(read('greet.txt')).toBe('hello please\n');
+  });
+
+  it('keeps marks out of a merge', async () => {
+    lab = new Lab(FILES);
+    await run('test -f seen || echo "hello please" > greet.txt; touch ../seen; touch seen', {
+      declare: ['MODIFY greet.txt', 'CREATE seen'],
+    });
+    lab.write({ 'greet.txt': 'good day\n' });
+    lab.commit('Other greeting');
+    const ended = await lab.run(['refresh', '@last']);
+    expect(ended.code).toBe(4);
+    expect(ended.stdout).toContain('conflict');
+    expect((await lab.run(['merge', '@last'])).code).toBe(4);
+  });
+
+  it('keeps what was made in the worktree by hand', async () => {
+    lab = new Lab(FILES);
+    await run(polite);
+    const { worktree } = await lab.result();
+    lab.write({ 'greet.txt': 'by hand, please\n' }, worktree);
+    lab.write({ 'new.txt': 'x\n' });
+    lab.commit('Moved');
+    const ended = await lab.run(['refresh', '@last']);
+    const ref = /git show (refs\/kimi-dispatch\/saved\/\S+)/.exec(ended.stderr)?.[1] ?? '';
+    expect(lab.git('show', `${ref}:greet.txt`)).toBe('by hand, please');
+  });
+});
+
+describe('allow', () => {
+  it('accepts an undeclared path on record, and the merge stands by it', async () => {
+    lab = new Lab(FILES);
+    const ended = await run(`${polite}; echo two >> other.txt`);
+    expect(ended.code).toBe(4);
+    expect(ended.stdout).toMatch(/kimi-dispatch allow \S+ PATH/);
+    expect((await lab.run(['merge', '@last'])).code).toBe(4);
+    expect((await lab.run(['allow', '@last', 'nothing.txt'])).code).toBe(2);
+    const allowed = await lab.run(['allow', '@last', 'other.txt']);
+    expect(allowed.code, allowed.stderr).toBe(0);
+    expect(allowed.stdout).toContain('allowed by hand');
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+  });
+
+  it('accepts that tests are gone, after the verification ran again', async () => {
+    lab = new Lab({
+      ...FILES,
+      'a.test.mjs': "import test from 'node:test';\ntest('a', () => {});\ntest('b', () => {});\n",
+    });
+    const fewer = `printf "import test from 'node:test';\\ntest('a', () => {});\\n" > a.test.mjs; ${polite}`;
+    const how = { declare: ['MODIFY greet.txt', 'MODIFY a.test.mjs'], verify: ['`node --test a.test.mjs`'], args: [] };
+    const ended = await run(fewer, how);
+    expect(ended.code).toBe(3);
+    expect(ended.stdout).toMatch(/2 tests ran before, 1 now/);
+    const allowed = await lab.run(['allow', '@last', '--tests', 'a.test.mjs']);
+    expect(allowed.code, allowed.stdout).toBe(0);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+  });
+});
+
+describe('what nothing could verify', () => {
+  it('is unverified, and merges only when that is said', async () => {
+    lab = new Lab(FILES);
+    const ended = await run(polite, { verify: ['`no-such-program`'] });
+    expect(ended.code).toBe(3);
+    const docs = await run(`${polite} ; true`, { verify: ['Read it. (manual)'] });
+    expect(docs.code, docs.stdout + docs.stderr).toBe(11);
+    expect(docs.stdout).toContain('UNVERIFIED');
+    const plain = await lab.run(['merge', '@last']);
+    expect(plain.code).toBe(2);
+    expect(plain.stderr).toContain('--unverified');
+    expect((await lab.run(['merge', '@last', '--unverified'])).code).toBe(0);
+  });
+
+  it('a check that fails once is flaky, and says so', async () => {
+    lab = new Lab(FILES);
+    const once = join(lab.folder, 'once');
+    writeFileSync(
+      join(lab.folder, 'flaky.sh'),
+      `test -f seen.txt || exit 0\nmkdir ${once} 2>/dev/null && exit 1\nexit 0\n`,
+    );
+    const verify = [`\`sh ${join(lab.folder, 'flaky.sh')}\``];
+    const ended = await run('touch seen.txt', { declare: ['CREATE seen.txt'], verify, args: [] });
+    expect(ended.code, ended.stdout).toBe(0);
+    expect(ended.stdout).toContain('FLAKY');
+    expect(existsSync(once)).toBe(true);
+  });
+});
+
+describe('without a sandbox', () => {
+  it('a dropped stash and changed packages are violations that name the way back', async () => {
+    lab = new Lab({
+      ...FILES,
+      '.gitignore': 'node_modules/\n',
+      'package.json': '{"dependencies":{"dep":"1.0.0"}}',
+      'package-lock.json': '{"lockfileVersion":3}',
+    });
+    lab.write({ 'node_modules/dep/index.js': 'module.exports = 1\n', 'other.txt': 'stashed\n' });
+    lab.git('stash', '-q');
+    const ended = await run(`${polite}; git stash drop -q; echo evil > node_modules/dep/index.js`);
+    expect(ended.code).toBe(4);
+    expect(ended.stdout).toMatch(/GATE: git stash lost an entry.*git stash store [0-9a-f]{40}/);
+    expect(ended.stdout).toMatch(/node_modules .*install the packages again/);
+  });
+});
