@@ -83,7 +83,7 @@ export class Judge {
 
   /** Makes the worktree ready while something else goes on; what fails is told at the first use. */
   prepare(): void {
-    void this.place(this.#call.base).catch(() => undefined);
+    if (this.#opening === undefined) void this.place(this.#call.base).catch(() => undefined);
   }
 
   /** The whole verification on a commit. Where its dependencies cannot be made, no command has an exit code. */

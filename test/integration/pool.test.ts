@@ -22,6 +22,8 @@ const FILES = {
   'packages/one/f.txt': 'f\n',
 };
 /** Makes dependencies, and counts how often it was run, outside the worktree. */
+/** A run has two worktrees: the worker's, and the one in which its commit is verified. */
+const TREES = 2;
 const SETUP =
   'echo run >> "$HOME/setup.log"; for d in .venv node_modules packages/one/node_modules; do mkdir -p $d && cat requirements.txt > $d/dep.txt; done';
 
@@ -104,15 +106,15 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
     lab.write({ 'src/b.txt': 'changed\n' });
     lab.commit('No lock file');
     await next();
-    expect(setups()).toBe(1);
+    expect(setups()).toBe(TREES);
     expect(lstatSync(join(worktree, '.venv')).ino).toBe(before);
     lab.write({ 'requirements.txt': 'dep==2\n' });
     lab.commit('A lock file');
     await next();
-    expect(setups()).toBe(2);
+    expect(setups()).toBe(2 * TREES);
     useSetup(`${SETUP}; true`);
     await next();
-    expect(setups()).toBe(3);
+    expect(setups()).toBe(3 * TREES);
   });
 
   it('setup that makes more than dependency folders runs for each run', async () => {
@@ -122,7 +124,8 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
       const made = await run(file);
       expect(existsSync(join(made.worktree, 'ignored-build'))).toBe(true);
       await lab.run(['discard', made.run]);
-      expect(setups()).toBe(count);
+      // Once for the worker, and for the base and for the commit in the judge's worktree.
+      expect(setups()).toBe(count * 3);
     }
   });
 
@@ -139,7 +142,8 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
       const made = await run(file);
       expect(existsSync(join(made.worktree, 'ignored-built'))).toBe(true);
       await lab.run(['discard', made.run]);
-      expect(setups()).toBe(count);
+      // Once for the worker, and for the base and for the commit in the judge's worktree.
+      expect(setups()).toBe(count * 3);
     }
   });
 
@@ -155,7 +159,7 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
       lab.write({ 'services/api/go.sum': text });
       if (count > 1) lab.commit('Another sum');
       await lab.run(['discard', (await run(file)).run]);
-      expect(setups()).toBe(count);
+      expect(setups()).toBe(count * TREES);
     }
     const own = await run(
       write('own.md', 'success', ['MODIFY greet.txt', 'MODIFY services/api/go.sum (ALLOW PROTECTED)']),
@@ -174,7 +178,7 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
       expect(existsSync(join(made.worktree, 'app', '[id]', 'node_modules', 'dep'))).toBe(true);
       await lab.run(['discard', made.run]);
     }
-    expect(setups()).toBe(1);
+    expect(setups()).toBe(TREES);
   });
 
   it('the verification cannot write the dependencies either', async () => {
@@ -190,7 +194,8 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
     const first = await run(write('one.md', 'success'));
     await lab.run(['discard', first.run]);
     const second = await run(write('two.md', 'success', ['MODIFY greet.txt', 'MODIFY requirements.txt']));
-    expect(setups()).toBe(2);
+    // The judge's worktree has the dependencies of the first run still.
+    expect(setups()).toBe(TREES + 1);
     const ready = JSON.parse(
       readFileSync(join(lab.repo, '.git', 'kimi-dispatch', 'runs', second.run, 'ready.json'), 'utf8'),
     );
