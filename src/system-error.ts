@@ -34,7 +34,7 @@ export function refusalFrom(thrown: unknown): Refusal | undefined {
   if (own !== undefined) return own;
   const { code = '', syscall, path, dest, message = '' } = (thrown ?? {}) as NodeJS.ErrnoException & { dest?: string };
   // A program that was started says it in its own words.
-  const said = /No space left on device/i.test(message)
+  const said = /No space left on device|Out of diskspace/i.test(message)
     ? 'ENOSPC'
     : /Disk quota exceeded/i.test(message)
       ? 'EDQUOT'

@@ -48,13 +48,11 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
   try {
     const env = { GIT_INDEX_FILE: join(scratch, 'index'), ...IDENTITY };
     const replaced = restoreLink(tree.dir, gitFolderOf(options.commonDir, tree.dir));
+    // With the index that git wrote at the start only what changed since is read; without it, every file.
+    if (!lendIndex(tree.dir, env.GIT_INDEX_FILE)) await git(tree, ['read-tree', '-m', tree.base], { env, quiet: true });
     const [strays, excludes] = await Promise.all([
       findStrays(tree, options.known === true),
       writeExcludes(tree, scratch, provisioned.map(asPattern)),
-      // With the index that git wrote at the start only what changed since is read; without it, every file.
-      lendIndex(tree.dir, env.GIT_INDEX_FILE)
-        ? undefined
-        : git(tree, ['read-tree', '-m', tree.base], { env, quiet: true }),
     ]);
     const declared = options.declared.filter((path) => !isBelow(provisioned, path));
     const left = await stage(tree, { base: tree.base, env, scratch, excludes, declared });

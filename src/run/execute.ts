@@ -15,6 +15,7 @@ import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { declaredPaths } from '../spec/model.ts';
+import { refusalFrom } from '../system-error.ts';
 import type { Check } from '../verify/compare.ts';
 import { baselineNotes, confirmRed, settle } from '../verify/settle.ts';
 import { aroundOf } from './around.ts';
@@ -108,8 +109,10 @@ class Execution {
     } catch (error) {
       const begun = this.#entry.again !== undefined || this.#gathered.attempt !== undefined;
       if (!begun && this.#signal?.aborted !== true && refusalOf(error) !== undefined) await this.#abandon(error);
-      outcome = this.#signal?.aborted === true ? 'cancelled' : 'internal-error';
-      reason = error instanceof Error ? error.message : String(error);
+      const refusal = refusalFrom(error);
+      const failed = refusal?.code === 'disk-full' ? 'output-limit' : 'internal-error';
+      outcome = this.#signal?.aborted === true ? 'cancelled' : failed;
+      reason = refusal?.message ?? (error instanceof Error ? error.message : String(error));
       await this.#salvage();
     } finally {
       this.#enclosure?.close();
@@ -308,7 +311,7 @@ class Execution {
   async #salvage(): Promise<void> {
     if (this.#gathered.attempt === undefined || this.#gathered.collected !== undefined) return;
     await this.#collect().catch((error: unknown) =>
-      this.#gathered.notes.push(`the change could not be collected: ${String(error)}`),
+      this.#gathered.notes.push(`the change could not be collected: ${refusalFrom(error)?.message ?? String(error)}`),
     );
   }
 

@@ -92,7 +92,9 @@ describe('what the change holds', () => {
   });
 
   it('never holds what an earlier verification wrote', async () => {
-    const { result } = await work('echo please > greet.txt', { verify: ['`sh -c "echo junk > junk.txt"`'] });
+    const { result } = await work('echo please > greet.txt', {
+      verify: ['`sh -c "echo junk > junk.txt; test -f greet.txt"`'],
+    });
     expect(paths(result)).toEqual(['greet.txt']);
     writeFileSync(join(lab.folder, 'findings.md'), '- greet.txt:1 say more\n');
     await lab.run(['revise', '@last', '--findings', '../findings.md']);

@@ -153,7 +153,7 @@ describe('install and uninstall', () => {
     try {
       const env = { CLAUDE_CONFIG_DIR: small };
       const full = await lab.run(['install'], { env });
-      expect([full.code, full.stderr]).toEqual([2, expect.stringContaining('The disk is full')]);
+      expect([full.code, full.stderr]).toEqual([6, expect.stringContaining('The disk is full')]);
       expect(photograph(small)).toEqual({});
       execFileSync('mount', ['-o', 'remount,ro', small]);
       const readOnly = await lab.run(['install'], { env });

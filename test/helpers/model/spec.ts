@@ -13,8 +13,12 @@ export function specFor(
     );
   for (const one of work) {
     if (!one.declared || one.do === 'commit' || one.do === 'nested') continue;
+    const gone = one.do === 'delete' || one.do === 'rename' ? one.path : undefined;
     const named = one.do === 'ignore' ? ['.gitignore'] : one.do === 'rename' ? [one.path, one.to] : [one.path];
-    for (const path of named) if (!clash(path)) files.set(path, base[path] === undefined ? 'CREATE' : 'MODIFY');
+    for (const path of named) {
+      if (clash(path)) continue;
+      files.set(path, base[path] === undefined ? 'CREATE' : path === gone ? 'DELETE' : 'MODIFY');
+    }
   }
   // A spec without a path allows all of them.
   if (files.size === 0) files.set('base.txt', 'MODIFY');
