@@ -91,6 +91,24 @@ describe('what the change holds', () => {
     expect(paths(result)).toEqual(['greet.txt', 'other/new.txt']);
   });
 
+  it('is verified with the tools of the checkout, whatever the worker put in their place', async () => {
+    const { ended, result } = await work(
+      'echo please > greet.txt; rm -rf node_modules/.bin; mkdir node_modules/.bin; echo "exit 0" > node_modules/.bin/tool',
+      {
+        files: {
+          '.gitignore': 'node_modules/\n',
+          'package.json': '{"devDependencies":{"tool":"1.0.0"}}',
+          'package-lock.json': '{"lockfileVersion":3}',
+          'other.txt': 'x\n',
+        },
+        verify: ['`sh node_modules/.bin/tool`'],
+        prepare: (it) => it.write({ 'node_modules/.bin/tool': 'exit 1\n' }),
+      },
+    );
+    expect(ended.code).toBe(3);
+    expect(result.outcome).toBe('verification-failed');
+  });
+
   it('never holds what an earlier verification wrote', async () => {
     const { result } = await work('echo please > greet.txt', {
       verify: ['`sh -c "echo junk > junk.txt; test -f greet.txt"`'],

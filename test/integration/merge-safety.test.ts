@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Ended, Lab, shell, spec } from '../helpers/repo.ts';
@@ -105,6 +115,38 @@ describe('a merge and the files of the user', () => {
       expect(after[name], name).toBe(before[name]);
     expect(existsSync(join(lab.repo, 'zz.txt'))).toBe(false);
     expect(lab.git('status', '--porcelain')).toBe('');
+  });
+});
+
+describe.skipIf(process.getuid?.() !== 0)('a merge onto a full disk (needs mount)', () => {
+  it('leaves the checkout as it was, and works once there is room', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kd-full-'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', folder]);
+    try {
+      fresh();
+      // The checkout lies on the small disk, its git folder does not.
+      const small = join(folder, 'checkout');
+      lab.git('worktree', 'add', '-q', small, '-b', 'small');
+      await again('head -c 3000000 /dev/urandom > big.txt; head -c 10 big.txt > small.txt', [
+        'CREATE big.txt',
+        'CREATE small.txt',
+      ]);
+      const { run } = await lab.result();
+      writeFileSync(join(folder, 'filler'), Buffer.alloc(5 * 1024 * 1024));
+      const ended = await lab.run(['merge', run, '--force'], { cwd: small });
+      expect(ended.code, ended.stdout + ended.stderr).toBeGreaterThan(1);
+      const git = (...args: string[]): string =>
+        execFileSync('git', args, { cwd: small, env: lab.env, encoding: 'utf8' });
+      expect(git('status', '--porcelain')).toBe('');
+      expect(existsSync(join(small, 'big.txt'))).toBe(false);
+      rmSync(join(folder, 'filler'));
+      const then = await lab.run(['merge', run, '--force'], { cwd: small });
+      expect(then.code, then.stderr).toBe(0);
+      expect(git('status', '--porcelain')).toBe('');
+    } finally {
+      execFileSync('umount', ['-l', folder]);
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
 

@@ -208,6 +208,7 @@ describe('run --waves', () => {
     expect(ended.lab.snapshot()).toEqual(ended.before);
     const id = /SUCCEEDED (\S+)/.exec(ended.stdout)?.[1] ?? '';
     expect((await ended.lab.run(['merge', id])).code).toBe(0);
+    expect(ended.lab.git('log', '-1', '--format=%B')).toMatch(/- Task 1: integrated[\s\S]*Kimi-Dispatch-Spec: sha256:/);
     for (const name of ['a', 'b', 'c'])
       expect(readFileSync(join(ended.lab.repo, `${name}.txt`), 'utf8')).toBe('done\n');
   });
