@@ -45,7 +45,8 @@ function locateLfs(env: GitPlace['env']): string | undefined {
 
 /** Of these paths, those whose content a filter that we do not run would have changed: path → filter. */
 export async function unfiltered(place: GitPlace, paths: readonly string[]): Promise<Map<string, string>> {
-  if (paths.length === 0) return new Map();
+  const all = place.filters.every((item) => !/^filter\..*\.process=$/.test(item));
+  if (paths.length === 0 || (all && locateLfs(place.env) !== undefined)) return new Map();
   const runs = (name: string): boolean => place.filters.some((item) => item.startsWith(`filter.${name}.process='`));
   const stopped = (name: string): boolean => place.filters.includes(`filter.${name}.process=`);
   const answer = await git(place, ['check-attr', '-z', '--stdin', 'filter'], { input: paths.join('\0') });

@@ -116,10 +116,12 @@ class Execution {
       await this.#salvage();
     } finally {
       this.#enclosure?.close();
-      await this.#judge.close();
     }
+    const closed = this.#judge.close();
     await this.#moveTask(stateAfter(outcome));
-    return this.#finish(outcome, reason);
+    const result = this.#finish(outcome, reason);
+    await closed;
+    return result;
   }
 
   async #moveTask(to: TaskState): Promise<void> {
@@ -276,11 +278,14 @@ class Execution {
     this.#gathered.rows = await settle({
       before: this.#gathered.before,
       after,
-      around: await aroundOf(request.repo, request.spec, {
-        from: plan.base,
-        to: collected.commit,
-        allowedTests: request.options.allowedTests ?? [],
-      }),
+      around:
+        this.#gathered.before === undefined
+          ? {}
+          : await aroundOf(request.repo, request.spec, {
+              from: plan.base,
+              to: collected.commit,
+              allowedTests: request.options.allowedTests ?? [],
+            }),
       again: (index, side) => this.#judge.again(side === 'before' ? plan.base : collected.commit, index, logs),
     });
   }
@@ -300,6 +305,7 @@ class Execution {
   /** A refusal before Kimi leaves nothing behind but its record. */
   async #abandon(error: unknown): Promise<never> {
     const { plan, request } = this.#prepared;
+    await this.#judge.close();
     await releaseSlot(request.repo, { id: plan.run, ...this.#tree }, true);
     rmSync(plan.home, { recursive: true, force: true });
     this.#record.say({ type: 'run-ended', outcome: 'internal-error' });

@@ -104,11 +104,18 @@ export class Judge {
   async place(commit: string): Promise<GitPlace> {
     const { repo, base } = this.#call;
     const dir = await this.#open();
-    if (this.#at?.commit === commit && !this.#at.used) return at(repo, dir);
-    if (this.#at !== undefined || commit !== base) await this.#put(dir, commit);
-    await this.#provide(dir, commit);
+    const place = at(repo, dir);
+    if (this.#at?.commit === commit && !this.#at.used) return place;
+    const fresh = this.#at?.used === false && (await this.#sameProvision(this.#at.commit, commit));
+    // Nothing ran there yet, so only the tracked files are other ones.
+    if (fresh) await git(place, ['reset', '--hard', '-q', commit], { quiet: true });
+    else {
+      if (this.#at !== undefined || commit !== base) await this.#put(dir, commit);
+      await this.#provide(dir, commit);
+    }
+    await showSparse(place, base, commit);
     this.#at = { commit, used: false };
-    return at(repo, dir);
+    return place;
   }
 
   async close(): Promise<void> {
@@ -157,7 +164,10 @@ export class Judge {
     this.#suspect = false;
     this.#at = undefined;
     await putCommit(repo, dir, commit);
-    await showSparse(at(repo, dir), this.#call.base, commit);
+  }
+
+  async #sameProvision(one: string, other: string): Promise<boolean> {
+    return (await this.#provisionOf(one)).key === (await this.#provisionOf(other)).key;
   }
 
   async #provide(dir: string, commit: string): Promise<void> {
@@ -206,6 +216,7 @@ const wallsAt = ({ dependencies: _dependencies, caches: _caches, ...walls }: Wal
 
 /** In a sparse checkout, what a commit changes lies there although the definition leaves it out. */
 async function showSparse(place: GitPlace, base: string, commit: string): Promise<void> {
+  if (base === commit) return;
   const sparse = await gitAnswer(place, ['config', '--bool', 'core.sparseCheckout'], { answers: [1], quiet: true });
   if (sparse.stdout.trim() !== 'true') return;
   const changed = await git(place, ['diff-tree', '-r', '-z', '--name-only', '--diff-filter=d', base, commit]);

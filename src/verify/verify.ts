@@ -73,7 +73,8 @@ async function runOne(command: Command, place: VerifyPlace, log: string): Promis
   });
   // A program that is not there has no exit code of its own; the shell's 127 says the same thing.
   const code = end.ending.kind === 'exited' ? end.ending.code : end.ending.kind === 'not-started' ? 127 : null;
-  const output = readEnd(log);
+  // Names of tests and messages are the same wherever the worktree lies.
+  const output = readEnd(log).replaceAll(`${place.dir}/`, '');
   const check: Check = {
     ...facts,
     code,
