@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { refusalOf } from '../errors.ts';
+import { fillPointers } from '../git/filters.ts';
 import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
@@ -108,8 +109,10 @@ export class Judge {
     if (this.#at?.commit === commit && !this.#at.used) return place;
     const fresh = this.#at?.used === false && (await this.#sameProvision(this.#at.commit, commit));
     // Nothing ran there yet, so only the tracked files are other ones.
-    if (fresh) await git(place, ['reset', '--hard', '-q', commit], { quiet: true });
-    else {
+    if (fresh) {
+      await git(place, ['reset', '--hard', '-q', commit], { quiet: true });
+      await fillPointers(place, commit);
+    } else {
       if (this.#at !== undefined || commit !== base) await this.#put(dir, commit);
       await this.#provide(dir, commit);
     }
