@@ -55,7 +55,7 @@ export async function mergeCommand(
     for (const line of done.saved) world.out(`${line}\n`);
     for (const other of stale)
       world.out(
-        `Run ${other.run} no longer applies: ${other.conflicts.join(', ')}. kimi-dispatch discard ${other.run}\n`,
+        `Run ${other.run} no longer applies: ${other.conflicts.join(', ')}. kimi-dispatch refresh ${other.run}, or discard it\n`,
       );
   }
   return 0;

@@ -12,7 +12,7 @@ export interface Stale {
 
 /** How many waiting runs have their list of changes read, and how many of those are merged for a trial. */
 const READ = 200;
-const TRIED = 20;
+const TRIED = 6;
 
 /**
  * Waiting runs that conflict with what a merge has just brought. Only runs that changed one of its files are tried, the
@@ -26,14 +26,17 @@ export async function staleRuns(repo: Repo, merged: { readonly from: string; rea
     .slice(0, READ)
     .filter((run) => overlaps(changesOf(repo, run), touched))
     .slice(0, TRIED);
-  const stale: Stale[] = [];
-  for (const run of waiting) {
-    const tried = await applyChange(repo, { base: run.base, commit: run.commit ?? '', tip: merged.to }).catch(() => ({
-      conflicts: ['its commit is not there'],
-    }));
-    if ('conflicts' in tried) stale.push({ run: run.id, conflicts: tried.conflicts });
-  }
-  return stale;
+  const tried = await Promise.all(
+    waiting.map(async (run): Promise<Stale | undefined> => {
+      const { base, commit = '' } = run;
+      const conflicts = await applyChange(repo, { base, commit, tip: merged.to }).then(
+        (applied) => ('conflicts' in applied ? applied.conflicts : []),
+        () => ['its commit is not there'],
+      );
+      return conflicts.length === 0 ? undefined : { run: run.id, conflicts };
+    }),
+  );
+  return tried.filter((one) => one !== undefined);
 }
 
 /** The paths that a run changed; undefined where its result cannot be read. */
