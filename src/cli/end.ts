@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
-import { findRun, olderFirst, runsFolder } from '../ledger/store.ts';
+import type { RunState } from '../ledger/events.ts';
+import { olderFirst, runsFolder } from '../ledger/store.ts';
 import { merge } from '../review/merge.ts';
 import { staleRuns } from '../review/stale.ts';
 import { readResult } from '../review/stored.ts';
 import { discard, undo } from '../review/undo.ts';
 import { requirePrincipal } from '../run/project.ts';
-import { recover } from '../run/recover.ts';
+import { recoverRun } from '../run/recover.ts';
 import { moveTask } from '../run/task-link.ts';
 import { gitEnvironment, type World } from '../world.ts';
 import { repoOf, runNamed } from './look.ts';
@@ -20,13 +21,13 @@ export async function mergeCommand(
 ): Promise<number> {
   const repo = await repoOf(world);
   requirePrincipal(repo, world.env, 'Merging');
-  await recover(repo, world.now);
   const style = options.ff === false ? 'no-ff' : 'squash';
   const text = (name: string): string | undefined =>
     typeof options[name] === 'string' ? (options[name] as string) : undefined;
   const [message, commit, onto] = [text('message'), text('commit'), text('onto')];
   const shown = { ...(commit === undefined ? {} : { commit }), ...(onto === undefined ? {} : { onto }) };
-  const named = args.map((name) => findRun(repo.commonDir, name));
+  const named: RunState[] = [];
+  for (const name of args) named.push(await recoverRun(repo, name, world.now));
   const runs = [...named].sort(olderFirst);
   for (const run of runs) {
     const done = await merge({
@@ -110,8 +111,8 @@ export async function prCommand(
 
 /** `undo`: takes a merge back. */
 export async function undoCommand(world: World, args: readonly string[]): Promise<number> {
-  await recover(await repoOf(world), world.now);
-  const { repo, run } = await runNamed(world, args[0]);
+  const repo = await repoOf(world);
+  const run = await recoverRun(repo, args[0] ?? '', world.now);
   const { target, to, byHand } = await undo(repo, run, world.now());
   const said = byHand
     ? `${target} no longer held the merge; nothing was moved.`
@@ -122,8 +123,8 @@ export async function undoCommand(world: World, args: readonly string[]): Promis
 
 /** `discard`: the worktree and the branch go, the patch stays. */
 export async function discardCommand(world: World, args: readonly string[]): Promise<number> {
-  await recover(await repoOf(world), world.now);
-  const { repo, run } = await runNamed(world, args[0]);
+  const repo = await repoOf(world);
+  const run = await recoverRun(repo, args[0] ?? '', world.now);
   const saved = await discard(repo, run, world.now());
   if (run.task !== undefined) await moveTask(world.env, world.now, { task: run.task, run: run.id, to: 'cancelled' });
   world.out(`Discarded ${run.id}. The patch stays in ${repo.commonDir}/kimi-dispatch/runs/${run.id}/\n`);

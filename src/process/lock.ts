@@ -42,17 +42,23 @@ function locked({ what, file }: LockCall): Error {
 
 /** The lock is a symbolic link whose target names the owner: created atomically, together with its owner. */
 function take(file: string): boolean {
+  if (link(file)) return true;
+  const owner = readOwner(file);
+  // Something without an owner was released in this moment, or it is not ours and nobody will release it.
+  const dead = owner === undefined ? age(file) > 5000 : !ownerLives(owner);
+  if (!dead) return false;
+  takeOver(file, owner);
+  return link(file);
+}
+
+function link(file: string): boolean {
   try {
     symlinkSync(JSON.stringify(ownerHere()), file);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
   }
-  const owner = readOwner(file);
-  // Something without an owner was released in this moment, or it is not ours and nobody will release it.
-  const dead = owner === undefined ? age(file) > 5000 : !ownerLives(owner);
-  if (dead) takeOver(file, owner);
-  return false;
 }
 
 /** Removes a lock whose owner died; a living one is left alone. */

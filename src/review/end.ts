@@ -67,6 +67,7 @@ async function saveWorktree(repo: Repo, run: RunState): Promise<string[]> {
   if (!holdsSlot(run) || !existsSync(join(run.dir, '.git'))) return [];
   const record = join(runsFolder(repo.commonDir), run.id);
   const scratch = join(record, 'scratch');
+  rmSync(scratch, { recursive: true, force: true });
   mkdirSync(scratch, { recursive: true });
   try {
     restoreLink(run.dir, gitFolderOf(repo.commonDir, run.dir));

@@ -9,7 +9,7 @@ const PATIENCE_MS = 15 * 60_000;
 
 /** One act at a time on a run: another attempt, a merge, a discard. Whoever comes second is refused. */
 export const holdRun = <T>(repo: Repo, run: Pick<RunState, 'id'>, work: () => Promise<T>): Promise<T> =>
-  withLock({ file: join(runsFolder(repo.commonDir), run.id, 'lock'), what: `Run ${run.id}`, waitMs: 0 }, work);
+  withLock({ file: join(runsFolder(repo.commonDir), run.id, 'lock'), what: `Run ${run.id}`, waitMs: 500 }, work);
 
 /** One merge or undo at a time in a repository; the second one waits. */
 export const alone = <T>(repo: Repo, run: Pick<RunState, 'id'>, work: () => Promise<T>): Promise<T> =>

@@ -8,7 +8,7 @@ import { deadMoves, type Move, type MoveEnd, recoverMoves } from '../git/move.ts
 import type { Repo } from '../git/repo.ts';
 import { gitFolderOf, holdsSlot } from '../git/slot.ts';
 import type { RunState } from '../ledger/events.ts';
-import { append, listRuns, runsFolder } from '../ledger/store.ts';
+import { append, findRun, listRuns, runsFolder } from '../ledger/store.ts';
 import { ownerLives, ownerVisible } from '../process/alive.ts';
 import { sweep } from '../process/kill.ts';
 import { clearDead, withLock } from '../process/lock.ts';
@@ -29,13 +29,13 @@ export interface Recovered {
  * is one whose dispatcher cannot be seen from here, unless its id is `gone`: somebody knows that its container is.
  */
 export const lostRuns = (commonDir: string, gone?: string): RunState[] =>
-  listRuns(commonDir).filter(
-    (run) =>
-      run.outcome === undefined &&
-      run.review === 'waiting' &&
-      run.queued !== true &&
-      (!ownerLives(run) || (run.id === gone && !ownerVisible(run))),
-  );
+  listRuns(commonDir).filter((run) => isLost(run, gone));
+
+const isLost = (run: RunState, gone?: string): boolean =>
+  run.outcome === undefined &&
+  run.review === 'waiting' &&
+  run.queued !== true &&
+  (!ownerLives(run) || (run.id === gone && !ownerVisible(run)));
 
 /**
  * Ends every run whose dispatcher died: its processes are ended, its work becomes a commit and a patch, its outcome is
@@ -52,6 +52,15 @@ export async function recover(repo: Repo, now: () => Date, gone?: string): Promi
     for (const run of lostRuns(repo.commonDir, gone)) done.push(await recoverOne(repo, run, now()));
     return done;
   });
+}
+
+/** The same for an act on one run: moves that died, and the run itself where it is lost. */
+export async function recoverRun(repo: Repo, name: string, now: () => Date): Promise<RunState> {
+  await endMoves(repo, now);
+  const run = findRun(repo.commonDir, name);
+  if (!isLost(run)) return run;
+  await recover(repo, now);
+  return findRun(repo.commonDir, name);
 }
 
 /** Merges and undos that died on the way, one process at a time. */

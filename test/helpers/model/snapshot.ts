@@ -104,7 +104,8 @@ export function locksIn(folder: string): string[] {
     const path = join(folder, name);
     if (name === 'objects') return [];
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return locksIn(path);
-    return name.endsWith('.lock') ? [path] : [];
+    // A private index of ours is made anew by whoever needs it next.
+    return name.endsWith('.lock') && !path.includes('/scratch/') ? [path] : [];
   });
 }
 
