@@ -39,7 +39,7 @@ async function again(world: World, args: readonly string[], options: Options, ma
   const next = await holdRun(repo, { id }, async () => {
     const run = openRun(repo, { id });
     requireEnded(run);
-    const tree = await ensureTree(run, { repo, env: world.env, now: world.now, provide: true });
+    const tree = await ensureTree(run, { repo, root: world.root, env: world.env, now: world.now, provide: true });
     const supervised = world.env[SUPERVISED] !== undefined;
     if (!supervised && (options.background === true || world.env.CLAUDECODE === '1')) {
       // What is refused is refused here, before anything is started.
@@ -167,7 +167,7 @@ const refreshEntry: MakeEntry = async (world, repo, run) => {
   const tip = await git(repo, ['rev-parse', 'HEAD']);
   for (const line of await saveByHand(repo, run)) world.err(`${line}\n`);
   const { kimi, report } = readResult(folderOf(repo, run));
-  const moved = await refresh(run, tip, { repo, env: world.env, now: world.now, provide: true });
+  const moved = await refresh(run, tip, { repo, root: world.root, env: world.env, now: world.now, provide: true });
   const facts = { why: 'refreshed', rounds: run.rounds, startedAt: run.startedAt, rebased: true };
   if (moved.conflicts.length === 0) return { again: { ...facts, previous: { kimi, report } } };
   const findings = moved.conflicts.map((path) => `- ${path}: ${CONFLICT}`).join('\n');

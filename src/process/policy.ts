@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { SECRETS } from './secrets.ts';
+import { REGISTRY_CREDENTIALS, SECRETS, TOOLS } from './secrets.ts';
 
 /** What a sandboxed command may touch. Everything else is read-only, and every other host is refused. */
 export interface Policy {
-  readonly name: 'attempt' | 'verification';
+  readonly name: 'attempt' | 'verification' | 'provision';
   readonly allowWrite: readonly string[];
   readonly denyWrite: readonly string[];
   readonly denyRead: readonly string[];
@@ -13,6 +13,10 @@ export interface Policy {
   readonly hosts: readonly string[];
   /** Ports of this machine's loopback that are reachable inside under the same number: a local model server. */
   readonly loopback: readonly number[];
+  /** Where package managers keep what they downloaded; a private folder of the call where it is missing. */
+  readonly cache?: string;
+  /** A file that is seen in the place of another one: git's configuration without what only its user may know. */
+  readonly instead?: { readonly of: string; readonly seen: string };
 }
 
 export interface PolicyInput {
@@ -40,6 +44,14 @@ export interface PolicyInput {
   /** Dependency folders that are shared with later runs, and the place for the caches of tools. */
   readonly dependencies?: readonly string[];
   readonly caches?: readonly string[];
+  /** Folders of programs that are needed inside, wherever they lie: Node, Kimi. */
+  readonly tools?: readonly string[];
+  /** Paths that the profile opens in the home folder. */
+  readonly allowRead?: readonly string[];
+  /** State, data and settings of kimi-dispatch itself, of all repositories. */
+  readonly ours?: readonly string[];
+  /** The copy of the repository's git configuration that is seen inside. */
+  readonly gitConfig?: string;
 }
 
 /** Kimi's own service and its login, for a configuration that names no address. */
@@ -55,11 +67,9 @@ export function attemptPolicy(input: PolicyInput): Policy {
   const own = [input.worktree, input.kimiHome, input.scratch, ...credentials, ...(input.caches ?? [])].map(realpath);
   const worktree = realpath(input.worktree);
   return {
+    ...common(input, own),
     name: 'attempt',
     allowWrite: input.readOnly ? own.filter((path) => path !== worktree) : own,
-    denyWrite: closedToWrites(input),
-    denyRead: closed(input),
-    allowRead: own,
     hosts: [...hosts, ...(input.apiUrls.length === 0 ? KIMI_HOSTS : []), ...loginHosts(hosts), ...input.hosts],
     loopback,
   };
@@ -68,17 +78,46 @@ export function attemptPolicy(input: PolicyInput): Policy {
 /** The policy of the verification: no Kimi home, no credentials, no network but what the profile names. */
 export function verifyPolicy(input: PolicyInput): Policy {
   const own = [input.worktree, input.scratch, ...(input.caches ?? [])].map(realpath);
-  const { hosts, loopback } = reachable(
-    input.verifyHosts.map((host) => (host.includes('://') ? host : `tcp://${host}`)),
-  );
+  return { ...common(input, own), name: 'verification', allowWrite: own, ...reachable(input.verifyHosts.map(asUrl)) };
+}
+
+export interface ProvisionInput {
+  /** Hosts of package registries. */
+  readonly hosts: readonly string[];
+  /** True for a tree that the user has reviewed: credentials of registries are open, and what is downloaded is kept. */
+  readonly trusted: boolean;
+  readonly cache: string;
+}
+
+/** The policy under which files and dependencies are made: registries, caches of its own, and no secrets. */
+export function provisionPolicy(input: PolicyInput, { hosts, trusted, cache }: ProvisionInput): Policy {
+  const own = [input.worktree, input.scratch, ...(trusted ? [cache] : [])].map(realpath);
+  const shared = common({ ...input, dependencies: [] }, own);
+  const open = trusted ? REGISTRY_CREDENTIALS.map((path) => join(input.home, path)).filter(existsSync) : [];
   return {
-    name: 'verification',
+    ...shared,
+    name: 'provision',
     allowWrite: own,
+    allowRead: [...shared.allowRead, ...open.map(realpath)],
+    ...reachable(hosts.map(asUrl)),
+    ...(trusted ? { cache } : {}),
+  };
+}
+
+const asUrl = (host: string): string => (host.includes('://') ? host : `tcp://${host}`);
+
+/** What every command in the sandbox has in common: what is closed, and what is open in a closed home. */
+function common(
+  input: PolicyInput,
+  own: readonly string[],
+): Pick<Policy, 'denyWrite' | 'denyRead' | 'allowRead' | 'instead'> {
+  const config = input.records === undefined ? undefined : join(dirname(input.records), 'config');
+  const seen = input.gitConfig;
+  return {
     denyWrite: closedToWrites(input),
     denyRead: closed(input),
-    allowRead: own,
-    hosts,
-    loopback,
+    allowRead: [...own, ...openInHome(input)],
+    ...(config === undefined || seen === undefined ? {} : { instead: { of: realpath(config), seen } }),
   };
 }
 
@@ -87,19 +126,44 @@ const closedToWrites = (input: PolicyInput): string[] => [
   ...(input.dependencies ?? []).map(realpath),
 ];
 
+/** A home folder that is the whole machine cannot be closed; its secrets can. */
+const isHome = (home: string): boolean => home !== '/' && existsSync(home);
+
 function closed(input: PolicyInput): string[] {
   const paths = [
-    ...SECRETS.map((path) => join(input.home, path)),
+    ...(isHome(input.home) ? [input.home] : SECRETS.map((path) => join(input.home, path))),
     input.kimiHomes,
     // Other runs: their worktrees, which wait in the pool, and what is on record of them.
     dirname(input.worktree),
     ...(input.records === undefined ? [] : [input.records]),
+    ...(input.ours ?? []),
     input.userKimi,
     ...(input.claudeHome === undefined ? [] : [input.claudeHome]),
-    ...input.denyRead.map((path) => (path.startsWith('~/') ? join(input.home, path.slice(2)) : path)),
+    ...input.denyRead.map((path) => inHome(input.home, path)),
     ...environmentFiles(input.checkout, 3),
+    ...ACCOUNTS,
   ];
   return [...new Set(paths.filter(existsSync).map(realpath))];
+}
+
+/** Passwords of the machine, which a root caller could read. */
+const ACCOUNTS = ['/etc/shadow', '/etc/gshadow', '/etc/shadow-', '/etc/gshadow-', '/etc/sudoers', '/etc/sudoers.d'];
+
+const inHome = (home: string, path: string): string => (path.startsWith('~/') ? join(home, path.slice(2)) : path);
+
+/** What tools need of a closed home: toolchains, git's identity, package caches, the objects of this repository. */
+function openInHome(input: PolicyInput): string[] {
+  const { home, checkout, records, tools = [], allowRead = [] } = input;
+  const paths = [
+    ...TOOLS.map((path) => join(home, path)),
+    ...tools,
+    ...allowRead.map((path) => inHome(home, path)),
+    ...(records === undefined ? [] : [dirname(records)]),
+    join(checkout, 'node_modules'),
+  ];
+  // Nothing that holds the home folder may be opened: that would open all of it.
+  const top = `${realpath(home)}/`;
+  return [...new Set(paths.filter(existsSync).map(realpath))].filter((path) => !top.startsWith(`${path}/`));
 }
 
 const SKIP = new Set(['node_modules', 'vendor', 'target', 'dist', 'build']);
@@ -111,7 +175,7 @@ function environmentFiles(folder: string, depth: number): string[] {
     const path = join(folder, entry.name);
     if (entry.isDirectory())
       return depth > 1 && !entry.name.startsWith('.') && !SKIP.has(entry.name) ? environmentFiles(path, depth - 1) : [];
-    return /^\.env(\.|$)/.test(entry.name) && !/\.(example|sample|template)$/.test(entry.name) ? [path] : [];
+    return /^\.env(\.|rc$|$)/.test(entry.name) && !/\.(example|sample|template)$/.test(entry.name) ? [path] : [];
   });
 }
 

@@ -11,6 +11,7 @@ export interface HostCall {
     readonly network: { allowedDomains: string[]; deniedDomains: string[] };
     readonly filesystem: { denyRead: string[]; allowRead: string[]; allowWrite: string[]; denyWrite: string[] };
     readonly seccomp?: { applyPath: string };
+    readonly bwrapPath?: string;
     readonly javaAgentJarPath: string;
   };
   readonly command: string;
@@ -60,6 +61,7 @@ export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: Proce
         denyWrite: [...policy.denyWrite],
       },
       ...helpers(dirname(sandbox.program)),
+      ...(process.platform === 'linux' ? { bwrapPath: writeWrapper(own, policy) } : {}),
     },
     command: shellCommand(call, policy, inside),
     denials: join(own, 'denials'),
@@ -82,6 +84,32 @@ export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: Proce
   return { ...end, ending: told(end), denied };
 }
 
+/** What a command may write into a closed folder, which is memory and is gone afterwards. */
+const CLOSED_BYTES = 1024 * 1024 * 1024;
+
+/**
+ * bubblewrap with what the library does not ask for: no shared memory or message queues of others, no host name, and a
+ * file seen in the place of another. The last mounts win, so they stand just before the command.
+ */
+function writeWrapper(folder: string, { instead }: Policy): string {
+  const file = join(folder, 'bwrap');
+  const mounts = instead === undefined ? '' : `--ro-bind ${quote(instead.seen)} ${quote(instead.of)}`;
+  const text = `#!/bin/bash
+sized=; bwrap --help 2>&1 | grep -q -- --size && sized=yes
+args=()
+mounts=(${mounts})
+for word in "$@"; do
+  [ "$word" = --tmpfs ] && [ -n "$sized" ] && args+=(--size ${CLOSED_BYTES})
+  # Behind it stands the command.
+  [ "$word" = -- ] && args+=("\${mounts[@]}") && mounts=() && sized=
+  args+=("$word")
+done
+exec bwrap --unshare-ipc --unshare-uts "\${args[@]}"
+`;
+  writeFileSync(file, text, { mode: 0o700 });
+  return file;
+}
+
 /** Through two shells a signal arrives as 128 + its number. */
 function told(end: ProcessEnd): ProcessEnd['ending'] {
   const { ending } = end;
@@ -90,6 +118,10 @@ function told(end: ProcessEnd): ProcessEnd['ending'] {
 }
 
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
+
+/** A relay that does not listen yet loses the first connection; it has a second to begin. */
+const waitFor = (port: number): string =>
+  `for i in $(seq 100); do (: < /dev/tcp/127.0.0.1/${port}) 2>/dev/null && break; sleep 0.01; done`;
 
 /**
  * For a root caller the library leaves /proc/sys writable inside, and with it the core pattern, which the kernel runs
@@ -101,8 +133,9 @@ const POWERLESS = 'setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-a
 function shellCommand(call: ProcessCall, policy: Policy, inside: string): string {
   const set = {
     TMPDIR: join(inside, 'tmp'),
-    XDG_CACHE_HOME: join(inside, 'cache'),
-    npm_config_cache: join(inside, 'cache', 'npm'),
+    XDG_CACHE_HOME: policy.cache ?? join(inside, 'cache'),
+    npm_config_cache: join(policy.cache ?? join(inside, 'cache'), 'npm'),
+    YARN_CACHE_FOLDER: join(policy.cache ?? join(inside, 'cache'), 'yarn'),
     npm_config_update_notifier: 'false',
   };
   // A loopback address is never proxied by the programs themselves, so a relay listens for it inside.
@@ -111,7 +144,11 @@ function shellCommand(call: ProcessCall, policy: Policy, inside: string): string
       `socat TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr "PROXY:localhost:127.0.0.1:${port},proxyport=3128,proxyauth=$auth" >/dev/null 2>&1 &`,
   );
   return [
-    ...(relays.length === 0 ? [] : ['auth=$' + '{HTTP_PROXY#http://}', 'auth=$' + '{auth%%@*}', ...relays]),
+    ...(relays.length === 0
+      ? []
+      : ['auth=$' + '{HTTP_PROXY#http://}', 'auth=$' + '{auth%%@*}', ...relays, ...policy.loopback.map(waitFor)]),
+    // Yarn 2 and newer look for names of their own.
+    'export YARN_HTTP_PROXY="$HTTP_PROXY" YARN_HTTPS_PROXY="$HTTPS_PROXY"',
     ...Object.entries(set).map(([name, value]) => `export ${name}=${quote(value)}`),
     `cd ${quote(call.cwd)} || exit 126`,
     ...(process.getuid?.() === 0 && process.platform === 'linux' ? AS_ROOT : []),

@@ -1,7 +1,78 @@
 /**
- * What nothing inside the sandbox may read, relative to the home folder. A list, extended by `denyRead` in a profile.
- * A path that does not exist costs nothing.
+ * What stays open in a closed home folder, to read: toolchains and package caches, never the files beside them that hold
+ * credentials. A profile opens more with `allowRead`. A path that does not exist costs nothing.
  */
+export const TOOLS: readonly string[] = [
+  '.gitconfig',
+  '.config/git/config',
+  '.config/git/ignore',
+  '.config/git/attributes',
+  '.agents',
+  // Version managers and toolchains
+  '.nvm',
+  '.volta',
+  '.fnm',
+  '.local/share/fnm',
+  '.n',
+  '.asdf',
+  '.local/share/mise',
+  '.config/mise',
+  '.pyenv',
+  '.rbenv',
+  '.rustup',
+  '.sdkman',
+  '.bun',
+  '.deno',
+  '.dotnet',
+  '.local/bin',
+  '.local/lib',
+  '.local/pipx',
+  '.local/share/uv',
+  '.local/share/pnpm',
+  '.npm-global',
+  'bin',
+  'go/bin',
+  // Package caches
+  '.cargo/bin',
+  '.cargo/env',
+  '.cargo/registry',
+  '.cargo/git',
+  'go/pkg/mod',
+  '.cache/go-build',
+  '.cache/pip',
+  '.cache/uv',
+  '.cache/node',
+  '.cache/ms-playwright',
+  '.cache/puppeteer',
+  '.cache/Cypress',
+  '.npm/_cacache',
+  '.m2/repository',
+  '.gradle/caches',
+  '.gradle/wrapper',
+  '.nuget/packages',
+  '.composer/cache',
+  '.gem/ruby',
+  '.bundle/cache',
+];
+
+/** Where package managers keep the credentials of registries: open only while a reviewed tree is provisioned. */
+export const REGISTRY_CREDENTIALS: readonly string[] = [
+  '.npmrc',
+  '.yarnrc',
+  '.yarnrc.yml',
+  '.config/pip',
+  '.pip',
+  '.pypirc',
+  '.config/uv',
+  '.cargo/config.toml',
+  '.cargo/credentials.toml',
+  '.m2/settings.xml',
+  '.gradle/gradle.properties',
+  '.bundle/config',
+  '.composer/auth.json',
+];
+
+/** Secrets of a home folder that cannot be closed as a whole, because it is the root of the machine. */
 export const SECRETS: readonly string[] = [
   // Keys and passwords
   '.ssh',

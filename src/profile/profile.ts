@@ -32,6 +32,10 @@ export const profileSchema = z.strictObject({
   verifyHosts: z.array(z.string()).default([]),
   /** Paths that nothing in the sandbox may read, beside the built-in list. */
   denyRead: z.array(z.string()).default([]),
+  /** Paths of the home folder that are open inside the sandbox, to read: a toolchain in an unusual place. */
+  allowRead: z.array(z.string()).default([]),
+  /** Hosts that `setup` and package managers may reach beside the registries that they are configured for. */
+  provisionHosts: z.array(z.string()).default([]),
   /** Kimi may start many sub-agents at once. */
   swarm: z.boolean().default(false),
   /** Model calls in a rolling week; a run that would begin beyond it is refused. */

@@ -1,19 +1,27 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { publicConfig } from '../git/public-config.ts';
 import { gitFolderOf } from '../git/slot.ts';
 import { writeWhole } from '../ledger/store.ts';
-import { attemptPolicy, type PolicyInput, verifyPolicy } from '../process/policy.ts';
+import {
+  attemptPolicy,
+  type PolicyInput,
+  type ProvisionInput,
+  provisionPolicy,
+  verifyPolicy,
+} from '../process/policy.ts';
 import { type ProcessCall, type Runner, runProcess } from '../process/run.ts';
 import { closeSandbox, openSandbox, runSandboxed, type Sandbox, type SandboxedEnd } from '../process/sandbox.ts';
 import { makeCaches } from './kept.ts';
 
 /** All that the policies of a run are computed from, but its private folder. */
-export type Walls = Omit<PolicyInput, 'scratch'>;
+export type Walls = Omit<PolicyInput, 'scratch' | 'gitConfig'>;
 
 /** The sandbox of one run: Kimi under one policy, the verification under another. */
 export class Enclosure {
   readonly #sandbox: Sandbox;
   #input: PolicyInput;
+  #config: Promise<void> | undefined;
 
   constructor(root: string, run: string, walls: Walls) {
     this.#sandbox = openSandbox(root, run);
@@ -21,7 +29,8 @@ export class Enclosure {
   }
 
   /** Runs Kimi. Its git may stage and compare, with an index and objects of its own (ruling 14). */
-  attempt(call: ProcessCall, commonDir: string): Promise<SandboxedEnd> {
+  async attempt(call: ProcessCall, commonDir: string): Promise<SandboxedEnd> {
+    await this.#hideConfig(call.env);
     const git = join(this.#sandbox.scratch, 'attempt', 'git');
     mkdirSync(join(git, 'objects'), { recursive: true });
     const index = join(gitFolderOf(commonDir, call.cwd), 'index');
@@ -40,12 +49,36 @@ export class Enclosure {
     const { worktree } = this.#input;
     const dependencies = readOnly.map((path) => join(worktree, path));
     this.#input = { ...this.#input, dependencies, caches: makeCaches(worktree, readOnly) };
-    const { scratch: _scratch, ...walls } = this.#input;
+    const { scratch: _scratch, gitConfig: _config, ...walls } = this.#input;
     return walls;
   }
 
-  verification(call: ProcessCall): Promise<SandboxedEnd> {
+  async verification(call: ProcessCall): Promise<SandboxedEnd> {
+    await this.#hideConfig(call.env);
     return runSandboxed(this.#sandbox, verifyPolicy(this.#input), call);
+  }
+
+  /** Runs what makes files and dependencies. */
+  provisioning(how: ProvisionInput): Runner {
+    return async (call) => {
+      await this.#hideConfig(call.env);
+      mkdirSync(how.cache, { recursive: true, mode: 0o700 });
+      return runSandboxed(this.#sandbox, provisionPolicy(this.#input, how), call);
+    };
+  }
+
+  /** The repository's git configuration may hold addresses with tokens: inside, a copy without them is seen. */
+  #hideConfig(env: ProcessCall['env']): Promise<void> {
+    this.#config ??= this.#writeConfig(env);
+    return this.#config;
+  }
+
+  async #writeConfig(env: ProcessCall['env']): Promise<void> {
+    const { records, scratch } = this.#input;
+    if (records === undefined) return;
+    const file = join(scratch, 'git-config');
+    writeFileSync(file, await publicConfig({ dir: dirname(records), env, filters: [] }), { mode: 0o600 });
+    this.#input = { ...this.#input, gitConfig: file };
   }
 
   close(): void {

@@ -176,7 +176,10 @@ class Execution {
   }
 
   async #provision(): Promise<void> {
-    const { provisioned, readOnly, ignored } = await provideTree(this.#prepared, this.#tree, this.#signal);
+    const { provisioned, readOnly, ignored } = await provideTree(this.#prepared, this.#tree, {
+      enclosure: this.#enclosure,
+      signal: this.#signal,
+    });
     this.#gathered.provisioned = provisioned;
     this.#ignored = ignored ?? [];
     this.#protect(readOnly ?? []);

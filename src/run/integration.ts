@@ -4,16 +4,18 @@ import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { applyChange, changesBetween, IDENTITY, writePatch } from '../git/change.ts';
 import { at, git } from '../git/git.ts';
+import type { RunTree } from '../git/worktree.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import { type Result, resultSchema, type TaskLine } from '../review/result.ts';
 import { dependants, type Schedule } from '../schedule/waves.ts';
 import { type Check, type Compared, compare, isDamage, ok, verdictOfRows } from '../verify/compare.ts';
 import { assemble, type Gathered } from './assemble.ts';
+import { Enclosure } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { outcomeOfTasks } from './outcome.ts';
 import { keepReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
-import type { Prepared } from './run.ts';
+import { type Prepared, wallsOf } from './run.ts';
 import { openTree, provideTree } from './tree.ts';
 
 /** How far a run in waves has come: plain data, so that another process can go on with it. */
@@ -94,7 +96,7 @@ export class Integration {
     const { plan, request } = this.#prepared;
     const tree = { ...at(request.repo, plan.dir), branch: plan.branch, base: plan.base };
     await this.#record.step({ id: 'worktree', title: 'Make the worktree' }, () => openTree(this.#prepared, tree));
-    keepReady(this.#record.folder, await provideTree(this.#prepared, tree, this.#options.signal));
+    await this.#provide(tree);
     if (from === undefined) {
       if (request.options.baseline) this.#before = await this.#checkAt(plan.base, 'baseline');
       this.#checks = this.#before;
@@ -186,6 +188,18 @@ export class Integration {
       this.#setAside(merged.splice(await firstRed(tips, isGreen), 1));
       this.#tip = (await this.#tips(before, merged)).at(-1) ?? before;
       if (merged.length === 0) return;
+    }
+  }
+
+  /** Files and dependencies for a worker who may be sent to this worktree later. */
+  async #provide(tree: RunTree): Promise<void> {
+    const { request, plan, sandbox } = this.#prepared;
+    const enclosure = sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(this.#prepared)) : undefined;
+    try {
+      const how = { enclosure, signal: this.#options.signal };
+      keepReady(this.#record.folder, await provideTree(this.#prepared, tree, how));
+    } finally {
+      enclosure?.close();
     }
   }
 

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { refusalOf } from '../errors.ts';
 import { fillPointers } from '../git/filters.ts';
 import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
@@ -12,6 +12,7 @@ import { Enclosure, verifierOf, type Walls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
 import { commandsOf } from './plan.ts';
 import { type Provision, planProvision, provision } from './provision.ts';
+import { provisionerFor } from './provisioner.ts';
 import { type Prepared, runEnvironment, slotCall, wallsOf } from './run.ts';
 
 export interface JudgeCall {
@@ -23,7 +24,7 @@ export interface JudgeCall {
   readonly spec: Spec;
   /** A commit that the user has reviewed: what its dependencies are made from may be kept. */
   readonly base: string;
-  readonly profile: Pick<Profile, 'setup' | 'pool'>;
+  readonly profile: Pick<Profile, 'setup' | 'pool' | 'provisionHosts'>;
   /** Where slots lie. */
   readonly worktrees: string;
   /** The run's record: the log of provisioning goes there. */
@@ -174,17 +175,15 @@ export class Judge {
   }
 
   async #provide(dir: string, commit: string): Promise<void> {
-    const { repo, run, env, folder, signal, base } = this.#call;
+    const { repo, run, env, folder, signal, base, profile, worktrees } = this.#call;
     const plan = await this.#provisionOf(commit);
     this.#suspect ||= commit !== base && plan.key !== (await this.#provisionOf(base)).key;
     const cut = signal === undefined ? {} : { signal };
-    const place = {
-      ...at(repo, dir),
-      env: runEnvironment(env),
-      marker: run,
-      log: join(folder, 'provision.log'),
-      ...cut,
-    };
+    const own = runEnvironment(env);
+    const call = { repo, enclosure: this.#enclosure, profile, state: dirname(worktrees), env: own, base };
+    const runner = await provisionerFor(call, plan, commit);
+    const log = join(folder, 'provision.log');
+    const place = { ...at(repo, dir), env: own, marker: run, log, run: runner, ...cut };
     const made = await provision(repo, plan, place, true);
     this.#enclosure?.protect(made.readOnly);
   }

@@ -17,7 +17,7 @@ import { fields, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
 import { intact, readSlot } from '../git/slot.ts';
 import { LOCK_FILES } from '../path-classes.ts';
-import { runProcess } from '../process/run.ts';
+import type { Runner } from '../process/run.ts';
 import { CACHES, dropKept, keepFolders } from './kept.ts';
 
 /** What will be put into a worktree that git does not put there. */
@@ -172,6 +172,8 @@ export interface ProvisionPlace extends GitPlace {
   readonly marker: string;
   readonly log: string;
   readonly signal?: AbortSignal;
+  /** How programs are started there: inside the sandbox where there is one. */
+  readonly run: Runner;
 }
 
 export interface Provisioned {
@@ -225,7 +227,7 @@ function linkModules(from: string, to: string): void {
 }
 
 async function mustRun(argv: readonly string[], place: ProvisionPlace): Promise<void> {
-  const end = await runProcess({
+  const end = await place.run({
     file: argv[0] ?? '',
     args: argv.slice(1),
     cwd: place.dir,
@@ -237,6 +239,13 @@ async function mustRun(argv: readonly string[], place: ProvisionPlace): Promise<
     ...(place.signal === undefined ? {} : { signal: place.signal }),
   });
   if (end.ending.kind === 'exited' && end.ending.code === 0) return;
+  const denied = end.denied ?? [];
+  if (denied.length > 0)
+    throw refuse(
+      'preflight',
+      `\`${argv.join(' ')}\` did not succeed in the worktree: the sandbox refused ${denied.slice(0, 3).join(', ')}`,
+      `Allow it in the profile: provisionHosts = ["${denied[0] ?? ''}"]`,
+    );
   throw refuse(
     'preflight',
     `\`${argv.join(' ')}\` did not succeed in the worktree: ${(end.stderrTail || end.stdoutTail).trim().split('\n').at(-1) ?? ''}`,

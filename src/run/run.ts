@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { findKimi, type KimiProgram } from '../flavour/find.ts';
 import { type HomePlan, planHome } from '../flavour/home.ts';
@@ -93,7 +93,7 @@ export function placesOf(env: RunRequest['env'], repo: Repo): Places {
 }
 
 /** What the policies of a run are computed from. */
-export const wallsOf = ({ plan, request, profile, home, places }: Prepared): Walls => ({
+export const wallsOf = ({ plan, request, profile, home, places, kimi }: Prepared): Walls => ({
   home: request.env.HOME ?? '/',
   checkout: request.repo.root,
   worktree: plan.dir,
@@ -105,9 +105,27 @@ export const wallsOf = ({ plan, request, profile, home, places }: Prepared): Wal
   hosts: profile.hosts,
   verifyHosts: profile.verifyHosts,
   denyRead: profile.denyRead,
+  allowRead: profile.allowRead,
+  tools: [request.root, programFolder(kimi.file), ...(kimi.compileCache === undefined ? [] : [kimi.compileCache])],
+  ours: oursOf(request.env, places),
   claudeHome: request.env.CLAUDE_CONFIG_DIR,
   readOnly: plan.review === true,
 });
+
+/** State, data and settings of kimi-dispatch, of all repositories: closed to what runs in the sandbox. */
+export const oursOf = (env: RunRequest['env'], places: Places): string[] => [
+  dirname(places.state),
+  join(env.XDG_DATA_HOME ?? join(env.HOME ?? '/tmp', '.local', 'share'), 'kimi-dispatch'),
+  join(places.config, 'kimi-dispatch'),
+];
+
+/** The folder of the package that a program belongs to, or where it lies. */
+function programFolder(file: string): string {
+  const real = existsSync(file) ? realpathSync(file) : file;
+  for (let folder = dirname(real); folder !== dirname(folder); folder = dirname(folder))
+    if (existsSync(join(folder, 'package.json'))) return folder;
+  return dirname(real);
+}
 
 export const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 

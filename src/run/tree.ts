@@ -11,13 +11,15 @@ import type { RunTree } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
-import { hasWalls, keepWalls, moveWalls } from './enclosure.ts';
+import { Enclosure, hasWalls, keepWalls, moveWalls, readWalls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
 import { planProvision, provision } from './provision.ts';
+import { provisionerFor } from './provisioner.ts';
 import { keepReady, type Ready, readReady } from './ready.ts';
 import {
   decideSandbox,
   keepsDependencies,
+  oursOf,
   type Prepared,
   placesOf,
   runEnvironment,
@@ -44,11 +46,19 @@ export async function openTree(prepared: Prepared, tree: RunTree): Promise<void>
 }
 
 /** Puts files and dependencies into a run's worktree; what lies there afterwards is not the worker's. */
-export async function provideTree(prepared: Prepared, tree: RunTree, signal?: AbortSignal): Promise<Ready> {
-  const { request, plan, provision: planned } = prepared;
+export async function provideTree(
+  prepared: Prepared,
+  tree: RunTree,
+  how: { readonly enclosure: Enclosure | undefined; readonly signal?: AbortSignal | undefined },
+): Promise<Ready> {
+  const { request, plan, provision: planned, profile, places } = prepared;
+  const { enclosure, signal } = how;
+  const env = runEnvironment(request.env);
   const log = join(runsFolder(request.repo.commonDir), plan.run, 'provision.log');
   const cut = signal === undefined ? {} : { signal };
-  const place = { ...at(tree, tree.dir), env: runEnvironment(request.env), marker: plan.run, log, ...cut };
+  const call = { repo: request.repo, enclosure, profile, state: places.state, env, base: plan.base };
+  const run = await provisionerFor(call, planned, plan.base);
+  const place = { ...at(tree, tree.dir), env, marker: plan.run, log, run, ...cut };
   const made = await provision(request.repo, planned, place, keepsDependencies(prepared));
   return { provisioned: made.paths, readOnly: made.readOnly, ignored: await ignoredIn(tree, {}) };
 }
@@ -61,6 +71,8 @@ export function distrustSlot(dir: string): void {
 
 export interface TreeCall {
   readonly repo: Repo;
+  /** The program's own folder. */
+  readonly root: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly now: () => Date;
   /** Whether commands will run in it, which need files and dependencies. */
@@ -123,6 +135,9 @@ export async function ensureWalls(
     hosts: [],
     verifyHosts: profile.verifyHosts,
     denyRead: profile.denyRead,
+    allowRead: profile.allowRead,
+    tools: [root],
+    ours: oursOf(env, places),
     claudeHome: env.CLAUDE_CONFIG_DIR,
     readOnly: false,
   });
@@ -146,13 +161,24 @@ async function requireBranch(repo: Repo, run: RunState): Promise<void> {
 }
 
 /** The steps before Kimi found this for a run; its worktree was made anew, so its files are given to it again. */
-export async function provide(run: RunState, { repo, env }: TreeCall): Promise<void> {
+export async function provide(run: RunState, { repo, env, root }: TreeCall): Promise<void> {
   const record = join(runsFolder(repo.commonDir), run.id);
   const tree = at(repo, run.dir);
-  const place = { ...tree, env: runEnvironment(env), marker: run.id, log: join(record, 'provision.log') };
-  const profile = loadProfile(findPlan(repo, run)?.profile ?? 'default', placesOf(env, repo).config);
-  const made = await provision(repo, await planProvision(repo, run.base, profile.setup), place);
-  const { before } = readReady(record);
-  const ignored = await ignoredIn(tree, {});
-  keepReady(record, { provisioned: made.paths, ignored, ...(before === undefined ? {} : { before }) });
+  const places = placesOf(env, repo);
+  const profile = loadProfile(findPlan(repo, run)?.profile ?? 'default', places.config);
+  const plan = await planProvision(repo, run.base, profile.setup);
+  const walls = readWalls(record);
+  const enclosure = walls === undefined ? undefined : new Enclosure(root, run.id, { ...walls, worktree: run.dir });
+  const own = runEnvironment(env);
+  const call = { repo, enclosure, profile, state: places.state, env: own, base: run.base };
+  try {
+    const runner = await provisionerFor(call, plan, run.base);
+    const place = { ...tree, env: own, marker: run.id, log: join(record, 'provision.log'), run: runner };
+    const made = await provision(repo, plan, place);
+    const { before } = readReady(record);
+    const ignored = await ignoredIn(tree, {});
+    keepReady(record, { provisioned: made.paths, ignored, ...(before === undefined ? {} : { before }) });
+  } finally {
+    enclosure?.close();
+  }
 }

@@ -88,6 +88,19 @@ export const ways = (at) => ({
   'a file in /tmp': () => writeFileSync(`/tmp/escaped-${at.run}`, ''),
   'a file in /etc': () => writeFileSync('/etc/escaped', ''),
   'a cron job': () => writeFileSync('/etc/cron.d/escaped', ''),
+  "read git's configuration": () => read(join(at.common, 'config')),
+  'read a password of postgres': () => read(join(at.home, '.pgpass')),
+  'read the settings of kimi-dispatch': () => read(join(at.home, '.config', 'kimi-dispatch', 'config.toml')),
+  'read mail of others': () => read(join(at.home, '.local', 'share', 'kimi-dispatch', 'mailbox', 'x')),
+  'read a note in the home folder': () => read(join(at.home, 'notes.txt')),
+  'read another repository': () => read(join(at.home, 'work', 'other', 'secret.txt')),
+  'read direnv': () => read(join(at.checkout, '.envrc')),
+  'read the passwords of the machine': () => {
+    if (readFileSync('/etc/shadow', 'utf8').length === 0) throw new Error('it is closed');
+  },
+  'see message queues of others': () => {
+    if (!sh('ipcs -q').toString().includes('0x')) throw new Error('none is seen');
+  },
   'read a private key': () => read(join(at.home, '.ssh', 'id_rsa')),
   'read cloud credentials': () => read(join(at.home, '.aws', 'credentials')),
   'read .netrc': () => read(join(at.home, '.netrc')),

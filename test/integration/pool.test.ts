@@ -21,11 +21,11 @@ const FILES = {
   'moved/e.txt': 'e\n',
   'packages/one/f.txt': 'f\n',
 };
-/** Makes dependencies, and counts how often it was run, outside the worktree. */
 /** A run has two worktrees: the worker's, and the one in which its commit is verified. */
 const TREES = 2;
+/** Makes dependencies, and says so: the log of provisioning is outside of the sandbox. */
 const SETUP =
-  'echo run >> "$HOME/setup.log"; for d in .venv node_modules packages/one/node_modules; do mkdir -p $d && cat requirements.txt > $d/dep.txt; done';
+  'echo kd-setup; for d in .venv node_modules packages/one/node_modules; do mkdir -p $d && cat requirements.txt > $d/dep.txt; done';
 
 let lab: Lab;
 beforeEach(() => {
@@ -42,7 +42,11 @@ const useSetup = (text = SETUP): void => {
   mkdirSync(join(lab.home, '.config', 'kimi-dispatch'), { recursive: true });
   writeFileSync(join(lab.home, '.config', 'kimi-dispatch', 'profiles.toml'), `[default]\nsetup = '''${text}'''\n`);
 };
-const setups = (): number => readFileSync(join(lab.home, 'setup.log'), 'utf8').split('\n').length - 1;
+const setups = (): number => {
+  const runs = join(lab.repo, '.git', 'kimi-dispatch', 'runs');
+  const logs = readdirSync(runs).map((id) => join(runs, id, 'provision.log'));
+  return logs.filter(existsSync).flatMap((log) => readFileSync(log, 'utf8').match(/^kd-setup$/gm) ?? []).length;
+};
 const run = async (file: string, ...more: string[]): Promise<{ run: string; worktree: string; branch: string }> => {
   const ended = await lab.run(['run', file, '--json', ...more], { env: on });
   if (ended.code !== 0) throw new Error(`${ended.code} ${ended.stdout} ${ended.stderr}`);
@@ -130,7 +134,7 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
   });
 
   it('an install that builds something beside the dependencies is made for each run', async () => {
-    const prepare = `node -e "require('fs').appendFileSync(process.env.HOME + '/setup.log', 'run\\n'); require('fs').writeFileSync('ignored-built', 'x')"`;
+    const prepare = `node -e "console.log('kd-setup'); require('fs').writeFileSync('ignored-built', 'x')"`;
     const empty = { name: 'nothing', version: '1.0.0' };
     lab.write({
       'package.json': JSON.stringify({ ...empty, workspaces: ['packages/*'], scripts: { prepare } }),
@@ -171,7 +175,7 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
   it('a dependency folder stays whatever its path is made of', async () => {
     lab.write({ 'app/[id]/page.txt': 'x\n' });
     lab.commit('A page');
-    useSetup('echo run >> "$HOME/setup.log"; mkdir -p "app/[id]/node_modules" && touch "app/[id]/node_modules/dep"');
+    useSetup('echo kd-setup; mkdir -p "app/[id]/node_modules" && touch "app/[id]/node_modules/dep"');
     const file = write('spec.md', 'success', ['MODIFY greet.txt']);
     for (const _round of [1, 2]) {
       const made = await run(file);

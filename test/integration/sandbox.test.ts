@@ -52,13 +52,26 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
       },
     );
     const word = `98${process.pid}`;
-    const secrets = ['.ssh/id_rsa', '.aws/credentials', '.netrc', '.npmrc', '.claude/settings.json', '.bash_history'];
+    const secrets = [
+      '.pgpass',
+      '.local/share/kimi-dispatch/mailbox/x',
+      'notes.txt',
+      'work/other/secret.txt',
+      '.ssh/id_rsa',
+      '.aws/credentials',
+      '.netrc',
+      '.npmrc',
+      '.claude/settings.json',
+      '.bash_history',
+    ];
     for (const path of secrets) lab.write({ [path]: 'SECRET\n' }, lab.home);
     writeFileSync(
       join(lab.home, '.kimi-code', 'config.toml'),
       `# SECRET\n${readFileSync(join(lab.home, '.kimi-code', 'config.toml'), 'utf8')}`,
     );
-    lab.write({ '.env': 'SECRET\n', '.gitignore': '.env\n' });
+    lab.write({ '.config/kimi-dispatch/config.toml': '# SECRET\n' }, lab.home);
+    lab.write({ '.env': 'SECRET\n', '.envrc': 'SECRET\n', '.gitignore': '.env\n.envrc\n' });
+    lab.git('config', 'remote.other.url', 'https://x:SECRET@git.example/x.git');
     const tcp = await listen(0);
     const socket = join(lab.folder, 's');
     await listen(socket);
@@ -88,7 +101,16 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
     expect(ended.stderr + ended.stdout).toContain('sandbox on');
     const result = await lab.result();
     const said = JSON.parse(lab.git('show', `${result.branch}:escapes.json`));
-    expect(said.worked).toEqual([]);
+    // A closed home is an empty one of the sandbox's own: what is written there is nowhere afterwards.
+    const own = [
+      'poison the compile cache of Kimi',
+      "forge the hooks' state",
+      'a line for .bashrc',
+      'write through a link',
+    ];
+    expect(said.worked.filter((way: string) => !own.includes(way))).toEqual([]);
+    for (const path of ['.bashrc', '.profile', '.cache/kimi-dispatch/x', '.local/state/kimi-dispatch/claude-x'])
+      expect(existsSync(join(lab.home, path)), path).toBe(false);
     expect(said.tried).toBeGreaterThanOrEqual(30);
     console.log(`ways out of the sandbox: ${said.tried} tried, ${said.tried - said.worked.length} stopped`);
     expect(lab.snapshot()).toEqual(before);
