@@ -66,7 +66,7 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
     const [changes] = await Promise.all([
       changesBetween(tree, tree.base, commit),
       git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit], { quiet: true }),
-      git(tree, ['read-tree', '--reset', commit], { quiet: true }),
+      resetIndex(tree, commit),
       writePatch(tree, { from: tree.base, to: commit, file: options.patch }),
     ]);
     const paths = changes.filter((change) => change.status !== 'D').map((change) => change.path);
@@ -75,6 +75,14 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** The worktree's own index, so that its status is clean. Over a sparse definition git may refuse to change an entry. */
+async function resetIndex(tree: RunTree, commit: string): Promise<void> {
+  const answer = await gitAnswer(tree, ['read-tree', '--reset', commit], { answers: [128], quiet: true });
+  if (answer.code === 0) return;
+  await git(tree, ['read-tree', '--empty'], { quiet: true });
+  await git(tree, ['read-tree', '-m', commit], { quiet: true });
 }
 
 const isBelow = (folders: readonly string[], path: string): boolean =>

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { refuse } from '../errors.ts';
+import { applyChange } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import { move } from '../git/move.ts';
 import { releaseSlot } from '../git/pool.ts';
@@ -31,6 +32,7 @@ async function undoAlone(repo: Repo, run: RunState, now: Date): Promise<Undone> 
   };
   refuseUnfinished(repo);
   if (!(await stands(repo, target, to))) {
+    if (await holdsChange(repo, run, target)) throw refuseRewritten(run);
     undone();
     return { target: name, to: from, byHand: true };
   }
@@ -54,6 +56,22 @@ async function stands(repo: Repo, target: string, commit: string): Promise<boole
   });
   return answer.code === 0;
 }
+
+/** Whether a branch holds the change of a run, whatever commit brought it: an amended or rebased merge, for example. */
+async function holdsChange(repo: Repo, { base, commit = '' }: RunState, target: string): Promise<boolean> {
+  const [applied, tree] = await Promise.all([
+    applyChange(repo, { base, commit, tip: target }),
+    git(repo, ['rev-parse', `${target}^{tree}`]),
+  ]);
+  return applied.tree === tree && !('conflicts' in applied);
+}
+
+const refuseRewritten = (run: RunState): Error =>
+  refuse(
+    'conflict',
+    `The merge of run ${run.id} was amended or rebased: its change is on the branch in another commit.`,
+    `git log --grep "Kimi-Dispatch-Run: ${run.id}", then git revert that commit`,
+  );
 
 async function refuseLater(repo: Repo, commit: string): Promise<Error> {
   const parents = (await git(repo, ['log', '-1', '--format=%P', commit])).split(' ');

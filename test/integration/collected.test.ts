@@ -91,6 +91,15 @@ describe('what the change holds', () => {
     expect(paths(result)).toEqual(['greet.txt', 'other/new.txt']);
   });
 
+  it('is a file in the place of a folder that a sparse checkout leaves out', async () => {
+    const { ended, result } = await work('echo please > greet.txt; echo x > away', {
+      files: { 'in/a.txt': 'a\n', 'away/b.txt': 'b\n' },
+      prepare: (it) => it.git('sparse-checkout', 'set', 'in'),
+    });
+    expect(ended.code, ended.stderr).toBe(4);
+    expect(paths(result)).toContain('away');
+  });
+
   it('is verified with the tools of the checkout, whatever the worker put in their place', async () => {
     const { ended, result } = await work(
       'echo please > greet.txt; rm -rf node_modules/.bin; mkdir node_modules/.bin; echo "exit 0" > node_modules/.bin/tool',

@@ -279,6 +279,15 @@ describe('refused in one line, with a way out', () => {
     expect(read('greet.txt')).toBe('hello please\n');
   });
 
+  it('an undo of a merge that was amended since', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    await lab.run(['merge', '@last']);
+    lab.git('commit', '-q', '--amend', '-m', 'My own words');
+    await refused(['undo', '@last'], 'amended or rebased');
+    expect(read('greet.txt')).toBe('hello please\n');
+  });
+
   it("the run's branch in another worktree", async () => {
     fresh();
     await again(polite, ['MODIFY greet.txt']);

@@ -20,7 +20,7 @@ export interface Snapshot {
 }
 
 const OF_GIT =
-  /^(HEAD|config|config\.worktree|MERGE_|CHERRY_PICK_HEAD|REVERT_HEAD|AUTO_MERGE|info|hooks|rebase-|sequencer|modules)/;
+  /^(HEAD|config|config\.worktree|MERGE_|CHERRY_PICK_HEAD|REVERT_HEAD|info|hooks|rebase-|sequencer|modules)/;
 
 const fields = (text: string): string[] => text.split('\0').filter((field) => field !== '');
 
