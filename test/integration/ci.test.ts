@@ -345,6 +345,21 @@ describe('CI in two jobs, with the real Kimi and a local remote', () => {
   });
 });
 
+it('the workflow and the action install the versions that were tried together, by name', () => {
+  const { version, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const kimi = devDependencies['@moonshot-ai/kimi-code'];
+  const action = readFileSync(join(ROOT, 'action.yml'), 'utf8');
+  expect(parse(workflow).env).toEqual({ KIMI_DISPATCH_VERSION: version, KIMI_VERSION: kimi });
+  const { inputs } = parse(action);
+  expect([inputs.version.default, inputs['kimi-version'].default]).toEqual([version, kimi]);
+  const installs = `${workflow}\n${action}`.split('\n').filter((line) => /npm (?:install|i|exec) |npx /.test(line));
+  expect(installs).toHaveLength(3);
+  for (const line of installs) expect(line.match(/[\w-]+@[^"\s]*/g)?.every((name) => /@\$\w+$/.test(name))).toBe(true);
+  expect(jobs['pull-request'].steps.find(({ name }) => name === 'Install kimi-dispatch')?.run).toContain(
+    '--ignore-scripts',
+  );
+});
+
 it('the workflow and the action are what their linter accepts', async () => {
   const lint = await createLinter();
   expect(lint(workflow, 'workflow.yml').map((found) => `${found.line}: ${found.message}`)).toEqual([]);
