@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { refusalJson, refusalText, wantsJson } from './cli/refusal.ts';
 import { statusCommand, summaryCommand } from './cli/status.ts';
 import { exitOfError, type Refusal } from './errors.ts';
+import { leaving } from './quote.ts';
 import { refusalFrom } from './system-error.ts';
 import { type World, withHome } from './world.ts';
 
@@ -12,14 +13,17 @@ export async function main(argv: readonly string[]): Promise<void> {
   const abort = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => abort.abort());
   const env = withHome(process.env);
+  const runner = env.GITHUB_ACTIONS === 'true' || env.TF_BUILD !== undefined;
+  const json = wantsJson(argv) || argv.includes('--ndjson');
   const world: World = {
     argv,
     cwd: process.cwd(),
     env,
     root: programRoot(dirname(fileURLToPath(import.meta.url))),
     now: () => new Date(),
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (text) => void process.stdout.write(leaving(text, { json, runner })),
+    err: (text) => void process.stderr.write(leaving(text, { json: false, runner })),
+    control: (text) => void process.stderr.write(text),
     lively: process.stderr.isTTY === true && env.CI === undefined && env.NO_COLOR === undefined && env.TERM !== 'dumb',
     signal: abort.signal,
   };

@@ -8,10 +8,12 @@ export interface World {
   /** The folder of the installed program. */
   readonly root: string;
   readonly now: () => Date;
-  /** Data: text for a reader of stdout. */
+  /** Data: text for a reader of stdout. What a terminal or a CI runner would obey is taken out at this door. */
   readonly out: (text: string) => void;
-  /** People: progress and notes. */
+  /** People: progress and notes. The same. */
   readonly err: (text: string) => void;
+  /** What we ourselves tell the terminal or the CI runner to do; others' words in it are escaped by the caller. */
+  readonly control: (text: string) => void;
   /** True when stderr is a terminal and nothing asks for plain text. */
   readonly lively: boolean;
   readonly signal: AbortSignal;

@@ -1,5 +1,6 @@
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { fenced, markup, message, property } from '../quote.ts';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
 import type { Finding } from '../spec/model.ts';
@@ -11,10 +12,11 @@ export function tellCi(world: World, result: Result, options: Record<string, unk
   if (typeof options.artifacts === 'string') copyArtifacts(resolve(world.cwd, options.artifacts), result);
   if (typeof options.junit === 'string') writeFileSync(resolve(world.cwd, options.junit), junit(result));
   const summary = world.env.GITHUB_STEP_SUMMARY;
-  if (summary !== undefined && summary !== '') appendFileSync(summary, `\`\`\`\n${presentResult(result)}\n\`\`\`\n`);
+  if (summary !== undefined && summary !== '') appendFileSync(summary, `${fenced(presentResult(result))}\n`);
   if (world.env.GITHUB_ACTIONS !== 'true') return;
-  for (const { path, why } of result.scope.violations) world.err(`::error file=${property(path)}::${inert(why)}\n`);
-  for (const { path, why } of result.flags) world.err(`::warning file=${property(path)}::${inert(why)}\n`);
+  for (const { path, why } of result.scope.violations)
+    world.control(`::error file=${property(path)}::${message(why)}\n`);
+  for (const { path, why } of result.flags) world.control(`::warning file=${property(path)}::${message(why)}\n`);
 }
 
 /** Findings of a spec as annotations at their lines. */
@@ -22,16 +24,10 @@ export function annotateFindings(world: World, file: string, findings: readonly 
   if (world.env.GITHUB_ACTIONS !== 'true') return;
   const level = { error: 'error', warning: 'warning', info: 'notice' } as const;
   for (const item of findings)
-    world.err(
-      `::${level[item.severity]} file=${property(file)},line=${item.line},col=${item.column}::${inert(`${item.message} ${item.fix}`)}\n`,
+    world.control(
+      `::${level[item.severity]} file=${property(file)},line=${item.line},col=${item.column}::${message(`${item.message} ${item.fix}`)}\n`,
     );
 }
-
-/** A workflow command ends at its line: what strangers wrote is escaped. */
-const inert = (text: string): string => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
-
-/** A property ends at a colon or a comma too; in a message these would be shown escaped. */
-const property = (text: string): string => inert(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
 
 function copyArtifacts(folder: string, result: Result): void {
   mkdirSync(folder, { recursive: true });
@@ -40,14 +36,6 @@ function copyArtifacts(folder: string, result: Result): void {
     if (existsSync(file)) copyFileSync(file, join(folder, name));
   }
 }
-
-const xml = (text: string): string =>
-  text
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, '')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 
 interface Case {
   readonly kind: 'run' | 'task' | 'verification' | 'gate';
@@ -100,11 +88,11 @@ function junit(result: Result): string {
   const counts = `errors="${count('error')}" tests="${cases.length}" failures="${count('failure')}" skipped="${count('skipped')}"`;
   const rows = cases.map(({ kind, name, seconds, failure, error, skipped }) => {
     const time = seconds === undefined ? '' : ` time="${seconds.toFixed(3)}"`;
-    const bad = failure === undefined ? '' : `<failure message="${xml(failure[0])}">${xml(failure[1])}</failure>`;
-    const open = error === undefined ? '' : `<error message="${xml(error[0])}">${xml(error[1])}</error>`;
-    const left = skipped === undefined ? '' : `<skipped message="${xml(skipped)}"/>`;
-    return `<testcase classname="${kind}" name="${xml(name)}"${time}>${bad}${open}${left}</testcase>`;
+    const bad = failure === undefined ? '' : `<failure message="${markup(failure[0])}">${markup(failure[1])}</failure>`;
+    const open = error === undefined ? '' : `<error message="${markup(error[0])}">${markup(error[1])}</error>`;
+    const left = skipped === undefined ? '' : `<skipped message="${markup(skipped)}"/>`;
+    return `<testcase classname="${kind}" name="${markup(name)}"${time}>${bad}${open}${left}</testcase>`;
   });
-  const head = `<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="kimi-dispatch ${xml(result.run)}" ${counts}>`;
+  const head = `<?xml version="1.0" encoding="UTF-8"?>\n<testsuite name="kimi-dispatch ${markup(result.run)}" ${counts}>`;
   return `${head}\n${rows.join('\n')}\n</testsuite>\n`;
 }

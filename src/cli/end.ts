@@ -74,17 +74,19 @@ export async function acceptCommand(
   const specFile = resolve(world.cwd, options.spec);
   if (!existsSync(specFile)) throw refuse('usage', `There is no file ${options.spec}.`, 'Name the spec: --spec FILE');
   const { accept } = await import('../review/accept.ts');
-  const { result, gate } = await accept({
+  const result = await accept({
     repo,
     folder: resolve(world.cwd, args[0] ?? ''),
     specFile,
     now: world.now(),
   });
   if (options.json === true)
-    world.out(`${JSON.stringify({ version: 1, run: result.run, branch: result.branch, flags: gate.flags })}\n`);
+    world.out(
+      `${JSON.stringify({ version: 1, run: result.run, branch: result.branch, flags: result.flags, verification: 'claimed' })}\n`,
+    );
   else
     world.out(
-      `Taken over: ${result.run} on ${result.branch}, ${result.changes.length} files. kimi-dispatch pr ${result.run}\n`,
+      `Taken over: ${result.run} on ${result.branch}, ${result.changes.length} files. Its verification is claimed by the first job, not run again here. kimi-dispatch pr ${result.run}\n`,
     );
   return 0;
 }

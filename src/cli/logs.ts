@@ -72,7 +72,8 @@ export async function watchCommand(world: World): Promise<number> {
   while (!world.signal.aborted) {
     const runs = listRuns(commonDir);
     const text = (await mailText(world)) + summaryText(runs.slice(-50), words);
-    if (text !== shown) world.out(world.lively ? `\u001b[H\u001b[2J${text}\n${words.watching}\n` : `${text}\n`);
+    if (text !== shown && world.lively) world.control('\u001b[H\u001b[2J');
+    if (text !== shown) world.out(world.lively ? `${text}\n${words.watching}\n` : `${text}\n`);
     shown = text;
     if (!world.lively && !runs.some((run) => needOf(run) === 'work')) break;
     await pause(500, world.signal);

@@ -6,6 +6,7 @@ import { isWritable } from '../git/locate.ts';
 import { openRepo, type Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
+import { reveal } from '../quote.ts';
 import type { Result } from '../review/result.ts';
 import { gitEnvironment, type World } from '../world.ts';
 import { refuseTogether } from './taken.ts';
@@ -63,7 +64,7 @@ async function showPage(world: World, folder: string, result: Result): Promise<n
 
 export const readPatch = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
 
-/** `diff`: the change as git shows it, whole or for one path. */
+/** `diff`: the change as git shows it, whole or for one path; hidden characters in it are shown. To apply: changes.patch. */
 export async function diffCommand(
   world: World,
   args: readonly string[],
@@ -74,8 +75,7 @@ export async function diffCommand(
     throw refuse('wrong-state', `Run ${run.id} has no change.`, `kimi-dispatch show ${run.id}`);
   const from = options.sinceReview === true ? (run.reviewed ?? run.base) : run.base;
   const path = args[1] === undefined ? [] : ['--', `:(top,literal)${args[1]}`];
-  world.out(
-    `${await git(repo, ['diff', '--no-color', '--no-ext-diff', '--no-textconv', from, run.commit, ...path])}\n`,
-  );
+  const call = ['diff', '--no-color', '--no-ext-diff', '--no-textconv', from, run.commit, ...path];
+  world.out(`${reveal(await git(repo, call))}\n`);
   return 0;
 }

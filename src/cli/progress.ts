@@ -46,7 +46,7 @@ function lively(plan: RunPlan): Progress {
   const timer = setInterval(draw, 1000);
   return {
     take: (event) => {
-      if (event.type === 'step-started') [title, detail] = [event.title, ''];
+      if (event.type === 'step-started') [title, detail] = [quote(event.title, 80), ''];
       if (event.type === 'check') detail = quote(event.command, 40);
       if (event.type === 'agent' && event.event.kind === 'tool-call')
         detail = `step ${String(event.event.step)} of ${plan.limits.steps} · ${quote(String(event.event.tool), 20)}`;

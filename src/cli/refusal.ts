@@ -9,11 +9,8 @@ export const wantsJson = (argv: readonly string[]): boolean =>
 export const refusalJson = ({ code, message, fix }: Refusal): string =>
   `${JSON.stringify({ version: 1, error: { code, message, fix: fix ?? null } })}\n`;
 
-/** A refusal for people. What was typed may hold control characters and line ends; none of them reach the terminal. */
+/** A refusal for people. Further lines of a message are others' words: each is marked, so that none passes for a fix. */
 export const refusalText = ({ message, fix }: Refusal): string =>
   `kimi-dispatch: ${plain(message)}\n${fix === undefined ? '' : `  Fix: ${plain(fix)}\n`}`;
 
-const plain = (text: string): string =>
-  clean(text)
-    .replace(/\n(?=.)/g, '\n  ')
-    .trimEnd();
+const plain = (text: string): string => clean(text).trimEnd().replaceAll('\n', '\n  | ');

@@ -6,6 +6,7 @@ import { mailboxFolder, takeSignals } from '../mailbox/signal.ts';
 import { ownerLives } from '../process/alive.ts';
 import { sandboxProven } from '../process/proven.ts';
 import { planId, type Sessions } from '../session/store.ts';
+import { textInside } from './inside.ts';
 import { permit } from './permission.ts';
 import { adviceFor, describeSize, sizeOf } from './size.ts';
 import * as words from './words.ts';
@@ -190,12 +191,17 @@ class Hook {
     const answer = text(ours[1]) ?? '';
     if (!/^\W*(?:delegate to )?kimi\b/i.test(answer)) return nothing('the answer is not Kimi');
     this.sessions.forget('question', this.#session);
-    return inject('PostToolUse', words.chosen(plan), `the user chose Kimi for plan ${plan}`);
+    return inject('PostToolUse', words.chosen(plan, sandboxProven(this.env)), `the user chose Kimi for plan ${plan}`);
   }
 
   command(): Decision {
     const command = text(this.input.tool_input?.command) ?? '';
-    const verdict = permit(command, text(this.input.permission_mode), sandboxProven(this.env));
+    const verdict = permit(command, {
+      mode: text(this.input.permission_mode),
+      proven: sandboxProven(this.env),
+      read: (name) =>
+        name.startsWith('plan:') ? this.sessions.plan(name.slice('plan:'.length)) : textInside(this.#cwd, name),
+    });
     if (verdict === undefined) return nothing('no decision on this command');
     const verb = command.trim().split(/\s+/)[1] ?? '';
     const reason =
@@ -220,7 +226,10 @@ class Hook {
     for (const { run, folder } of this.sessions.runsOf(this.#session)) {
       if (outcomeOf(folder) !== 'blocked' || reviewed(folder)) continue;
       if (!this.sessions.once('told', `${run} stop`)) continue;
-      return { output: { decision: 'block', reason: words.waits(run) }, why: `run ${run} waits for an answer` };
+      return {
+        output: { decision: 'block', reason: words.waits(run, sandboxProven(this.env)) },
+        why: `run ${run} waits for an answer`,
+      };
     }
     return nothing('nothing of this session waits');
   }
@@ -274,7 +283,9 @@ class Hook {
       return nothing('asked about this plan before');
     this.sessions.note('question', this.#session, { plan: id });
     const size = sizeOf(plan);
-    const said = wrap(words.offer(id, describeSize(size), adviceFor(size)));
+    const said = wrap(
+      words.offer({ plan: id, size: describeSize(size), advice: adviceFor(size), proven: sandboxProven(this.env) }),
+    );
     return inject(event, said, `offered plan ${id} (${describeSize(size)})`);
   }
 

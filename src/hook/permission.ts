@@ -1,24 +1,10 @@
-/** What a Bash command that starts our program may do without a question (ruling 2). */
+import { COMMANDS, parseWords } from './commands.ts';
+
+/** What a Bash command that starts our program may do without a question. */
 export type Permission = 'allow' | 'ask' | undefined;
 
-const LOOK = new Set([
-  'spec',
-  'check',
-  'status',
-  'summary',
-  'show',
-  'diff',
-  'logs',
-  'wait',
-  'inbox',
-  'stats',
-  'quota',
-  'doctor',
-]);
-const SANDBOXED = new Set(['run', 'revise', 'answer', 'refresh']);
-const KEEP = new Set(['merge', 'undo', 'allow', 'pr', 'discard', 'prune', 'install', 'uninstall', 'upgrade']);
 /** One plain word, or one quoted text without anything that a shell would expand. */
-const WORD = /^(?:[\w@%+=:,./-]+|"[^"$`\\!\n\r]*"|'[^'\n\r]*')$/;
+const WORD = /^(?:[\w@%+:,./-][\w@%+=:,./-]*|"[^"$`\\!\n\r]*"|'[^'\n\r]*')$/;
 
 /** Splits a command into plain words; undefined when a shell would read more into it. */
 export function plainWords(command: string): string[] | undefined {
@@ -29,18 +15,35 @@ export function plainWords(command: string): string[] | undefined {
   return words.every((word) => WORD.test(word)) ? words.map((word) => word.replace(/^["']|["']$/g, '')) : undefined;
 }
 
-/** `proven`: a probe showed that runs are sandboxed on this machine. In plan mode nothing is decided. */
-export function permit(command: string, mode: string | undefined, proven: boolean): Permission {
-  const words = plainWords(command);
-  if (words === undefined || words[0] !== 'kimi-dispatch') return undefined;
-  const verb = words[1] ?? '';
-  const off = words.some(
-    (word, index) => word === '--sandbox=off' || (word === '--sandbox' && words[index + 1] === 'off'),
-  );
-  if (KEEP.has(verb) || words.includes('--force') || off) return 'ask';
-  if (mode === 'plan') return undefined;
-  // A file outside the drafts folder is the permission system's to decide.
-  const writes = words.some((word) => word === '-o' || word.startsWith('--output') || /^-o./.test(word));
-  if (LOOK.has(verb)) return writes ? undefined : 'allow';
-  return SANDBOXED.has(verb) && proven ? 'allow' : undefined;
+export interface Circumstances {
+  /** The permission mode of the session. In plan mode nothing is allowed. */
+  readonly mode: string | undefined;
+  /** True when a probe showed that runs are sandboxed on this machine. */
+  readonly proven: boolean;
+  /** A kept plan, or a spec or plan of the checkout; undefined for every other file. */
+  readonly read: (name: string) => string | undefined;
 }
+
+/** Decides on one Bash command. What works is allowed in a proven sandbox, and only when it requires one itself. */
+export function permit(command: string, { mode, proven, read }: Circumstances): Permission {
+  const [program, name = '', ...rest] = plainWords(command) ?? [];
+  if (program !== 'kimi-dispatch') return undefined;
+  const off = rest.some(
+    (word, index) => word === '--sandbox=off' || (word === '--sandbox' && rest[index + 1] === 'off'),
+  );
+  const keeps = Object.hasOwn(COMMANDS, name) && COMMANDS[name]?.is === 'keep';
+  if (keeps || off || rest.includes('--force')) return 'ask';
+  const parsed = parseWords([name, ...rest]);
+  if (mode === 'plan' || parsed === undefined) return undefined;
+  const { verb, operands, flags } = parsed;
+  const further = (verb.further ?? '').split(' ');
+  if ([...flags.keys()].some((flag) => further.includes(flag) || further.includes(`${flag}=`))) return undefined;
+  if (verb.files === true && !operands.every((file) => fromHere(read(file)))) return undefined;
+  if (verb.is === 'look') return 'allow';
+  return verb.is === 'work' && proven && flags.get('--sandbox') === 'required' ? 'allow' : undefined;
+}
+
+/** False for what cannot be read, and for a spec that starts at another commit than the one that is checked out. */
+const fromHere = (text: string | undefined): boolean =>
+  text !== undefined &&
+  [...text.matchAll(/\bbase[ *]*:(.{0,200})/gi)].every(([, value = '']) => /^[ *]*(?:HEAD)?[ *\r]*$/.test(value));

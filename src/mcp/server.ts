@@ -5,6 +5,7 @@ import { refusalOf } from '../errors.ts';
 import { locateCommonDir } from '../git/locate.ts';
 import { Mailbox } from '../mailbox/store.ts';
 import { ask } from '../process/ask.ts';
+import { clean, leaving } from '../quote.ts';
 import type { World } from '../world.ts';
 import { type Connection, TOOLS } from './tools.ts';
 import { workerTools } from './worker.ts';
@@ -45,14 +46,18 @@ export async function mcpCommand(
       async (input: Record<string, unknown>) => {
         try {
           const answer = await tool.run(input, connection);
-          return { content: [{ type: 'text' as const, text: JSON.stringify(answer, null, 1) }] };
+          return {
+            content: [
+              { type: 'text' as const, text: leaving(JSON.stringify(answer, null, 1), { json: true, runner: false }) },
+            ],
+          };
         } catch (error) {
           const refusal = refusalOf(error);
           const said =
             refusal === undefined
               ? String(error)
               : `${refusal.message}${refusal.fix === undefined ? '' : ` ${refusal.fix}`}`;
-          return { isError: true, content: [{ type: 'text' as const, text: said }] };
+          return { isError: true, content: [{ type: 'text' as const, text: clean(said) }] };
         }
       },
     );

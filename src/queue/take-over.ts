@@ -8,7 +8,8 @@ import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
-import { commitPatch } from '../review/patch.ts';
+import { nextOf } from '../review/next.ts';
+import { commitPatch, patchDigest } from '../review/patch.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { keepResult, readResult } from '../review/stored.ts';
 import type { RunPlan } from '../run/plan.ts';
@@ -36,7 +37,8 @@ export async function takeResult(call: DispatchCall, data: unknown, answer: Answ
   const notes = [...judged.notes, ...(answer.note === undefined ? [] : [answer.note])];
   writeWhole(join(folder, 'plan.json'), JSON.stringify(ownPlan(call, order, done)));
   for (const [path, text] of Object.entries(done.logs)) writeWhole(join(folder, path), unpack(text).toString());
-  return record(call, { ...judged, notes, branch: order.branch, worktree: '' }, commit);
+  const own = { ...judged, notes, run: order.run, branch: order.branch, worktree: '' };
+  return record(call, { ...own, next: nextOf(own) }, commit);
 }
 
 /** The order as it was given here: the record and the spec of this machine, not those of the queue. */
@@ -94,17 +96,17 @@ async function record(call: DispatchCall, result: Result, commit: string | undef
   const { repo } = call;
   const folder = join(runsFolder(repo.commonDir), result.run);
   const files = { folder, patch: join(folder, 'changes.patch'), report: join(folder, 'report.md') };
-  const { commit: _commit, ...rest } = result;
-  const kept = resultSchema.parse({
-    ...rest,
-    ...(commit === undefined ? {} : { commit }),
-    spec: { ...result.spec, path: join(folder, 'spec.md') },
-    files,
-  });
+  const { commit: _commit, patchDigest: _digest, ...rest } = result;
   if (commit !== undefined) {
     await git(repo, ['update-ref', `refs/heads/${result.branch}`, commit], { quiet: true });
     await writePatch(repo, { from: result.base, to: commit, file: files.patch });
   }
+  const kept = resultSchema.parse({
+    ...rest,
+    ...(commit === undefined ? {} : { commit, patchDigest: patchDigest(files.patch) }),
+    spec: { ...result.spec, path: join(folder, 'spec.md') },
+    files,
+  });
   keepResult(folder, kept);
   const end = { type: 'run-ended', outcome: kept.outcome, ...(commit === undefined ? {} : { commit }) } as const;
   call.watch(append(folder, end, call.now()));

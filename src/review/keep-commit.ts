@@ -4,6 +4,7 @@ import { refuse } from '../errors.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
+import { quote, subject } from '../quote.ts';
 import type { Judge } from '../run/judge.ts';
 import { distrustSlot } from '../run/tree.ts';
 import type { Result } from './result.ts';
@@ -90,15 +91,17 @@ export async function hooksFolder(repo: Repo): Promise<string> {
 /** What a commit says: the title, what each task of a run in waves did, and where it came from. */
 export function messageOf(result: Result): string {
   const tasks = (result.tasks ?? []).map(({ task, state, why }) =>
-    state === 'integrated' ? `- Task ${task}: integrated` : `- Task ${task}: ${state}${why === '' ? '' : `, ${why}`}`,
+    state === 'integrated'
+      ? `- Task ${task}: integrated`
+      : `- Task ${task}: ${state}${why === '' ? '' : `, ${quote(why, 200)}`}`,
   );
   return [
-    result.title === '' ? 'Kimi run' : result.title,
+    subject(result.title) || 'Kimi run',
     ...(tasks.length === 0 ? [] : [tasks.join('\n')]),
     [
       `Kimi-Dispatch-Run: ${result.run}`,
       `Kimi-Dispatch-Spec: sha256:${result.spec.digest}`,
-      ...(result.kimi === undefined ? [] : [`Kimi-Version: ${result.kimi.version}`]),
+      ...(result.kimi === undefined ? [] : [`Kimi-Version: ${quote(result.kimi.version, 40)}`]),
     ].join('\n'),
   ].join('\n\n');
 }

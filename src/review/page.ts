@@ -2,18 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { html as diffHtml } from 'diff2html';
 import type { RunEvent } from '../ledger/events.ts';
-import { clean } from '../quote.ts';
+import { reveal, markup as text } from '../quote.ts';
 import { ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
-
-/** Text into HTML: nothing in it is markup. */
-const text = (value: string): string =>
-  clean(value)
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replaceAll("'", '&#39;');
 
 const LARGEST_DIFF = 2 * 1024 * 1024;
 
@@ -23,7 +14,7 @@ export function resultPage(result: Result, events: readonly RunEvent[], diff: st
   const changes =
     shown === ''
       ? `<p>${diff === '' ? 'Nothing was changed.' : 'The diff is too large for a page: see changes.patch.'}</p>`
-      : diffHtml(clean(shown), {
+      : diffHtml(reveal(shown), {
           outputFormat: 'side-by-side',
           drawFileList: true,
           matching: 'lines',
@@ -39,7 +30,7 @@ export function resultPage(result: Result, events: readonly RunEvent[], diff: st
     `<p>${text(result.run)} · base ${text(result.base.slice(0, 12))} · branch ${text(result.branch)} · sandbox ${text(result.sandbox)}</p>`,
     result.reason === undefined ? '' : `<p>${text(result.reason)}</p>`,
     '</header><main>',
-    `<section><h2>Verification</h2>${verificationTable(result)}</section>`,
+    `<section><h2>Verification${result.claimed === true ? ' (claimed by the first job, not run again here)' : ''}</h2>${verificationTable(result)}</section>`,
     `<section><h2>Gate</h2>${gateList(result)}</section>`,
     `<section><h2>Steps</h2>${timeline(events)}</section>`,
     `<section><h2>The worker says (not verified)</h2><p>${text(result.report?.result.summary ?? 'Nothing.')}</p></section>`,

@@ -5,7 +5,7 @@ import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { ask } from '../process/ask.ts';
-import { clean } from '../quote.ts';
+import { code, fenced, subject } from '../quote.ts';
 import { fill } from '../run/brief.ts';
 import { ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
@@ -53,7 +53,7 @@ export async function openPullRequest(call: PrCall): Promise<PullRequest> {
     await gh(call, ['pr', 'edit', run.branch, '--body-file', bodyFile]);
     return { ...common, url: seen.stdout.trim() || undefined, made: 'updated' };
   }
-  const title = result.title === '' ? run.id : result.title;
+  const title = subject(result.title) || run.id;
   const made = await gh(call, [
     'pr',
     'create',
@@ -90,31 +90,33 @@ async function gh(call: PrCall, args: readonly string[]): Promise<string> {
   );
 }
 
+interface BodyCall extends Pick<PrCall, 'result' | 'root'> {
+  readonly run: Pick<RunState, 'id' | 'branch'>;
+}
+
 /** The body, from the template: what was asked, what was checked, how to look. The worker's words are not in it. */
-export function pullRequestBody({ run, result, root }: PrCall): string {
-  const rows = result.verification.map(
-    (row) =>
-      `| \`${clean(row.command).replaceAll('|', '\\|')}\` | ${row.before === undefined ? '-' : ok(row.before) ? 'pass' : 'red'} | ${ok(row.after) ? 'pass' : 'red'} | ${row.verdict} |`,
-  );
+export function pullRequestBody({ run, result, root }: BodyCall): string {
+  const rows = result.verification.map((row) => {
+    const before = row.before === undefined ? '-' : ok(row.before) ? 'pass' : 'red';
+    return `- ${code(row.command)}: ${before} → ${ok(row.after) ? 'pass' : 'red'} (${row.verdict})`;
+  });
   const remarks = [
-    ...result.scope.violations.map(({ path, why }) => `- violation: ${path}: ${why}`),
-    ...result.flags.map(({ path, why }) => `- look at: ${path}: ${why}`),
-  ].map((line) => clean(line));
+    ...result.scope.violations.map(({ path, why }) => `- violation: ${code(path)}: ${code(why)}`),
+    ...result.flags.map(({ path, why }) => `- look at: ${code(path)}: ${code(why)}`),
+  ];
   const spec = readFileSync(result.spec.path, 'utf8');
   return fill(root, 'pr.hbs', {
     summary: `${result.outcome}: ${result.changes.length} files changed by Kimi from a checked spec.`,
-    spec: `<details><summary>spec.md</summary>\n\n${spec.slice(0, 30_000)}\n\n</details>`,
-    verification:
-      rows.length === 0
-        ? 'No command was run.'
-        : ['| command | before | after | verdict |', '|---|---|---|---|', ...rows].join('\n'),
+    spec: `<details><summary>spec.md</summary>\n\n${fenced(spec.slice(0, 30_000), 'markdown')}\n\n</details>`,
+    verifier: result.claimed === true ? 'claimed by the first job, not run again here' : 'run by kimi-dispatch',
+    verification: rows.length === 0 ? 'No command was run.' : rows.join('\n'),
     gate: remarks.length === 0 ? 'Nothing to remark.' : remarks.join('\n'),
     branch: run.branch,
     base: result.base,
     run: run.id,
     digest: result.spec.digest,
-    kimi: result.kimi?.version ?? 'unknown',
-    sandbox: result.sandbox,
+    kimi: code(result.kimi?.version ?? 'unknown', 40),
+    sandbox: code(result.sandbox, 60),
   });
 }
 

@@ -1,5 +1,5 @@
 import { isConfiguration, isTest } from '../path-classes.ts';
-import { clean, quote } from '../quote.ts';
+import { code, fenced, quote, reveal } from '../quote.ts';
 import { type Check, failing, ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
 
@@ -24,7 +24,7 @@ const MARK: Record<Result['verification'][number]['verdict'], string> = {
 /** The result as Claude reads it: at most 40 lines and 1,200 tokens; the diff only when it fits in what is left. */
 export function presentResult(result: Result, diff = ''): string {
   const lines = [
-    `${result.outcome.toUpperCase()} ${result.run} · ${quote(result.title, 60)}`,
+    `${result.outcome.toUpperCase()} ${quote(result.run, 60)} · ${quote(result.title, 60)}`,
     ...(result.reason === undefined ? [] : [`Reason: ${quote(result.reason, 200)}`]),
     ...attentionLines(result),
     kimiLine(result),
@@ -36,8 +36,8 @@ export function presentResult(result: Result, diff = ''): string {
     ...result.notes.slice(0, 4).map((note) => `Note: ${quote(note, 160)}`),
   ];
   const end = [
-    `Patch: ${result.files.patch}`,
-    ...result.next.map((command, index) => `${index === 0 ? 'Next: ' : '      '}${command}`),
+    `Patch: ${quote(result.files.patch, 400)}`,
+    ...result.next.map((command, index) => `${index === 0 ? 'Next: ' : '      '}${quote(command, 400)}`),
   ];
   return withDiff(shorten(lines, end), diff);
 }
@@ -66,18 +66,18 @@ function attentionLines({ report, scope }: Result): string[] {
 function findingLines({ review }: Result): string[] {
   if (review === undefined) return [];
   const lines = review.split('\n').filter((line) => line.trim() !== '');
-  const shown = lines.slice(0, FINDINGS).map((line) => `  ${quote(line, 160)}`);
+  const shown = lines.slice(0, FINDINGS).map((line) => `  > ${quote(line, 160)}`);
   const more = lines.length - shown.length;
   return ['Findings (of the worker, not verified):', ...shown, ...(more > 0 ? [`  and ${more} more lines`] : [])];
 }
 
 function withDiff(lines: readonly string[], diff: string): string {
   const text = lines.join('\n');
-  const extra = diff.trimEnd();
+  const extra = reveal(diff).trimEnd();
   if (extra === '') return text;
   const fits =
     extra.split('\n').length + lines.length + 1 <= MAX_LINES && text.length + extra.length + 7 <= MAX_CHARACTERS;
-  return fits ? `${text}\nDiff:\n${clean(extra)}` : text;
+  return fits ? `${text}\nDiff:\n${extra}` : text;
 }
 
 function kimiLine(result: Result): string {
@@ -85,8 +85,8 @@ function kimiLine(result: Result): string {
   const time =
     kimi === undefined
       ? ''
-      : `Kimi ${kimi.version}: ${kimi.steps} of ${kimi.stepLimit} steps, ${seconds(kimi.durationMs)}; `;
-  return `${time}base ${result.base.slice(0, 10)}, branch ${result.branch}, sandbox ${result.sandbox}`;
+      : `Kimi ${quote(kimi.version, 40)}: ${kimi.steps} of ${kimi.stepLimit} steps, ${seconds(kimi.durationMs)}; `;
+  return `${time}base ${result.base.slice(0, 10)}, branch ${quote(result.branch, 100)}, sandbox ${quote(result.sandbox, 60)}`;
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
@@ -96,7 +96,8 @@ function taskLines({ tasks = [] }: Result): string[] {
     .sort((left, right) => Number(left.state === 'integrated') - Number(right.state === 'integrated'))
     .slice(0, 12);
   const rows = shown.map(
-    ({ task, run, state, why }) => `  task ${task} ${run} ${state}${why === '' ? '' : `: ${quote(why, 90)}`}`,
+    ({ task, run, state, why }) =>
+      `  task ${task} ${quote(run, 60)} ${state}${why === '' ? '' : `: ${quote(why, 90)}`}`,
   );
   return tasks.length === 0
     ? []
@@ -113,7 +114,9 @@ function verificationLines(result: Result): string[] {
   const rows = worstFirst.slice(0, 8);
   const more = result.verification.length - rows.length;
   return [
-    'Verification (before → after, run by kimi-dispatch):',
+    result.claimed === true
+      ? 'Verification (claimed by the first job, not run again here):'
+      : 'Verification (before → after, run by kimi-dispatch):',
     ...rows.flatMap(rowLines),
     ...(more > 0 ? [`  and ${more} more`] : []),
   ];
@@ -160,7 +163,7 @@ function changeLines(result: Result): string[] {
   const lines = rows.map((change) => {
     const size = change.binary ? 'binary' : `+${change.added} -${change.removed}`;
     const why = wrong.get(change.path);
-    return `  ${change.status} ${quote(change.path, 90)} ${size}${why === undefined ? '' : `  GATE: ${why}`}`;
+    return `  ${change.status} ${quote(change.path, 90)} ${size}${why === undefined ? '' : `  GATE: ${quote(why, 120)}`}`;
   });
   const more = result.changes.length - rows.length;
   return [
@@ -220,14 +223,14 @@ function reportLines(result: Result): string[] {
 
 /** `report.md`: the same and everything that was cut. */
 export function fullReport(result: Result): string {
-  const rows = result.verification.map((row) => `- ${markOf(row)}: \`${row.command}\` ${row.after.log ?? ''}`);
+  const rows = result.verification.map(
+    (row) => `- ${markOf(row)}: ${code(row.command, 2000)} ${code(row.after.log ?? '')}`,
+  );
   const words =
-    result.report === undefined
-      ? 'No report was given.'
-      : `\`\`\`json\n${JSON.stringify(result.report, null, 2)}\n\`\`\``;
+    result.report === undefined ? 'No report was given.' : fenced(JSON.stringify(result.report, null, 2), 'json');
   return [
-    `# ${result.outcome}: ${result.title}`,
-    presentResult(result),
+    `# ${result.outcome}: ${code(result.title, 120)}`,
+    fenced(presentResult(result)),
     '## Verification',
     ...rows,
     '## The worker says (not verified)',

@@ -107,5 +107,9 @@ export const resultSchema = z.object({
   notes: z.array(z.string()),
   next: z.array(z.string()),
   files: z.object({ folder: z.string(), patch: z.string(), report: z.string() }),
+  /** The SHA-256 of changes.patch; of a run that made one. */
+  patchDigest: z.string().optional(),
+  /** Taken over from another job: outcome and verification are what it claims; spec, change and gate were checked. */
+  claimed: z.literal(true).optional(),
 });
 export type Result = z.infer<typeof resultSchema>;

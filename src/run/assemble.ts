@@ -3,6 +3,7 @@ import type { Outcome } from '../errors.ts';
 import type { Gate } from '../gate/gate.ts';
 import type { changedOutside } from '../gate/tripwire.ts';
 import type { Collected } from '../git/collect.ts';
+import { patchDigest } from '../review/patch.ts';
 import type { Result } from '../review/result.ts';
 import type { Check, Compared } from '../verify/compare.ts';
 import type { Attempt } from './attempt.ts';
@@ -32,7 +33,7 @@ export interface Ended {
   readonly rounds: number;
 }
 
-/** Puts the result of an ended run together. Pure but for the clock of the request. */
+/** Puts the result of an ended run together. Reads the clock of the request and the patch, else pure. */
 export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): Result {
   const { plan, request } = prepared;
   const { attempt, collected, gate, rows } = gathered;
@@ -85,6 +86,7 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
       rows,
     }),
     files: { folder, patch: join(folder, 'changes.patch'), report: join(folder, 'report.md') },
+    ...(collected === undefined ? {} : { patchDigest: patchDigest(join(folder, 'changes.patch')) }),
   };
 }
 

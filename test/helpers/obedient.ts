@@ -20,7 +20,7 @@ About 120 lines in all.
 export function obedient({ plan = PLAN, byRule = false } = {}): (asked: Asked) => Reply {
   return ({ text, last }) => {
     const planFile = /(\/[^"\\ `]+\/plans\/[\w-]+\.md)/.exec(text)?.[1];
-    const command = /kimi-dispatch run plan:[0-9a-f]{12}/.exec(last)?.[0];
+    const command = /kimi-dispatch run plan:[0-9a-f]{12}(?: --sandbox required)?/.exec(last)?.[0];
     const bash = (line: string, more: Record<string, unknown> = {}): Reply => ({
       calls: [{ name: 'Bash', input: { command: line, description: line.slice(0, 40), ...more } }],
     });

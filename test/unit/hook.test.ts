@@ -1,8 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Command } from 'commander';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { declare } from '../../src/cli/cli.ts';
+import { COMMANDS, parseWords, type Verb } from '../../src/hook/commands.ts';
 import { decide, type HookInput } from '../../src/hook/decide.ts';
 import { permit, plainWords } from '../../src/hook/permission.ts';
 import { adviceFor, sizeOf } from '../../src/hook/size.ts';
@@ -42,18 +46,34 @@ describe('the size of a plan (rule A5)', () => {
   });
 });
 
-describe('permission of commands (ruling 2)', () => {
+describe('permission of commands', () => {
+  const files: Record<string, string> = {
+    'spec.md': '# Spec: 001 -- X\nFormat: 1\nBase: HEAD\n',
+    'elsewhere.md': '# Spec: 001 -- X\nBase: origin/other\n',
+    'bold.md': '# Spec: 001 -- X\n**Base:** origin/other\n',
+    'plan:0123456789ab': 'Change `src/a.ts`; the database: later.',
+  };
+  const decide = (command: string, mode = 'default', proven = true): unknown =>
+    permit(command, { mode, proven, read: (name) => files[name] });
+
   it.each([
     ['kimi-dispatch show 260101-0101-abcde', 'allow'],
     ['kimi-dispatch diff @last "src/a b.ts"', 'allow'],
+    ['kimi-dispatch logs -f @last', 'allow'],
     ['kimi-dispatch spec plan:0123456789ab', 'allow'],
+    ['kimi-dispatch check spec.md --strict', 'allow'],
+    ['kimi-dispatch run spec.md --sandbox required', 'allow'],
+    ['kimi-dispatch run spec.md --sandbox=required --max-steps 5 --background', 'allow'],
+    ['kimi-dispatch answer @last "use the old name" --sandbox required', 'allow'],
     ['kimi-dispatch merge @last', 'ask'],
     ['kimi-dispatch discard @last', 'ask'],
     ['kimi-dispatch install', 'ask'],
     ['kimi-dispatch run spec.md --sandbox off', 'ask'],
     ['kimi-dispatch run spec.md --sandbox=off', 'ask'],
+    ['kimi-dispatch run spec.md --sandbox required --sandbox off', 'ask'],
     ['kimi-dispatch merge @last --force', 'ask'],
-    ['kimi-dispatch spec plan.md -o /etc/passwd', undefined],
+    ['kimi-dispatch spec plan:0123456789ab -o /etc/passwd', undefined],
+    ['kimi-dispatch spec plan:0123456789ab --output=x', undefined],
     ['kimi-dispatch show a; rm -rf /', undefined],
     ['kimi-dispatch show a && id', undefined],
     ['kimi-dispatch show a | sh', undefined],
@@ -64,6 +84,7 @@ describe('permission of commands (ruling 2)', () => {
     ['kimi-dispatch show a\nid', undefined],
     ['kimi-dispatch show a &', undefined],
     ['kimi-dispatch show ~/x', undefined],
+    ['kimi-dispatch show =ls', undefined],
     ['kimi-dispatch show *', undefined],
     ['kimi-dispatch show {a,b}', undefined],
     ['X=1 kimi-dispatch show a', undefined],
@@ -71,20 +92,103 @@ describe('permission of commands (ruling 2)', () => {
     ['./kimi-dispatch show a', undefined],
     ['kimi-dispatch', undefined],
     ['kimi-dispatch frobnicate', undefined],
+    ['kimi-dispatch constructor', undefined],
     ['kimi-dispatch run spec.md', undefined],
-  ])('%s → %s', (command, verdict) => expect(permit(command, 'default', false)).toBe(verdict));
+    ['kimi-dispatch run spec.md --sandbox auto', undefined],
+    ['kimi-dispatch run spec.md --sandbox required --sandbox auto', undefined],
+    ['kimi-dispatch run spec.md --profile --sandbox required', undefined],
+    ['kimi-dispatch answer @last no -- --sandbox required', undefined],
+    ['kimi-dispatch answer @last no', undefined],
+    ['kimi-dispatch run spec.md --sandbox required --junit x.xml', undefined],
+    ['kimi-dispatch run spec.md --sandbox required --artifacts=/tmp/x', undefined],
+    ['kimi-dispatch run spec.md --sandbox required --base origin/other', undefined],
+    ['kimi-dispatch run spec.md --sandbox required --base=HEAD~1', undefined],
+    ['kimi-dispatch revise @last --sandbox required --findings /etc/passwd', undefined],
+    ['kimi-dispatch run ../outside.md --sandbox required', undefined],
+    ['kimi-dispatch run spec.md ../outside.md --waves --sandbox required', undefined],
+    ['kimi-dispatch run elsewhere.md --sandbox required', undefined],
+    ['kimi-dispatch run bold.md --sandbox required', undefined],
+    ['kimi-dispatch check /etc/passwd', undefined],
+  ])('%s → %s', (command, verdict) => expect(decide(command)).toBe(verdict));
 
   it('allows a run only with a proven sandbox, and nothing in plan mode', () => {
-    expect(permit('kimi-dispatch run plan:0123456789ab', 'auto', true)).toBe('allow');
-    expect(permit('kimi-dispatch run plan:0123456789ab', 'plan', true)).toBeUndefined();
-    expect(permit('kimi-dispatch show a', 'plan', true)).toBeUndefined();
-    expect(permit('kimi-dispatch merge a', 'plan', true)).toBe('ask');
+    const run = 'kimi-dispatch run plan:0123456789ab --sandbox required';
+    expect(decide(run, 'auto')).toBe('allow');
+    expect(decide(run, 'auto', false)).toBeUndefined();
+    expect(decide(run, 'plan')).toBeUndefined();
+    expect(decide('kimi-dispatch show a', 'plan')).toBeUndefined();
+    expect(decide('kimi-dispatch merge a', 'plan')).toBe('ask');
   });
 
   it('splits into plain words or not at all', () => {
     expect(plainWords(`kimi-dispatch diff x 'a $b'`)).toEqual(['kimi-dispatch', 'diff', 'x', 'a $b']);
     expect(plainWords('kimi-dispatch "open')).toBeUndefined();
   });
+});
+
+describe('the commands that the hook knows are those of the command line', () => {
+  const program = declare(() => async () => {});
+  const flagsOf = ({ flags = '', further = '' }: Verb): string[] =>
+    `${flags} ${further}`.split(' ').filter((flag) => flag !== '');
+
+  it('the same commands', () => {
+    const names = program.commands.map((command) => command.name());
+    expect(Object.keys(COMMANDS).sort()).toEqual(names.sort());
+  });
+
+  it.each(Object.entries(COMMANDS).filter(([, verb]) => verb.is === 'look' || verb.is === 'work'))(
+    '%s: the same flags, with a value or without',
+    (name, verb) => {
+      const options = program.commands.find((command) => command.name() === name)?.options ?? [];
+      const declared = options.flatMap(({ short, long, required }) =>
+        [short, long].filter((flag) => flag !== undefined).map((flag) => (required ? `${flag}=` : flag)),
+      );
+      expect(flagsOf(verb).sort()).toEqual(declared.sort());
+    },
+  );
+
+  it('reads words as the parser does, or not at all', async () => {
+    const words = fc.constantFrom(
+      ...['run', 'x', '-', '--', '--sandbox', 'required', 'off', '--sandbox=auto', '--json', '--json=1', '-f', '-o'],
+      ...['--profile', '--profile=p=q', '--base', '--no-baseline', '--baseline', '--sand', '-fo', '--findings', '-h'],
+    );
+    const verb = fc.constantFrom('run', 'spec', 'revise', 'logs', 'show', 'answer');
+    await fc.assert(
+      fc.asyncProperty(verb, fc.array(words, { maxLength: 7 }), async (name, rest) => {
+        const ours = parseWords([name, ...rest]);
+        if (ours === undefined) return;
+        const theirs = await asParsed([name, ...rest]);
+        if (theirs === undefined) return;
+        expect([...ours.operands]).toEqual(theirs.operands);
+        expect(Object.fromEntries(ours.flags)).toEqual(theirs.flags);
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  /** What the command line's parser makes of it, flags as they were given; undefined when it refuses. */
+  async function asParsed(argv: string[]) {
+    const found: { operands: string[]; flags: Record<string, unknown> } = { operands: [], flags: {} };
+    const parser = declare(() => async (...values) => {
+      const command = values.at(-1) as Command;
+      found.operands = command.args;
+      for (const option of command.options) {
+        const name = option.attributeName();
+        if (command.getOptionValueSource(name) !== 'cli') continue;
+        const value = option.negate ? true : command.opts()[name];
+        const typed = argv.find((word) => word === option.short) ?? option.long ?? '';
+        found.flags[option.short === typed ? typed : (option.long ?? '')] = value;
+      }
+    });
+    for (const command of [parser, ...parser.commands])
+      command.configureOutput({ writeErr: () => {}, writeOut: () => {} });
+    try {
+      await parser.parseAsync(argv, { from: 'user' });
+      return found;
+    } catch {
+      return undefined;
+    }
+  }
 });
 
 describe('decisions', () => {
@@ -356,16 +460,43 @@ describe('decisions', () => {
     expect(context({ hook_event_name: 'UserPromptSubmit', prompt: '<task-notification>' })).toContain('recover');
   });
 
-  it('reads a proof of the sandbox only from this boot', () => {
-    const permission = () =>
-      say({ hook_event_name: 'PreToolUse', tool_name: 'Bash', tool_input: { command: 'kimi-dispatch run a.md' } })
-        .output;
-    expect(permission()).toBeUndefined();
+  const bash = (command: string, more: HookInput = {}) =>
+    say({ hook_event_name: 'PreToolUse', tool_name: 'Bash', tool_input: { command }, ...more }).output;
+  const prove = (boot = bootId()): void => {
     mkdirSync(join(probeFile(env), '..'), { recursive: true });
-    writeFileSync(probeFile(env), JSON.stringify({ boot: 'another', works: true }));
+    writeFileSync(probeFile(env), JSON.stringify({ boot, works: true }));
+  };
+  const allowed = { hookSpecificOutput: { permissionDecision: 'allow' } };
+
+  it('reads a proof of the sandbox only from this boot', () => {
+    writeFileSync(join(folder, 'repo', 'a.md'), 'A plan.');
+    const permission = () => bash('kimi-dispatch run a.md --sandbox required');
     expect(permission()).toBeUndefined();
-    writeFileSync(probeFile(env), JSON.stringify({ boot: bootId(), works: true }));
-    expect(permission()).toMatchObject({ hookSpecificOutput: { permissionDecision: 'allow' } });
+    prove('another');
+    expect(permission()).toBeUndefined();
+    prove();
+    expect(permission()).toMatchObject(allowed);
+  });
+
+  it('says that the sandbox is required where it is proven, and allows the very command that it names', () => {
+    prove();
+    const command = /`(kimi-dispatch run [^`]+)`/.exec(approved(BIG))?.[1] ?? '';
+    expect(command).toMatch(/^kimi-dispatch run plan:[0-9a-f]{12} --sandbox required$/);
+    expect(bash(command)).toMatchObject(allowed);
+  });
+
+  it('decides on no file that lies outside of the checkout, in it by a link, in .git or is no text', () => {
+    prove();
+    const repo = join(folder, 'repo');
+    mkdirSync(join(repo, 'docs'));
+    for (const path of ['outside.md', 'repo/.env', 'repo/.git/x.md', 'repo/docs/in.md'])
+      writeFileSync(join(folder, path), 'A plan.');
+    symlinkSync(join(folder, 'outside.md'), join(repo, 'link.md'));
+    const asked = (file: string, cwd = repo) => bash(`kimi-dispatch run ${file} --sandbox required`, { cwd });
+    for (const file of ['../outside.md', join(folder, 'outside.md'), 'link.md', '.env', '.git/x.md', 'docs', 'gone.md'])
+      expect(asked(file), file).toBeUndefined();
+    expect(asked('docs/in.md')).toMatchObject(allowed);
+    expect(asked('in.md', join(repo, 'docs'))).toMatchObject(allowed);
   });
 
   it('cleans up after thirty days', () => {
@@ -377,10 +508,12 @@ describe('decisions', () => {
   });
 
   it('each injection is within 200 tokens', () => {
+    const large = { plan: '0123456789ab', advice: 'kimi', proven: true } as const;
     const said = [
       words.banner('12 files, about 1200 lines, 4 independent tasks'),
-      words.offerAfterClear(words.offer('0123456789ab', '12 files, about 1200 lines, 4 independent tasks', 'kimi')),
-      words.chosen('0123456789ab'),
+      words.offerAfterClear(words.offer({ ...large, size: '12 files, about 1200 lines, 4 independent tasks' })),
+      words.chosen('0123456789ab', true),
+      words.waits('260101-0101-abcde', true),
       words.ended('260101-0101-abcde', 'verification-failed'),
       words.stillRunning('260101-0101-abcde'),
       words.lost('260101-0101-abcde'),
@@ -435,8 +568,8 @@ describe('what Claude reads', () => {
       tokens(read('commands', name).replace(/^---\n[\s\S]*?\n---\n/, '')),
     );
     const injected =
-      tokens(words.offer('0123456789ab', '12 files', 'kimi')) +
-      tokens(words.chosen('0123456789ab')) +
+      tokens(words.offer({ plan: '0123456789ab', size: '12 files', advice: 'kimi', proven: true })) +
+      tokens(words.chosen('0123456789ab', true)) +
       tokens(words.ended('260101-0101-abcde', 'succeeded'));
     const result = 1200;
     console.log(

@@ -183,7 +183,7 @@ it('an unverified run is an error for JUnit, not a failure', () => {
   const result: Result = { ...huge, outcome: 'unverified', reason: 'no command', verification: [], changes: [] };
   const [out, err, now] = [() => {}, () => {}, () => new Date(0)];
   const signal = new AbortController().signal;
-  const world = { argv: [], cwd: folder, env: {}, root: folder, now, out, err, lively: false, signal };
+  const world = { argv: [], cwd: folder, env: {}, root: folder, now, out, err, control: err, lively: false, signal };
   tellCi(world, { ...result, scope: { violations: [], untouched: [] } }, { junit: 'junit.xml' });
   const xml = readFileSync(join(folder, 'junit.xml'), 'utf8');
   expect(xml).toContain('<error message="unverified">no command</error>');
