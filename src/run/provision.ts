@@ -85,7 +85,8 @@ function nodeInUse(env: Repo['env']): string {
 /** `.worktreeinclude` has .gitignore syntax; a file is copied when it matches and git ignores it. */
 async function includedFiles(repo: Repo): Promise<string[]> {
   const list = join(repo.root, '.worktreeinclude');
-  if (!existsSync(list)) return [];
+  // A link leads to text that may have come with a branch.
+  if (lstatSync(list, { throwIfNoEntry: false })?.isFile() !== true || !(await ownsIncludes(repo))) return [];
   const found = fields(
     (await gitAnswer(repo, ['ls-files', '-z', '--others', '--ignored', `--exclude-from=${list}`])).stdout,
   );
@@ -94,6 +95,22 @@ async function includedFiles(repo: Repo): Promise<string[]> {
   );
   const both = new Set(ignored);
   return found.filter((path) => both.has(path) && !path.startsWith('node_modules/'));
+}
+
+/**
+ * False for a list that may be a stranger's: in CI, and where the branch that is checked out brings a list that the
+ * default branch does not have. It would hand out ignored files, and nobody has reviewed it.
+ */
+async function ownsIncludes(repo: Repo): Promise<boolean> {
+  if (repo.env.CI !== undefined) return false;
+  for (const branch of ['refs/remotes/origin/HEAD', 'refs/heads/main', 'refs/heads/master']) {
+    const there = await gitAnswer(repo, ['rev-parse', '-q', '--verify', branch], { answers: [1, 128], quiet: true });
+    if (there.code !== 0) continue;
+    const list = ':(top,icase).worktreeinclude';
+    const call = ['diff', '--quiet', '--no-ext-diff', '--no-textconv', `${branch}...HEAD`, '--', list];
+    return (await gitAnswer(repo, call, { answers: [1, 128], quiet: true })).code === 0;
+  }
+  return true;
 }
 
 /** What a copied file holds, as a digest; a link as where it leads. */
