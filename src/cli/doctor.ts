@@ -8,7 +8,7 @@ import { queueFor } from './queue.ts';
 
 const MARK = { ok: 'ok    ', warn: 'note  ', broken: 'BROKEN' } as const;
 
-/** The narrow rule for those who want no question in plan mode either (ruling 2). */
+/** The narrow rule for those who want no question in plan mode either. */
 const RULE =
   '"permissions": { "allow": ["Bash(kimi-dispatch run:*)", "Bash(kimi-dispatch show:*)", "Bash(kimi-dispatch diff:*)"] }';
 

@@ -17,7 +17,7 @@ export const SUPERVISED = 'KIMI_DISPATCH_SUPERVISED';
 
 /**
  * `run` inside Claude Code, and `run --background`, and the same for another attempt: a supervisor in a session of its
- * own does the work, and this process only waits. Ending the waiter does not end the run (ruling 4).
+ * own does the work, and this process only waits. Ending the waiter does not end the run.
  */
 export async function supervise(
   world: World,

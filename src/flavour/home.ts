@@ -8,7 +8,7 @@ import type { FlavourName } from './flavour.ts';
 type Env = Readonly<Record<string, string | undefined>>;
 type Table = Record<string, unknown>;
 
-/** Tools that can make a headless run endless, or that wait for a person (ruling 10). */
+/** Tools that can make a headless run endless, or that wait for a person. */
 const TOOLS_OFF = [
   'CreateGoal',
   'UpdateGoal',

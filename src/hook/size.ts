@@ -32,7 +32,7 @@ export function sizeOf(plan: string): PlanSize {
 
 export type Advice = 'claude' | 'either' | 'kimi';
 
-/** Rule A5: small plans are Claude's without a question; large ones propose Kimi first; between, the user is asked. */
+/** Small plans are Claude's without a question; large ones propose Kimi first; between, the user is asked. */
 export function adviceFor({ files, lines }: PlanSize): Advice {
   if (files <= 2 && (lines === undefined || lines < 50)) return 'claude';
   return files >= 3 && lines !== undefined && lines >= 100 ? 'kimi' : 'either';

@@ -11,7 +11,7 @@ import { ownerHere } from '../process/alive.ts';
 /** What a tool works with: the mailbox, the agent that this connection registered as, and a way to start runs. */
 export interface Connection {
   readonly mailbox: Mailbox;
-  /** Bound by register_agent; nobody acts or reads as another (ruling 23). */
+  /** Bound by register_agent; nobody acts or reads as another. */
   agent: string | undefined;
   /** The common git directory of the workspace, where there is one. */
   readonly commonDir: string | undefined;

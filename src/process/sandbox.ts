@@ -74,7 +74,7 @@ export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: Proce
     ...outer,
     file: process.execPath,
     args: [sandbox.program, file],
-    // With the worktree as its folder the library would leave mount stubs in it (ruling 15).
+    // With the worktree as its folder the library would leave mount stubs in it.
     cwd: join(own, 'empty'),
     env: { ...call.env, TMPDIR: own },
     lifeline: true,

@@ -46,7 +46,7 @@ export const profileSchema = z.strictObject({
 });
 export type Profile = z.infer<typeof profileSchema>;
 
-/** The seed's two profiles keep the seed's numbers; the default is neither (ruling 13). */
+/** The seed's two profiles keep the seed's numbers; the default is neither. */
 const BUILT_IN: Record<string, z.input<typeof profileSchema>> = {
   default: {},
   moderato: { steps: 100, wallSeconds: 300, concurrency: 1, requestsPerWeek: 2048 },

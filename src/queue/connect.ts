@@ -17,7 +17,7 @@ export interface Door {
 export const QUEUE = 'runs';
 export const PREFIX = 'kimi-dispatch';
 
-/** Opens the queue, or refuses: not there, a password, or a Redis that would lose runs (ruling 23). */
+/** Opens the queue, or refuses: not there, a password, or a Redis that would lose runs. */
 export async function openQueue(setting: QueueSetting): Promise<Door> {
   const where = withoutPassword(setting.url);
   await requireKeeping(

@@ -28,7 +28,7 @@ export class Enclosure {
     this.#input = { ...walls, scratch: this.#sandbox.scratch };
   }
 
-  /** Runs Kimi. Its git may stage and compare, with an index and objects of its own (ruling 14). */
+  /** Runs Kimi. Its git may stage and compare, with an index and objects of its own. */
   async attempt(call: ProcessCall, commonDir: string): Promise<SandboxedEnd> {
     await this.#hideConfig(call.env);
     const git = join(this.#sandbox.scratch, 'attempt', 'git');

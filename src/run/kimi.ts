@@ -34,7 +34,7 @@ export interface KimiPlace {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Carries out one turn with Kimi; a silent worker is nudged, more strongly, and then begun afresh (row E6). */
+/** Carries out one turn with Kimi; a silent worker is nudged, more strongly, and then begun afresh. */
 export async function runKimi(prepared: Prepared, place: KimiPlace, turn: Turn): Promise<Attempt> {
   const { plan, profile, kimi, home, places } = prepared;
   makeHome(plan.home, home);

@@ -6,7 +6,7 @@ import { LIMITS } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';
 import type { Prepared } from './run.ts';
 
-/** What a worker may leave in its outbox; the dispatcher files it under the worker's name (ruling 19). */
+/** What a worker may leave in its outbox; the dispatcher files it under the worker's name. */
 const noteSchema = z.object({
   to: z.string().max(LIMITS.id).default('claude'),
   subject: z.string().max(LIMITS.title),

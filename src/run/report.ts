@@ -8,7 +8,7 @@ const list = z.preprocess(
   z.array(text).max(500),
 );
 
-/** What the worker says it did (mission row C7). Never evidence. */
+/** What the worker says it did. Never evidence. */
 export const reportSchema = z.object({
   worker_id: text.optional(),
   task_id: text.optional(),

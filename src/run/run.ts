@@ -222,7 +222,7 @@ export function sandboxMode(flag: string | undefined, env: RunRequest['env']): S
   throw refuse('usage', `KIMI_DISPATCH_SANDBOX is auto, required or off, not "${wanted}".`);
 }
 
-/** `auto` means that a probe ran inside; `required` refuses where it did not (ruling 17). */
+/** `auto` means that a probe ran inside; `required` refuses where it did not. */
 export async function decideSandbox({
   options,
   root,
