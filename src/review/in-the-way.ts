@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Change } from '../git/change.ts';
 import { fields, git } from '../git/git.ts';
@@ -9,6 +9,15 @@ import type { Repo } from '../git/repo.ts';
  * file where the change needs a folder, or in a folder where it needs a file.
  */
 export async function inTheWay(repo: Repo, changes: readonly Change[]): Promise<string[]> {
+  // A submodule that becomes a file: git would remove its folder with all that is in it.
+  const folders = changes.filter(({ status, path }) => status === 'T' && holdsFiles(join(repo.root, path)));
+  return [...(await untracked(repo, changes)), ...folders.map(({ path }) => path)];
+}
+
+const holdsFiles = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true && readdirSync(path).length > 0;
+
+async function untracked(repo: Repo, changes: readonly Change[]): Promise<string[]> {
   const added = changes.filter((change) => change.status === 'A').map((change) => change.path);
   if (added.length === 0) return [];
   const gone = new Set(changes.filter((change) => change.status === 'D').map((change) => change.path));

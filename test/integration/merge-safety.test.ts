@@ -20,10 +20,13 @@ afterEach(() => lab?.remove());
 const FILES = { 'greet.txt': 'hello\n', 'other.txt': 'one\ntwo\nthree\nfour\nfive\n', '.gitignore': '*.log\nbuild/\n' };
 
 /** A run of a shell script that waits for review. */
-async function again(script: string, declare: string[], args: string[] = []): Promise<Ended> {
+async function run(script: string, declare: string[], args: string[] = []): Promise<Ended> {
   const text = spec(shell(script), { files: declare, verify: ['`test -f greet.txt`'] });
   writeFileSync(join(lab.folder, 'spec.md'), text);
-  const ended = await lab.run(['run', '../spec.md', '--no-baseline', ...args]);
+  return lab.run(['run', '../spec.md', '--no-baseline', ...args]);
+}
+async function again(script: string, declare: string[], args: string[] = []): Promise<Ended> {
+  const ended = await run(script, declare, args);
   expect(ended.code, ended.stdout + ended.stderr).toBe(0);
   return ended;
 }
@@ -52,6 +55,19 @@ describe('a merge and the files of the user', () => {
     expect(ended.code).toBe(9);
     expect(ended.stderr).toContain(mine.split('/')[0]);
     expect(lab.snapshot()).toEqual(before);
+  });
+
+  it('never removes a submodule with what lies in it', async () => {
+    fresh();
+    lab.git('init', '-q', '../sub');
+    lab.git('-C', '../sub', 'commit', '-q', '--allow-empty', '-m', 'Sub');
+    lab.git('-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', '../sub', 'sub');
+    lab.commit('A submodule');
+    await run(`${polite}; rmdir sub; echo file > sub`, ['MODIFY greet.txt']);
+    lab.write({ 'sub/mine.txt': 'mine\n' });
+    const ended = await lab.run(['merge', '@last', '--force']);
+    expect(ended.code).toBe(9);
+    expect(read('sub/mine.txt')).toBe('mine\n');
   });
 
   it('keeps the staged half of another file, through merge and undo', async () => {
