@@ -1,5 +1,5 @@
 import { isConfiguration, isTest } from '../path-classes.ts';
-import { code, fenced, quote, reveal } from '../quote.ts';
+import { clean, code, fenced, quote, reveal } from '../quote.ts';
 import { type Check, failing, ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
 
@@ -37,7 +37,9 @@ export function presentResult(result: Result, diff = ''): string {
   ];
   const end = [
     `Patch: ${quote(result.files.patch, 400)}`,
-    ...result.next.map((command, index) => `${index === 0 ? 'Next: ' : '      '}${quote(command, 400)}`),
+    ...result.next.map(
+      (command, index) => `${index === 0 ? 'Next: ' : '      '}${clean(command).replaceAll('\n', ' ')}`,
+    ),
   ];
   return withDiff(shorten(lines, end), diff);
 }

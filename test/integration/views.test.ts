@@ -142,7 +142,7 @@ describe('pull request', () => {
     expect([ended.code, ended.stdout]).toEqual([0, expect.stringContaining('No `gh` here')]);
     expect(refs(remote)).toEqual([`refs/heads/${branch}`]);
     const body = readFileSync(join(files.folder, 'pull-request.md'), 'utf8');
-    expect(body).toMatch(/\| `grep -q please greet\.txt` \| - \| pass \|/);
+    expect(body).toContain('- `grep -q please greet.txt`: - → pass (passing)');
     expect(body).not.toContain('Changed the greeting.');
     expect((await lab.run(['pr', '@last'], { env: { PATH: pathWithout('gh') } })).code).toBe(0);
     expect(refs(remote)).toEqual([`refs/heads/${branch}`]);
