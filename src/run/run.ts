@@ -135,7 +135,8 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
   const places = placesOf(env, repo);
   const base = known?.base ?? (await resolveBase(repo, options.base ?? (spec.base === '' ? 'HEAD' : spec.base)));
   const profileName =
-    options.profile ?? (spec.profile === '' ? currentProfile(places.config, repo.root) : spec.profile);
+    options.profile ??
+    (spec.profile === '' ? currentProfile(places.config, env.CI === undefined ? repo.root : undefined) : spec.profile);
   const named = loadProfile(profileName, places.config);
   const profile: Profile = {
     ...named,
