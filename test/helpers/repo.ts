@@ -149,6 +149,10 @@ max_context_size = 1000
 
 export const exists = existsSync;
 
+/** Whether a program that a test needs is on this machine. */
+export const has = (program: string): boolean =>
+  (process.env.PATH ?? '').split(':').some((folder) => existsSync(join(folder, program)));
+
 /** A spec for the fake: `scenario` tells it what to do. */
 export const spec = (scenario: string, more: { files?: string[]; verify?: string[]; head?: string } = {}): string =>
   [

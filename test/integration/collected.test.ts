@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Lab, shell, spec } from '../helpers/repo.ts';
+import { has, Lab, shell, spec } from '../helpers/repo.ts';
 
 let lab: Lab;
 afterEach(() => lab?.remove());
@@ -130,7 +130,7 @@ describe('what the change holds', () => {
 });
 
 describe('filters', () => {
-  it('commits the pointer of an LFS file, as git would', async () => {
+  it.skipIf(!has('git-lfs'))('commits the pointer of an LFS file, as git would (needs git-lfs)', async () => {
     const { result } = await work('printf "\\001\\002binary" > logo.bin', {
       files: { '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n' },
       declare: ['CREATE logo.bin'],
