@@ -36,6 +36,16 @@ async function judge(
 // Made here, so that no scanner of this repository finds one.
 const KEY = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ type: 'pkcs1', format: 'pem' });
 
+it('a file with a line end in its name is judged like any other', async () => {
+  const gate = await judge(
+    (it) => it.write({ 'src/new\nline|a.ts': `export const key = \`${KEY}\`;\n` }),
+    ['MODIFY src/a.ts'],
+  );
+  // What the scanner measures it reads back a little later.
+  await new Promise((done) => setTimeout(done, 200));
+  expect(gate.violations.join()).toContain('a secret, line 1');
+});
+
 describe('the gate: violations', () => {
   const cases: [string, (lab: Lab) => void, string[], Record<string, string>, RegExp][] = [
     ['an undeclared path', (it) => it.write({ 'b.ts': 'b' }), ['MODIFY src/a.ts'], {}, /b\.ts: declared by no task/],
