@@ -33,12 +33,12 @@ export function withHome(env: World['env']): World['env'] {
   }
 }
 
-/** The environment for git: the user's, without variables that would point it elsewhere. */
+/** The environment for git: the user's, without variables that would point it elsewhere or change what a path means. */
 export function gitEnvironment(env: World['env']): Record<string, string> {
   const kept = Object.entries(env).filter(
     (entry): entry is [string, string] =>
       entry[1] !== undefined &&
-      !/^GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|COMMON_DIR|NAMESPACE|PREFIX|CEILING_DIRECTORIES)$/.test(
+      !/^GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|COMMON_DIR|NAMESPACE|PREFIX|CEILING_DIRECTORIES|(LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS|EXTERNAL_DIFF|DIFF_OPTS|(AUTHOR|COMMITTER)_DATE)$/.test(
         entry[0],
       ),
   );
