@@ -31,6 +31,13 @@ async function undoAlone(repo: Repo, run: RunState, now: Date): Promise<Undone> 
     append(join(runsFolder(repo.commonDir), run.id), { type: 'undone', target }, now);
   };
   refuseUnfinished(repo);
+  const known = await gitAnswer(repo, ['rev-parse', '-q', '--verify', target], { answers: [1, 128], quiet: true });
+  if (known.code !== 0)
+    throw refuse(
+      'wrong-state',
+      `The branch ${name}, where the merge went, is gone.`,
+      `git revert ${to}, where it is still`,
+    );
   if (!(await stands(repo, target, to))) {
     if (await holdsChange(repo, run, target)) throw refuseRewritten(run);
     undone();

@@ -4,10 +4,12 @@ import { fillPointers } from '../git/filters.ts';
 import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
+import { gitFolderOf } from '../git/slot.ts';
+import { restoreLink } from '../git/worktree.ts';
 import type { Profile } from '../profile/profile.ts';
 import type { Command, Spec } from '../spec/model.ts';
 import type { Check } from '../verify/compare.ts';
-import { verify } from '../verify/verify.ts';
+import { verifyOne } from '../verify/verify.ts';
 import { Enclosure, verifierOf, type Walls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
 import { commandsOf } from './plan.ts';
@@ -204,7 +206,25 @@ export class Judge {
     const cut = signal === undefined ? {} : { signal };
     const dir = await this.#open();
     const place = { dir, env: runEnvironment(env), marker: run, ...how, ...cut, run: verifierOf(this.#enclosure) };
-    return verify(commands, place, each);
+    const checks: Check[] = [];
+    for (const index of commands.keys()) {
+      // A command that writes to the files of the commit shows something of another tree to those after it.
+      if (index > 0) await this.#putBack(dir, commit);
+      const check = await verifyOne(commands, index, place);
+      if (check === undefined) break;
+      checks.push(check);
+      each?.(check);
+    }
+    return checks;
+  }
+
+  async #putBack(dir: string, commit: string): Promise<void> {
+    const { repo, base } = this.#call;
+    const place = at(repo, dir);
+    restoreLink(dir, gitFolderOf(repo.commonDir, dir));
+    await git(place, ['reset', '--hard', '-q', commit], { quiet: true });
+    await fillPointers(place, commit);
+    await showSparse(place, base, commit);
   }
 }
 

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { applyChange, IDENTITY } from '../git/change.ts';
-import { at, git } from '../git/git.ts';
+import { at, git, keeping } from '../git/git.ts';
 import { keepIndex } from '../git/slot.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
@@ -36,6 +36,9 @@ export async function refresh(run: RunState, tip: string, call: TreeCall): Promi
   const tree = at(repo, run.dir);
   await git(tree, ['checkout', '-q', '--force', '--detach', tip], { quiet: true });
   await git(tree, ['read-tree', '-u', '--reset', next], { quiet: true });
+  // What a person left there was saved before, and is no part of the change.
+  const { provisioned } = readReady(join(runsFolder(repo.commonDir), run.id));
+  await git(tree, ['clean', '-fdq', ...keeping(provisioned)], { quiet: true });
   await git(repo, ['update-ref', `refs/heads/${run.branch}`, next], { quiet: true });
   await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${run.branch}`], { quiet: true });
   keepIndex(repo.commonDir, run.dir);

@@ -118,6 +118,14 @@ describe('what the change holds', () => {
     expect(result.outcome).toBe('verification-failed');
   });
 
+  it('is what every command sees, whatever an earlier one wrote over it', async () => {
+    const { ended } = await work('echo please > greet.txt', {
+      files: { 'fix.sh': 'echo fixed > greet.txt\n' },
+      verify: ['`sh fix.sh`', '`grep -q fixed greet.txt`'],
+    });
+    expect(ended.code).toBe(3);
+  });
+
   it('never holds what an earlier verification wrote', async () => {
     const { result } = await work('echo please > greet.txt', {
       verify: ['`sh -c "echo junk > junk.txt; test -f greet.txt"`'],

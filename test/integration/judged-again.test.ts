@@ -80,10 +80,11 @@ describe('refresh', () => {
     lab = new Lab(FILES);
     await run(polite);
     const { worktree } = await lab.result();
-    lab.write({ 'greet.txt': 'by hand, please\n' }, worktree);
+    lab.write({ 'greet.txt': 'by hand, please\n', 'note.txt': 'mine\n' }, worktree);
     lab.write({ 'new.txt': 'x\n' });
     lab.commit('Moved');
     const ended = await lab.run(['refresh', '@last']);
+    expect((await lab.result()).changes.map(({ path }) => path)).toEqual(['greet.txt']);
     const ref = /git show (refs\/kimi-dispatch\/saved\/\S+)/.exec(ended.stderr)?.[1] ?? '';
     expect(lab.git('show', `${ref}:greet.txt`)).toBe('by hand, please');
   });

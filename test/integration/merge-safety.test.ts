@@ -307,6 +307,14 @@ describe('refused in one line, with a way out', () => {
     expect(read('greet.txt')).toBe('hello please\n');
   });
 
+  it('an undo on a branch that is gone', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    await lab.run(['merge', '@last']);
+    lab.git('branch', '-m', 'main', 'renamed');
+    await refused(['undo', '@last'], 'git revert');
+  });
+
   it("the run's branch in another worktree", async () => {
     fresh();
     await again(polite, ['MODIFY greet.txt']);
