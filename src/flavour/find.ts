@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
-import { writeWhole } from '../ledger/store.ts';
+import { writeWhole } from '../files.ts';
 import { ask } from '../process/ask.ts';
 import { type FlavourName, flavourOf } from './flavour.ts';
 import { locateKimi } from './locate.ts';

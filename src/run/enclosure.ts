@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from '../files.ts';
 import { gitFolderOf } from '../git/slot.ts';
-import { writeWhole } from '../ledger/store.ts';
 import { attemptPolicy, type PolicyInput, verifyPolicy } from '../process/policy.ts';
 import { type ProcessCall, type Runner, runProcess } from '../process/run.ts';
 import { closeSandbox, openSandbox, runSandboxed, type Sandbox, type SandboxedEnd } from '../process/sandbox.ts';
