@@ -1,8 +1,8 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
+import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { changedOutside, lookOutside } from '../gate/tripwire.ts';
@@ -285,7 +285,7 @@ class Execution {
   async #abandon(error: unknown): Promise<never> {
     const { plan, request } = this.#prepared;
     await releaseSlot(request.repo, { id: plan.run, ...this.#tree }, true);
-    rmSync(plan.home, { recursive: true, force: true });
+    dropHome(plan.home);
     this.#record.say({ type: 'run-ended', outcome: 'internal-error' });
     this.#record.say({ type: 'discarded' });
     throw error;
