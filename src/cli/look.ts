@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { writeWhole } from '../files.ts';
 import { git } from '../git/git.ts';
 import { isWritable } from '../git/locate.ts';
 import { openRepo, type Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
-import { findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
+import { findRun, readEvents, runsFolder } from '../ledger/store.ts';
 import { reveal } from '../quote.ts';
 import type { Result } from '../review/result.ts';
 import { gitEnvironment, type World } from '../world.ts';

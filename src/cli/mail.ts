@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { refuse } from '../errors.ts';
+import { writeWhole } from '../files.ts';
 import { gitAnswer } from '../git/git.ts';
-import { listRuns, writeWhole } from '../ledger/store.ts';
+import { listRuns } from '../ledger/store.ts';
 import { readOlder } from '../mailbox/import.ts';
 import { TASK_STATES, type Task, within } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';

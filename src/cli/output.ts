@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
-import { writeWhole } from '../ledger/store.ts';
+import { writeWhole } from '../files.ts';
 
 export interface Output {
   /** As it was typed. */

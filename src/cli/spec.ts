@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
+import { writeWhole } from '../files.ts';
 import { type Facts, factsAt, ignoredAmong } from '../git/facts.ts';
 import { type Repo, resolveBase } from '../git/repo.ts';
-import { writeWhole } from '../ledger/store.ts';
 import { Sessions } from '../session/store.ts';
 import { checkSpec } from '../spec/check.ts';
 import type { RepoFacts } from '../spec/facts.ts';

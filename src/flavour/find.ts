@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
-import { writeWhole } from '../ledger/store.ts';
+import { writeWhole } from '../files.ts';
 import { ask } from '../process/ask.ts';
 import { type FlavourName, flavourOf } from './flavour.ts';
 import { locateKimi } from './locate.ts';
@@ -67,10 +68,13 @@ function readKnown(known: string): { flavour: FlavourName; version: string } {
 
 const ifThere = (folder: string): { compileCache?: string } => (existsSync(folder) ? { compileCache: folder } : {});
 
-/** Asks Kimi once per program and config whether it takes every section: one bad key drops a whole one. */
+/**
+ * Asks Kimi once per program and config whether it takes every section: one bad key drops a whole one. It runs outside
+ * the walls, so it is asked in a fresh home, never in one that a worker has written to.
+ */
 export async function checkConfig(
   kimi: KimiProgram,
-  config: { file: string; digest: string; cacheFile: string },
+  config: { text: string; digest: string; cacheFile: string },
   env: Readonly<Record<string, string>>,
 ): Promise<void> {
   // The older client has no such command; it says at its start what it does not like.
@@ -78,7 +82,12 @@ export async function checkConfig(
   const key = `config ${kimi.file} ${kimi.version} ${config.digest}`;
   const cache = readCache(config.cacheFile);
   if (cache[key] !== undefined) return;
-  const said = await ask(kimi.file, ['doctor', 'config', config.file], env);
+  const home = mkdtempSync(join(tmpdir(), 'kd-home-'));
+  const file = join(home, 'config.toml');
+  writeWhole(file, config.text);
+  const said = await ask(kimi.file, ['doctor', 'config', file], { ...env, KIMI_CODE_HOME: home }).finally(() =>
+    rmSync(home, { recursive: true, force: true }),
+  );
   if (said.code !== 0)
     throw refuse(
       'preflight',

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { parse, stringify, type TomlTable } from 'smol-toml';
 import { refuse } from '../errors.ts';
+import { replaceStranger } from '../files.ts';
 import type { FlavourName } from './flavour.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -151,15 +152,35 @@ function requireLogin(config: Table, source: string, env: Env): void {
 }
 
 /**
- * Makes the run's home, mode 0700. `credentials/` and `oauth/` are links to the user's folders: refresh tokens
- * rotate, and copies (also of single files) blank one another (facts: kimi-code 2.1.0).
+ * Makes the run's home, mode 0700, and makes it again before a later attempt: it is Kimi's to write, so whatever it put
+ * in these places is replaced and never followed. `credentials/` and `oauth/` are links to the user's folders: refresh
+ * tokens rotate, and copies (also of single files) blank one another. Refuses where the home itself is a link.
  */
 export function makeHome(home: string, plan: HomePlan): void {
   mkdirSync(home, { recursive: true, mode: 0o700 });
-  writeFileSync(join(home, 'config.toml'), plan.config, { mode: 0o600 });
+  if (!lstatSync(home).isDirectory())
+    throw refuse('wrong-state', `The Kimi home of this run was replaced by a link: ${home}`, `rm ${home}`);
+  replaceStranger(join(home, 'config.toml'), plan.config);
   for (const folder of ['credentials', 'oauth'])
-    if (existsSync(join(plan.source, folder)) && !existsSync(join(home, folder)))
-      symlinkSync(join(plan.source, folder), join(home, folder), 'dir');
+    if (existsSync(join(plan.source, folder))) linkTo(join(plan.source, folder), join(home, folder));
   const device = join(plan.source, 'device_id');
-  if (existsSync(device)) copyFileSync(device, join(home, 'device_id'));
+  if (existsSync(device)) replaceStranger(join(home, 'device_id'), readFileSync(device, 'utf8'));
+}
+
+/** Where what Kimi is told lies, outside its home: it can read there and not write. */
+export const briefsOf = (home: string): string => join(dirname(dirname(home)), 'briefs', basename(home));
+
+/** Removes the home of a run and its briefs; links in it lead nowhere for us. A run from elsewhere has none. */
+export function dropHome(home: string): void {
+  if (home === '') return;
+  for (const folder of [home, briefsOf(home)]) rmSync(folder, { recursive: true, force: true });
+}
+
+function linkTo(target: string, at: string): void {
+  const there = lstatSync(at, { throwIfNoEntry: false });
+  if (there?.isSymbolicLink() === true) {
+    if (readlinkSync(at) === target) return;
+    unlinkSync(at);
+  } else rmSync(at, { recursive: true, force: true });
+  symlinkSync(target, at, 'dir');
 }

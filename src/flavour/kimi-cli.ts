@@ -57,7 +57,7 @@ function textOf(content: unknown): string {
 
 function callOf(call: { function?: { name?: unknown; arguments?: unknown } }): AgentEvent {
   const { name, arguments: input } = call?.function ?? {};
-  return { kind: 'tool-call', tool: String(name ?? ''), detail: String(input ?? '').slice(0, 200) };
+  return { kind: 'tool-call', tool: textOf(name), detail: textOf(input).slice(0, 200) };
 }
 
 const FAILURES: readonly [RegExp, FailureKind][] = [

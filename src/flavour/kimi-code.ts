@@ -10,6 +10,8 @@ const assistantRecord = z.looseObject({
 const otherRecord = z.looseObject({ role: z.literal('meta').optional(), type: z.string() });
 const retry = z.looseObject({ failed_attempt: z.number(), delay_ms: z.number(), error_message: z.string().optional() });
 
+const ID = /^\w[\w.:-]{0,199}$/;
+
 /** kimi-code 2.x: `kimi -p TEXT --output-format stream-json`, limits by environment, one home per run. */
 export const kimiCode: Flavour = { name: 'kimi-code', stopSignal: 'SIGTERM', build, readLine, failure };
 
@@ -57,8 +59,11 @@ function readLine(line: string): AgentEvent[] {
 }
 
 function other(data: Record<string, unknown>): AgentEvent[] {
-  if (data.type === 'system.version') return [{ kind: 'version', version: String(data.version) }];
-  if (data.type === 'session.resume_hint') return [{ kind: 'session', id: String(data.session_id) }];
+  if (data.type === 'system.version' && typeof data.version === 'string')
+    return [{ kind: 'version', version: data.version.slice(0, 100) }];
+  // Its id becomes an argument of the next start.
+  if (data.type === 'session.resume_hint' && typeof data.session_id === 'string' && ID.test(data.session_id))
+    return [{ kind: 'session', id: data.session_id }];
   const again = data.type === 'turn.step.retrying' ? retry.safeParse(data) : undefined;
   if (again?.success !== true) return [];
   const { failed_attempt: attempt, delay_ms: delayMs, error_message: reason = '' } = again.data;

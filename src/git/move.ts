@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
-import { writeWhole } from '../ledger/store.ts';
+import { writeWhole } from '../files.ts';
 import { type Owner, ownerHere, ownerLives } from '../process/alive.ts';
 import { git, gitAnswer } from './git.ts';
 import { type PutBack, putBack } from './put-back.ts';

@@ -1,16 +1,4 @@
-import {
-  appendFileSync,
-  closeSync,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { appendFileSync, closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { NewEvent, RunEvent } from './events.ts';
 import { takeNumber } from './order.ts';
@@ -20,14 +8,6 @@ export const runsFolder = (commonDir: string): string => join(commonDir, 'kimi-d
 
 /** Ids of runs whose events changed after they had ended, one a line: what an index made earlier does not know. */
 export const changedFile = (commonDir: string): string => join(commonDir, 'kimi-dispatch', 'changed');
-
-/** Writes a file whole: a reader sees the old text or the new one. */
-export function writeWhole(file: string, text: string): void {
-  mkdirSync(dirname(file), { recursive: true });
-  const temporary = `${file}.${process.pid}.tmp`;
-  writeFileSync(temporary, text, { mode: 0o600 });
-  renameSync(temporary, file);
-}
 
 /** What can happen to a run that has ended. */
 const AFTER_THE_END: readonly NewEvent['type'][] = [

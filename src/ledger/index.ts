@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from '../files.ts';
 import type { RunState } from './events.ts';
-import { changedFile, writeWhole } from './file.ts';
+import { changedFile } from './file.ts';
 
 /**
  * A memory of runs that have ended, so that lists need not read their events: it may be deleted at any time. It holds

@@ -6,7 +6,7 @@ import { readEvents, runsFolder } from './file.ts';
 import { readIndex, writeIndex } from './index.ts';
 import { newestRuns } from './order.ts';
 
-export { append, readEvents, runsFolder, writeWhole } from './file.ts';
+export { append, readEvents, runsFolder } from './file.ts';
 
 /** The order in which runs began. Those of an older version have no number and come first, by their time. */
 export const olderFirst = (left: RunState, right: RunState): number =>

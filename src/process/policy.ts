@@ -44,6 +44,8 @@ export interface PolicyInput {
   /** Dependency folders that are shared with later runs, and the place for the caches of tools. */
   readonly dependencies?: readonly string[];
   readonly caches?: readonly string[];
+  /** Where the run's briefs lie: Kimi reads there. */
+  readonly briefs?: string;
   /** Folders of programs that are needed inside, wherever they lie: Node, Kimi. */
   readonly tools?: readonly string[];
   /** Paths that the profile opens in the home folder. */
@@ -66,9 +68,12 @@ export function attemptPolicy(input: PolicyInput): Policy {
   const { hosts, loopback } = reachable(input.apiUrls);
   const own = [input.worktree, input.kimiHome, input.scratch, ...credentials, ...(input.caches ?? [])].map(realpath);
   const worktree = realpath(input.worktree);
+  const shared = common(input, own);
   return {
-    ...common(input, own),
+    ...shared,
     name: 'attempt',
+    // What Kimi is told lies where it cannot write.
+    allowRead: [...shared.allowRead, ...[input.briefs ?? ''].filter(existsSync).map(realpath)],
     allowWrite: input.readOnly ? own.filter((path) => path !== worktree) : own,
     hosts: [...hosts, ...(input.apiUrls.length === 0 ? KIMI_HOSTS : []), ...loginHosts(hosts), ...input.hosts],
     loopback,

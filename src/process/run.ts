@@ -28,7 +28,7 @@ export interface ProcessCall {
   readonly onStdout?: (chunk: Buffer) => void;
   readonly signal?: AbortSignal;
   /** Called once it runs, with what ends it. */
-  readonly onStart?: (stop: (cause: StopCause) => void) => void;
+  readonly onStart?: (stop: Stop) => void;
   /** What it reads as its stdin; nothing when there is none. */
   readonly stdinFile?: string;
   /** What asks it to end in good order. */
@@ -48,7 +48,7 @@ export interface ProcessEnd {
   readonly survivors: number;
 }
 
-/** Why a program was ended by us. `finished`: it had done its work and did not leave. */
+/** Why a program was ended by us. `finished`: it had done its work and did not leave. `failed`: a defect in who reads it. */
 export type StopCause =
   | 'deadline'
   | 'cancelled'
@@ -58,7 +58,11 @@ export type StopCause =
   | 'output'
   | 'disk'
   | 'retry'
-  | 'finished';
+  | 'finished'
+  | 'failed';
+
+/** Ends the program; with an error, the call rejects with it once the program is gone. */
+export type Stop = (cause: StopCause, error?: unknown) => void;
 
 /** Starts a program and tells how it ended: `runProcess`, or the same inside a sandbox. */
 export type Runner = (call: ProcessCall) => Promise<ProcessEnd & { readonly denied?: readonly string[] }>;
@@ -67,7 +71,10 @@ const TAIL = 64 * 1024;
 /** Bytes that may wait for the disk while the pipe is read on. */
 const BUFFER = 16 * 1024 * 1024;
 
-/** Starts one program in a group of its own and returns how it ended; never rejects for what the program does. */
+/**
+ * Starts one program in a group of its own and returns how it ended; never rejects for what the program does. What a
+ * callback throws ends this program, and rejects this call alone.
+ */
 export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
   const started = performance.now();
   const child = execa(call.file, [...call.args], {
@@ -82,7 +89,9 @@ export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
   });
   let cause: ProcessEnd['cause'];
   let ended: Promise<void> | undefined;
-  const stop = (why: StopCause): void => {
+  let defect: { error: unknown } | undefined;
+  const stop: Stop = (why, error) => {
+    if (why === 'failed') defect ??= { error };
     if (cause !== undefined || child.pid === undefined) return;
     cause = why;
     ended = endGroup(child.pid, call.graceMs ?? 3500, call.stopSignal);
@@ -91,8 +100,9 @@ export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
   const onAbort = (): void => stop('cancelled');
   if (call.signal?.aborted === true) onAbort();
   call.signal?.addEventListener('abort', onAbort, { once: true });
-  call.onStart?.(stop);
-  const out = drain(child.stdout, call.stdoutFile, call.fileCap, call.onStdout);
+  guarded(stop, () => call.onStart?.(stop));
+  const each = (chunk: Buffer): void => guarded(stop, () => call.onStdout?.(chunk));
+  const out = drain(child.stdout, call.stdoutFile, call.fileCap, each);
   const err = drain(child.stderr, call.stderrFile, call.fileCap);
   const node = child.nodeChildProcess;
   const exit = new Promise<void>((done) => node.once('exit', () => done()));
@@ -104,6 +114,7 @@ export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
   const result = await child;
   call.signal?.removeEventListener('abort', onAbort);
   const [stdoutTail, stderrTail] = await Promise.all([out, err]);
+  if (defect !== undefined) throw defect.error;
   return {
     ending: endingOf(result),
     cause,
@@ -112,6 +123,15 @@ export async function runProcess(call: ProcessCall): Promise<ProcessEnd> {
     stderrTail,
     survivors: survivors.length,
   };
+}
+
+/** Whatever is thrown here ends one program, never the process. */
+export function guarded(stop: Stop, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    stop('failed', error);
+  }
 }
 
 function endingOf(result: { exitCode?: number; signal?: string; cause?: unknown }): Ending {

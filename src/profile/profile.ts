@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { stringify, type TomlTable } from 'smol-toml';
 import { z } from 'zod';
 import { refuse } from '../errors.ts';
-import { writeWhole } from '../ledger/store.ts';
+import { writeWhole } from '../files.ts';
 import { readToml, settingsFile } from './settings.ts';
 
 export const profileSchema = z.strictObject({

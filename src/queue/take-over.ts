@@ -1,12 +1,13 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { writeWhole } from '../files.ts';
 import { checkGate } from '../gate/gate.ts';
 import { changesBetween, writePatch } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
-import { append, findRun, readEvents, runsFolder, writeWhole } from '../ledger/store.ts';
+import { append, findRun, readEvents, runsFolder } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
 import { nextOf } from '../review/next.ts';
 import { commitPatch, patchDigest } from '../review/patch.ts';

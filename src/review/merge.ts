@@ -1,6 +1,6 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { applyChange, type Change, changesBetween, IDENTITY } from '../git/change.ts';
@@ -79,7 +79,7 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
   await move(repo, { run: run.id, kind: 'merge', ref, from: tip, to: arriving.commit }, () => {
     append(folder, { type: 'merged', target: ref, from: tip, to: arriving.commit }, request.now());
   });
-  rmSync(run.home, { recursive: true, force: true });
+  dropHome(run.home);
   const saved = await endRun(repo, run, { branchToo: false });
   return {
     target: ref.replace('refs/heads/', ''),

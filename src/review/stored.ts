@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
-import { writeWhole } from '../ledger/store.ts';
+import { writeWhole } from '../files.ts';
 import { fullReport } from './present.ts';
 import { type Result, resultSchema } from './result.ts';
 

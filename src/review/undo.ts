@@ -1,7 +1,7 @@
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { refuse } from '../errors.ts';
+import { dropHome } from '../flavour/home.ts';
 import { applyChange } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import { move } from '../git/move.ts';
@@ -109,6 +109,6 @@ export async function discardAll(repo: Repo, runs: readonly RunState[], now: Dat
 
 /** The run's Kimi home holds keys; it goes when the run has ended for good. */
 function forget(repo: Repo, run: RunState, now: Date): void {
-  rmSync(run.home, { recursive: true, force: true });
+  dropHome(run.home);
   append(join(runsFolder(repo.commonDir), run.id), { type: 'discarded' }, now);
 }

@@ -43,9 +43,9 @@ const STREAM_CAP = 2 * 1024 * 1024 * 1024;
 
 /** Starts Kimi once, reads its stream and its wire files, and says how it ended. */
 export async function runAttempt(call: AttemptCall): Promise<Attempt> {
-  const watchdog = new Watchdog(call.limits, call.home, () => folderSize(call.dir));
+  const watchdog = new Watchdog(call.limits, call.home, () => diskUse(call));
   const reader = new StreamReader(call, watchdog);
-  const end = await call.run({
+  const work = call.run({
     file: call.file,
     args: call.invocation.args,
     cwd: call.dir,
@@ -61,8 +61,9 @@ export async function runAttempt(call: AttemptCall): Promise<Attempt> {
     onStdout: (chunk) => reader.push(chunk),
     ...(call.signal === undefined ? {} : { signal: call.signal }),
   });
+  const end = await work.finally(() => watchdog.close());
   const seen = reader.end();
-  const wire = watchdog.end();
+  const wire = watchdog.seen;
   return {
     ...seen,
     steps: Math.max(seen.steps, wire.steps),
@@ -72,6 +73,10 @@ export async function runAttempt(call: AttemptCall): Promise<Attempt> {
     ...judge(call.flavour, end),
   };
 }
+
+/** Bytes of everything that Kimi can fill. */
+const diskUse = async ({ dir, home }: AttemptCall): Promise<number> =>
+  (await folderSize(dir)) + (await folderSize(home));
 
 /** Turns the bytes of the stream into events and keeps what the result needs. */
 class StreamReader {

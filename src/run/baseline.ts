@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { writeWhole } from '../ledger/store.ts';
+import { writeWhole } from '../files.ts';
 import type { Command } from '../spec/model.ts';
 import { type Check, ok } from '../verify/compare.ts';
 import type { RunPlan } from './plan.ts';

@@ -1,8 +1,8 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeWhole } from '../files.ts';
 import { publicConfig } from '../git/public-config.ts';
 import { gitFolderOf } from '../git/slot.ts';
-import { writeWhole } from '../ledger/store.ts';
 import {
   attemptPolicy,
   type PolicyInput,

@@ -1,7 +1,9 @@
-import { copyFileSync, existsSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
+import { writeWhole } from '../files.ts';
+import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { changedOutside, lookOutside, type Outside } from '../gate/tripwire.ts';
@@ -10,7 +12,6 @@ import { at } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
 import type { RunTree } from '../git/worktree.ts';
 import type { NewEvent } from '../ledger/events.ts';
-import { writeWhole } from '../ledger/store.ts';
 import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
 import { type Result, resultSchema } from '../review/result.ts';
@@ -310,7 +311,7 @@ class Execution {
     const { plan, request } = this.#prepared;
     await this.#judge.close();
     await releaseSlot(request.repo, { id: plan.run, ...this.#tree }, true);
-    rmSync(plan.home, { recursive: true, force: true });
+    dropHome(plan.home);
     this.#record.say({ type: 'run-ended', outcome: 'internal-error' });
     this.#record.say({ type: 'discarded' });
     throw error;

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from '../files.ts';
 import { checkConfig } from '../flavour/find.ts';
 import type { AgentEvent } from '../flavour/flavour.ts';
-import { makeHome } from '../flavour/home.ts';
+import { briefsOf, makeHome } from '../flavour/home.ts';
 import { kimiCli } from '../flavour/kimi-cli.ts';
 import { kimiCode } from '../flavour/kimi-code.ts';
 import type { NewEvent } from '../ledger/events.ts';
@@ -41,11 +42,11 @@ export async function runKimi(prepared: Prepared, place: KimiPlace, turn: Turn):
   // The mailbox costs a second process at each start: it is there where the repository was initialised for it.
   if (readProject(prepared.request.repo.commonDir) !== undefined) giveMailbox(prepared);
   const config = {
-    file: join(plan.home, 'config.toml'),
+    text: home.config,
     digest: home.digest,
     cacheFile: join(places.cache, 'kimi.json'),
   };
-  await checkConfig(kimi, config, { ...place.env, KIMI_CODE_HOME: plan.home });
+  await checkConfig(kimi, config, place.env);
   const until = performance.now() + plan.limits.wallSeconds * 1000;
   let attempt = await oneAttempt(prepared, place, turn, until);
   for (const next of LADDER.slice(0, profile.nudges)) {
@@ -74,14 +75,14 @@ async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, unti
   const number = attemptsIn(place.folder) + 1;
   const folder = join(place.folder, `attempt-${number}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const brief = join(plan.home, `brief-${number}.md`);
+  const brief = join(briefsOf(plan.home), `brief-${number}.md`);
   const text =
     turn.kind === 'first'
       ? wholeBrief(prepared)
       : turn.kind === 'fresh'
         ? `${wholeBrief(prepared)}\n${turn.text ?? ''}`
         : (turn.text ?? '');
-  for (const file of [brief, join(folder, 'prompt.md')]) writeFileSync(file, text, { mode: 0o600 });
+  for (const file of [brief, join(folder, 'prompt.md')]) writeWhole(file, text);
   const flavour = kimi.flavour === 'kimi-cli' ? kimiCli : kimiCode;
   const invocation = flavour.build({
     run: plan.run,

@@ -1,6 +1,6 @@
 import type { AgentEvent } from '../flavour/flavour.ts';
 import { WireWatch } from '../flavour/wire.ts';
-import type { StopCause } from '../process/run.ts';
+import { guarded, type Stop } from '../process/run.ts';
 
 /** All limits of one attempt. Times in milliseconds, sizes in bytes. */
 export interface AttemptLimits {
@@ -19,6 +19,8 @@ export interface AttemptLimits {
 }
 
 const LOOK_MS = 500;
+/** Bytes of wire files that are read once Kimi has ended. */
+const LAST_LOOK = 64 * 1024 * 1024;
 const DISK_MS = 3000;
 /** Kimi may stay for background tasks after its last word; it is given this long. */
 const FAREWELL_MS = 5000;
@@ -37,7 +39,7 @@ export class Watchdog {
   #farewell: number | undefined;
   #bytes = 0;
   #atStart: number | undefined;
-  #stop: (cause: StopCause) => void = () => {};
+  #stop: Stop = () => {};
   #timer: NodeJS.Timeout | undefined;
   #diskTimer: NodeJS.Timeout | undefined;
 
@@ -47,17 +49,23 @@ export class Watchdog {
     this.#size = size;
   }
 
-  start(stop: (cause: StopCause) => void): void {
+  start(stop: Stop): void {
     this.#stop = stop;
-    this.#timer = setInterval(() => this.#look(), LOOK_MS);
-    void this.#weigh();
-    this.#diskTimer = setInterval(() => void this.#weigh(), DISK_MS);
+    this.#timer = setInterval(() => guarded(stop, () => this.#look()), LOOK_MS);
+    const weigh = (): void => void this.#weigh().catch((error: unknown) => stop('failed', error));
+    weigh();
+    this.#diskTimer = setInterval(weigh, DISK_MS);
   }
 
-  end(): WireWatch['state'] {
+  /** Ends the watching, however the attempt ended. */
+  close(): void {
     clearInterval(this.#timer);
     clearInterval(this.#diskTimer);
-    this.#wire.poll();
+  }
+
+  /** What the wire files say at the end. */
+  get seen(): WireWatch['state'] {
+    this.#wire.poll(LAST_LOOK);
     return this.#wire.state;
   }
 

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { refusalOf } from '../errors.ts';
+import { readStranger, replaceStranger } from '../files.ts';
 import { LIMITS } from '../mailbox/model.ts';
 import { Mailbox } from '../mailbox/store.ts';
 import type { Prepared } from './run.ts';
@@ -15,6 +16,8 @@ const noteSchema = z.object({
 });
 
 const MOST = 100;
+/** Bytes of an outbox that is read: so many notes of the longest kind, and their escapes. */
+const MOST_BYTES = 32 * 1024 * 1024;
 
 /** Gives Kimi a mailbox by MCP: an outbox in its own home that it may write, and a copy of its mail to read. */
 export function giveMailbox({ plan, request, kimi }: Prepared): void {
@@ -23,21 +26,23 @@ export function giveMailbox({ plan, request, kimi }: Prepared): void {
     .inbox('kimi')
     .slice(0, MOST)
     .map((header) => mailbox.message(header.id));
-  writeFileSync(join(plan.home, 'inbox.json'), JSON.stringify(inbox), { mode: 0o600 });
+  replaceStranger(join(plan.home, 'inbox.json'), JSON.stringify(inbox));
   if (kimi.flavour !== 'kimi-code') return;
   const program = join(request.root, 'bin', 'kimi-dispatch.js');
   const server = { command: process.execPath, args: [program, 'mcp', '--worker', plan.home] };
-  writeFileSync(join(plan.home, 'mcp.json'), JSON.stringify({ mcpServers: { mailbox: server } }), { mode: 0o600 });
+  replaceStranger(join(plan.home, 'mcp.json'), JSON.stringify({ mcpServers: { mailbox: server } }));
 }
 
 /** Files what the worker left, as `kimi`; returns what was refused, in words. A line that is no note is counted. */
 export function takeOutbox({ plan, request }: Prepared): string[] {
   const file = join(plan.home, 'outbox.ndjson');
-  if (!existsSync(file)) return [];
+  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return [];
+  const text = readStranger(file, { cap: MOST_BYTES, within: plan.home })?.toString('utf8');
+  rmSync(file, { recursive: true, force: true });
+  if (text === undefined) return ['the messages of the worker were not read: its outbox is no file, or too large'];
   const mailbox = new Mailbox(request.env, request.now);
   const notes: string[] = [];
-  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
-  rmSync(file, { force: true });
+  const lines = text.split('\n').filter(Boolean);
   for (const line of lines.slice(0, MOST))
     try {
       const { to, subject, content, escalate } = noteSchema.parse(JSON.parse(line));

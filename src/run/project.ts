@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { refuse } from '../errors.ts';
+import { writeWhole } from '../files.ts';
 import type { Repo } from '../git/repo.ts';
-import { writeWhole } from '../ledger/store.ts';
 
 export const MODES = ['hierarchical', 'peer', 'review'] as const;
 

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeWhole } from '../ledger/store.ts';
+import { writeWhole } from '../files.ts';
 import type { Check } from '../verify/compare.ts';
 
 /** What the steps before Kimi found, kept for a run that goes on later. */

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from '../files.ts';
 import type { NewEvent, RunEvent } from '../ledger/events.ts';
-import { append, runsFolder, writeWhole } from '../ledger/store.ts';
+import { append, runsFolder } from '../ledger/store.ts';
 import { ownerHere } from '../process/alive.ts';
 import type { Result } from '../review/result.ts';
 import { keepResult } from '../review/stored.ts';

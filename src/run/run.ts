@@ -3,7 +3,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { findKimi, type KimiProgram } from '../flavour/find.ts';
-import { type HomePlan, planHome } from '../flavour/home.ts';
+import { briefsOf, type HomePlan, planHome } from '../flavour/home.ts';
 import { checkScope } from '../gate/scope.ts';
 import { type Repo, refuseKimiBranch, resolveBase, uncommitted } from '../git/repo.ts';
 import { nextSlot, type SlotCall } from '../git/slot.ts';
@@ -100,6 +100,7 @@ export const wallsOf = ({ plan, request, profile, home, places, kimi }: Prepared
   records: join(request.repo.commonDir, 'kimi-dispatch'),
   kimiHome: plan.home,
   kimiHomes: join(places.state, 'homes'),
+  briefs: briefsOf(plan.home),
   userKimi: home.source,
   apiUrls: home.urls,
   hosts: profile.hosts,
