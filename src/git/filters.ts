@@ -60,6 +60,10 @@ export async function unfiltered(place: GitPlace, paths: readonly string[]): Pro
   return found;
 }
 
+/** Why such a file cannot be merged as it is. */
+export const whyUnfiltered = (filter: string): string =>
+  `goes through the filter ${filter}, which was not run: this is not what your git would commit`;
+
 /** Puts the content of LFS files into a worktree, as far as the local store has it. Asks no network. */
 export async function fillPointers(place: GitPlace, commit: string): Promise<void> {
   const lfs = locateLfs(place.env);

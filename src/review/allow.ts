@@ -3,6 +3,7 @@ import { refuse } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { changesBetween } from '../git/change.ts';
+import { unfiltered, whyUnfiltered } from '../git/filters.ts';
 import { append, runsFolder } from '../ledger/store.ts';
 import { aroundOf } from '../run/around.ts';
 import { judgeLater, type LaterCall, specOf } from '../run/later.ts';
@@ -46,7 +47,13 @@ async function allowAlone(call: AllowCall): Promise<Result> {
   // What was seen outside of the change stands whatever is allowed.
   const inside = new Set(changes.map((change) => change.path));
   const outside = result.scope.violations.filter(({ path }) => !inside.has(path));
-  const all = [...outside, ...violations];
+  // Nor does it make a filter run that was not.
+  const there = changes.filter(({ status, path }) => status !== 'D' && !paths.includes(path));
+  const raw = await unfiltered(
+    repo,
+    there.map(({ path }) => path),
+  );
+  const all = [...outside, ...[...raw].map(([path, name]) => ({ path, why: whyUnfiltered(name) })), ...violations];
   const outcome = outcomeOf({
     cancelled: false,
     attempt: undefined,

@@ -8,6 +8,7 @@ import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { changedOutside, lookOutside, type Outside } from '../gate/tripwire.ts';
 import { type Collected, collect } from '../git/collect.ts';
+import { whyUnfiltered } from '../git/filters.ts';
 import { at } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
 import type { RunTree } from '../git/worktree.ts';
@@ -268,7 +269,7 @@ class Execution {
     const known = readKnownKeys(request.env);
     const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base, known });
     const { outside } = this.#gathered;
-    const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyRaw(filter) }));
+    const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
     this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...raw, ...gate.violations] };
     this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected), ...(outside?.notes ?? []));
   }
@@ -341,9 +342,6 @@ class Execution {
     return result;
   }
 }
-
-const whyRaw = (filter: string): string =>
-  `goes through the filter ${filter}, which was not run: this is not what your git would commit`;
 
 /** What of the worktree is not in the change, in words. */
 function notesOnLeft({ left, ignored }: Collected): string[] {

@@ -153,7 +153,7 @@ describe('filters', () => {
   });
 
   it('runs no other filter, and says that the file is not what git would commit', async () => {
-    const { ended, result } = await work('echo secret > a.enc', {
+    const { ended, result } = await work('echo secret > a.enc; echo more > other.txt', {
       files: { '.gitattributes': '*.enc filter=own\n', 'clean.sh': 'touch "$HOME/ran"; rev\n' },
       declare: ['CREATE a.enc'],
       prepare: (it) => it.git('config', 'filter.own.clean', 'sh clean.sh'),
@@ -161,5 +161,7 @@ describe('filters', () => {
     expect(ended.code).toBe(4);
     expect(result.scope.violations.map(({ why }) => why).join()).toContain('the filter own');
     expect(existsSync(join(lab.home, 'ran'))).toBe(false);
+    // Allowing another path says nothing of this one.
+    expect((await lab.run(['allow', '@last', 'other.txt'])).code).toBe(4);
   });
 });
