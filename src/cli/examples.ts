@@ -29,6 +29,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   answer: ['answer @last "English"'],
   resume: ['resume @last', 'resume @last --timeout 3600'],
+  refresh: ['refresh @last', 'refresh @last --background'],
   cancel: ['cancel @last'],
   recover: ['recover', 'recover 260101-0101-abcde'],
   accept: ['accept result --spec spec.md'],
