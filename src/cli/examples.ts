@@ -10,6 +10,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   show: ['show @last', 'show 2601 --full', 'show @last --html'],
   diff: ['diff @last', 'diff @last src/parse.ts', 'diff @last --since-review'],
   merge: ['merge @last', 'merge 260101-0101-abcde 260101-0102-fghij', 'merge @last --no-ff'],
+  allow: ['allow @last src/extra.ts', 'allow @last --tests test/old.test.ts'],
   discard: ['discard @last'],
   summary: ['summary', 'summary --json'],
   logs: ['logs @last', 'logs @last -f'],
