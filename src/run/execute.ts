@@ -89,7 +89,7 @@ class Execution {
     this.#limiter = options.limiter ?? ((work) => work());
     this.#entry = options.entry ?? { turn: { kind: 'first' } };
     this.#tree = { ...at(request.repo, plan.dir), branch: plan.branch, base: plan.base };
-    this.#env = runEnvironment(request.env);
+    this.#env = runEnvironment(request.env, prepared.profile);
     this.#startedAt = this.#entry.again?.startedAt ?? request.now().toISOString();
     this.#enclosure = prepared.sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(prepared)) : undefined;
     this.#judge = judgeOf(prepared, this.#record.folder, options.signal);

@@ -7,9 +7,9 @@ import { keepIndex } from '../git/slot.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
+import { placesOf } from './places.ts';
 import { planProvision } from './provision.ts';
 import { readReady } from './ready.ts';
-import { placesOf } from './run.ts';
 import { findPlan } from './stored.ts';
 import { provide, type TreeCall } from './tree.ts';
 

@@ -1,0 +1,48 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Lab, spec } from '../helpers/repo.ts';
+
+let lab: Lab;
+afterEach(() => lab.remove());
+
+/** A lab whose default profile has these lines, and a spec in it with these commands. */
+function prepare(files: Record<string, string>, verify: string[], profile = ''): void {
+  lab = new Lab({ 'greet.txt': 'hello\n', ...files });
+  const config = join(lab.home, '.config', 'kimi-dispatch');
+  mkdirSync(config, { recursive: true });
+  writeFileSync(join(config, 'profiles.toml'), `[default]\n${profile}\n`);
+  writeFileSync(join(lab.folder, 'spec.md'), spec('success', { verify }));
+}
+
+const logOf = async (name: string): Promise<string> => {
+  const { run } = await lab.result();
+  return readFileSync(join(lab.repo, '.git', 'kimi-dispatch', 'runs', run, 'attempt-1', name), 'utf8');
+};
+
+describe('the environment of the verification', () => {
+  it('is the user’s, with what the profile passes and sets, and without CI, NO_COLOR and secrets', async () => {
+    prepare({ 'show.sh': 'env\n' }, ['`sh show.sh`'], 'env = ["MY_FLAG", "MODE=test"]');
+    const env = { MY_FLAG: '1', NPM_TOKEN: 'made-up', TERM: 'xterm-256color' };
+    await lab.run(['run', '../spec.md'], { env });
+    const seen = await logOf('verify-1.log');
+    expect(seen).toMatch(/^MY_FLAG=1$/m);
+    expect(seen).toMatch(/^MODE=test$/m);
+    expect(seen).toMatch(/^TERM=xterm-256color$/m);
+    expect(seen).not.toMatch(/^(CI|NO_COLOR|NPM_TOKEN)=/m);
+  });
+
+  it('has CI only for a runner that would watch files, and the result says so', async () => {
+    prepare({ 'bin/vitest': '#!/bin/sh\necho "CI is $CI"\n' }, ['`vitest`']);
+    chmodSync(join(lab.repo, 'bin', 'vitest'), 0o755);
+    await lab.run(['run', '../spec.md'], { env: { PATH: `${lab.repo}/bin:${lab.env.PATH}` } });
+    expect(await logOf('verify-1.log')).toBe('CI is true\n');
+    expect((await lab.result()).notes.join()).toContain('CI=true was set for vitest');
+  });
+
+  it('lies in a folder that has no dot folder above it', async () => {
+    prepare({ 'show.sh': 'pwd\n' }, ['`sh show.sh`']);
+    await lab.run(['run', '../spec.md']);
+    expect(await logOf('verify-1.log')).not.toMatch(/\/\./);
+  });
+});
