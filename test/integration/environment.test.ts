@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Lab, spec } from '../helpers/repo.ts';
+import { Lab, shell, spec } from '../helpers/repo.ts';
 
 let lab: Lab;
 afterEach(() => lab.remove());
@@ -17,7 +17,7 @@ function prepare(files: Record<string, string>, verify: string[], profile = ''):
 
 const logOf = async (name: string): Promise<string> => {
   const { run } = await lab.result();
-  return readFileSync(join(lab.repo, '.git', 'kimi-dispatch', 'runs', run, 'attempt-1', name), 'utf8');
+  return readFileSync(join(lab.record(run), 'attempt-1', name), 'utf8');
 };
 
 describe('the environment of the verification', () => {
@@ -44,5 +44,44 @@ describe('the environment of the verification', () => {
     prepare({ 'show.sh': 'pwd\n' }, ['`sh show.sh`']);
     await lab.run(['run', '../spec.md']);
     expect(await logOf('verify-1.log')).not.toMatch(/\/\./);
+  });
+});
+
+describe('the verification of the base', () => {
+  const events = (): string[] => {
+    return readFileSync(join(lab.record(), 'events.ndjson'), 'utf8').split('\n');
+  };
+  const place = (text: string): number => events().findIndex((line) => line.includes(text));
+
+  it('goes on while Kimi works', async () => {
+    // It ends only once Kimi was started.
+    const wait = 'for i in $(seq 200); do ls $RUNS/*/attempt-1 >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1\n';
+    prepare({ 'wait.sh': wait }, ['`sh wait.sh`'], 'env = ["RUNS"]');
+    const ended = await lab.run(['run', '../spec.md'], { env: { RUNS: join(lab.repo, '.git/kimi-dispatch/runs') } });
+    expect(ended.code).toBe(0);
+    expect(place('"attempt-started"')).toBeLessThan(place('"phase":"baseline"'));
+  });
+
+  it('that shows that nothing can be verified ends Kimi, and its work is kept', async () => {
+    prepare({ 'late.sh': 'sleep 2\nexit 127\n' }, ['`sh late.sh`']);
+    writeFileSync(
+      join(lab.folder, 'spec.md'),
+      spec(shell('echo please > greet.txt; sleep 600'), { verify: ['`sh late.sh`'] }),
+    );
+    const ended = await lab.run(['run', '../spec.md']);
+    expect(ended.code).toBe(11);
+    const result = await lab.result();
+    expect(result.outcome).toBe('unverified');
+    expect(result.reason).toContain('No verification command can be started on the base: sh late.sh');
+    expect(lab.git('show', `${result.branch}:greet.txt`)).toBe('please');
+  });
+
+  it('that is red while Kimi works is run again alone before it counts', async () => {
+    // Red on the first look only, as a test that met a busy machine.
+    const once = 'sleep 1\ntest -e $SEEN && exit 0\ntouch $SEEN\nexit 1\n';
+    prepare({ 'once.sh': once }, ['`sh once.sh`'], 'env = ["SEEN"]');
+    await lab.run(['run', '../spec.md'], { env: { SEEN: join(lab.folder, 'seen') } });
+    expect((await lab.result()).verification[0]).toMatchObject({ verdict: 'passing', before: { code: 0 } });
+    expect(place('"attempt-ended"')).toBeLessThan(place('"step-ended","step":"baseline"'));
   });
 });
