@@ -16,6 +16,7 @@ import type { RunTree } from '../git/worktree.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
+import { inTree } from '../process/environment.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { declaredPaths } from '../spec/model.ts';
 import { refusalFrom } from '../system-error.ts';
@@ -240,7 +241,7 @@ class Execution {
   async #kimi(turn: Turn): Promise<void> {
     const place = {
       folder: this.#record.folder,
-      env: this.#env,
+      env: inTree(this.#env, this.#prepared.request.repo.root, this.#tree.dir),
       enclosure: this.#enclosure,
       say: (event: NewEvent) => this.#record.say(event),
       signal: either(this.#signal, this.#endKimi),
@@ -266,7 +267,7 @@ class Execution {
     return {
       kimi: home.source,
       claude: request.env.CLAUDE_CONFIG_DIR ?? join(request.env.HOME ?? '/', '.claude'),
-      linked: dependencies.how === 'link' ? dependencies.folder : undefined,
+      linked: dependencies.how === 'share' && dependencies.linkable ? dependencies.folders[0]?.from : undefined,
       copyOfConfig: join(this.#record.folder, 'git-config.before'),
     };
   }

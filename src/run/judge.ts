@@ -6,6 +6,7 @@ import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
 import { gitFolderOf } from '../git/slot.ts';
 import { restoreLink } from '../git/worktree.ts';
+import { inTree } from '../process/environment.ts';
 import type { Profile } from '../profile/profile.ts';
 import { scriptsIn } from '../spec/facts.ts';
 import type { Command, Spec } from '../spec/model.ts';
@@ -186,7 +187,15 @@ export class Judge {
     const call = { repo, enclosure: this.#enclosure, profile, state: places.state, env: own, base };
     const runner = await provisionerFor(call, plan, commit);
     const log = join(folder, 'provision.log');
-    const place = { ...at(repo, dir), env: own, marker: run, log, run: runner, ...cut };
+    const place = {
+      ...at(repo, dir),
+      env: own,
+      marker: run,
+      log,
+      run: runner,
+      ...cut,
+      walled: this.#enclosure !== undefined,
+    };
     const made = await provision(repo, plan, place, true);
     this.#enclosure?.protect(made.readOnly);
   }
@@ -199,7 +208,7 @@ export class Judge {
   }
 
   async #verify(commands: readonly Command[], { each, ...how }: CheckCall): Promise<Check[]> {
-    const { env, run, walls, signal, base, profile } = this.#call;
+    const { repo, env, run, walls, signal, base, profile } = this.#call;
     const commit = this.#at?.commit ?? base;
     this.#at = { commit, used: true };
     // Without walls, what runs could write to the dependencies.
@@ -208,7 +217,7 @@ export class Judge {
     const dir = await this.#open();
     const place = {
       dir,
-      env: runEnvironment(env, profile),
+      env: inTree(runEnvironment(env, profile), repo.root, dir),
       scripts: await this.#scripts(commit),
       marker: run,
       ...how,

@@ -58,7 +58,7 @@ export async function provideTree(
   const cut = signal === undefined ? {} : { signal };
   const call = { repo: request.repo, enclosure, profile, state: places.state, env, base: plan.base };
   const run = await provisionerFor(call, planned, plan.base);
-  const place = { ...at(tree, tree.dir), env, marker: plan.run, log, run, ...cut };
+  const place = { ...at(tree, tree.dir), env, marker: plan.run, log, run, ...cut, walled: enclosure !== undefined };
   const made = await provision(request.repo, planned, place, keepsDependencies(prepared));
   return { provisioned: made.paths, readOnly: made.readOnly, ignored: await ignoredIn(tree, {}) };
 }
@@ -173,7 +173,14 @@ export async function provide(run: RunState, { repo, env, root }: TreeCall): Pro
   const call = { repo, enclosure, profile, state: places.state, env: own, base: run.base };
   try {
     const runner = await provisionerFor(call, plan, run.base);
-    const place = { ...tree, env: own, marker: run.id, log: join(record, 'provision.log'), run: runner };
+    const place = {
+      ...tree,
+      env: own,
+      marker: run.id,
+      log: join(record, 'provision.log'),
+      run: runner,
+      walled: enclosure !== undefined,
+    };
     const made = await provision(repo, plan, place);
     const { before } = readReady(record);
     const ignored = await ignoredIn(tree, {});
