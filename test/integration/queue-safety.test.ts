@@ -9,7 +9,7 @@ import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
 import { probeSandbox } from '../../src/process/sandbox.ts';
 import type { Order } from '../../src/queue/order.ts';
 import { readStory } from '../../src/queue/story.ts';
-import { isBelow } from '../../src/queue/work.ts';
+import { isBelow } from '../../src/queue/address.ts';
 import { hasRedis, Machine, RedisServer } from '../helpers/queue.ts';
 import { type Ended, Lab, ROOT, spec } from '../helpers/repo.ts';
 import { pause, until } from '../helpers/until.ts';
