@@ -264,6 +264,7 @@ class Execution {
       ignoredBefore: this.#ignored,
       patch: join(this.#record.folder, 'changes.patch'),
       known: this.#entry.again !== undefined,
+      most: this.#prepared.profile.diskMegabytes * 1024 * 1024,
     });
     this.#gathered.collected = collected;
     const known = readKnownKeys(request.env);
