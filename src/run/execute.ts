@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { type Outcome, refusalOf, refuse } from '../errors.ts';
+import { type ErrorCode, type Outcome, refusalOf, refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
@@ -112,9 +112,11 @@ class Execution {
       const begun = this.#entry.again !== undefined || this.#gathered.attempt !== undefined;
       if (!begun && this.#signal?.aborted !== true && refusalOf(error) !== undefined) await this.#abandon(error);
       const refusal = refusalFrom(error);
-      const failed = refusal?.code === 'disk-full' ? 'output-limit' : 'internal-error';
+      const failed = FAILED[refusal?.code ?? 'internal'] ?? 'internal-error';
       outcome = this.#signal?.aborted === true ? 'cancelled' : failed;
       reason = refusal?.message ?? (error instanceof Error ? error.message : String(error));
+      if (refusal?.code === 'unreviewed')
+        reason += ` Agree to it and verify: KIMI_DISPATCH_UNREVIEWED=run kimi-dispatch resume ${this.#prepared.plan.run}`;
       await this.#salvage();
     } finally {
       this.#enclosure?.close();
@@ -343,6 +345,9 @@ class Execution {
     return result;
   }
 }
+
+/** What a refusal after Kimi began makes of a run; everything else is an error of ours. */
+const FAILED: Partial<Record<ErrorCode, Outcome>> = { 'disk-full': 'output-limit', unreviewed: 'unverified' };
 
 /** What of the worktree is not in the change, in words. */
 function notesOnLeft({ left, ignored }: Collected): string[] {

@@ -106,10 +106,12 @@ export class Judge {
 
   /** The worktree with a commit in it and with its dependencies; refuses where they cannot be made. */
   async place(commit: string): Promise<GitPlace> {
-    const { repo, base } = this.#call;
+    const { repo, base, walls } = this.#call;
     const dir = await this.#open();
     const place = at(repo, dir);
     if (this.#at?.commit === commit && !this.#at.used) return place;
+    // Without walls, what is reviewed makes the dependencies of what is not, where both want the same.
+    if (walls === undefined && commit !== base && (await this.#sameProvision(base, commit))) await this.place(base);
     const fresh = this.#at?.used === false && (await this.#sameProvision(this.#at.commit, commit));
     // Nothing ran there yet, so only the tracked files are other ones.
     if (fresh) {
@@ -144,7 +146,8 @@ export class Judge {
       return true;
     } catch (error) {
       this.#call.signal?.throwIfAborted();
-      if (refusalOf(error) === undefined || commit === this.#call.base) throw error;
+      const code = refusalOf(error)?.code;
+      if (code === undefined || code === 'unreviewed' || commit === this.#call.base) throw error;
       return false;
     }
   }
