@@ -5,6 +5,7 @@ import { publicConfig } from '../git/public-config.ts';
 import { gitFolderOf } from '../git/slot.ts';
 import {
   attemptPolicy,
+  type Policy,
   type PolicyInput,
   type ProvisionInput,
   provisionPolicy,
@@ -31,17 +32,38 @@ export class Enclosure {
   /** Runs Kimi. Its git may stage and compare, with an index and objects of its own. */
   async attempt(call: ProcessCall, commonDir: string): Promise<SandboxedEnd> {
     await this.#hideConfig(call.env);
-    const git = join(this.#sandbox.scratch, 'attempt', 'git');
+    const env = this.#ownIndex('attempt', call, commonDir);
+    return runSandboxed(this.#sandbox, attemptPolicy(this.#input), { ...call, env });
+  }
+
+  /** Runs hooks of the user's at a commit, as a verification; they may stage, and read what is `open`. */
+  async hooks(
+    call: ProcessCall,
+    { commonDir, open }: { readonly commonDir: string; readonly open: string },
+  ): Promise<SandboxedEnd> {
+    await this.#hideConfig(call.env);
+    const env = this.#ownIndex('verification', call, commonDir);
+    const allowRead = [...(this.#input.allowRead ?? []), open];
+    return runSandboxed(this.#sandbox, verifyPolicy({ ...this.#input, allowRead }), { ...call, env });
+  }
+
+  /** An index and objects that git may write inside: copies of the worktree's own. */
+  #ownIndex(policy: Policy['name'], call: ProcessCall, commonDir: string): ProcessCall['env'] {
+    const git = join(this.#sandbox.scratch, policy, 'git');
     mkdirSync(join(git, 'objects'), { recursive: true });
     const index = join(gitFolderOf(commonDir, call.cwd), 'index');
     if (existsSync(index)) copyFileSync(index, join(git, 'index'));
-    const env = {
+    return {
       ...call.env,
       GIT_INDEX_FILE: join(git, 'index'),
       GIT_OBJECT_DIRECTORY: join(git, 'objects'),
       GIT_ALTERNATE_OBJECT_DIRECTORIES: join(commonDir, 'objects'),
     };
-    return runSandboxed(this.#sandbox, attemptPolicy(this.#input), { ...call, env });
+  }
+
+  /** A folder that verifications may write; beside it nothing inside may. */
+  get shared(): string {
+    return join(this.#sandbox.scratch, 'verification');
   }
 
   /** Closes dependency folders to writes (paths from the worktree's top); their tools' caches get a place of their own. */

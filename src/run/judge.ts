@@ -126,6 +126,14 @@ export class Judge {
     return place;
   }
 
+  /** The worktree for something else that runs there: what it leaves is part of no verdict. */
+  async lend(commit: string): Promise<{ readonly place: GitPlace; readonly enclosure: Enclosure | undefined }> {
+    const place = await this.place(commit);
+    this.#at = { commit, used: true };
+    this.#suspect ||= this.#enclosure === undefined;
+    return { place, enclosure: this.#enclosure };
+  }
+
   async close(): Promise<void> {
     const { repo, run, base } = this.#call;
     const dir = await this.#opening?.catch(() => undefined);
