@@ -6,7 +6,7 @@ import { follow } from '../ledger/follow.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { ownerLives } from '../process/alive.ts';
 import { type Detached, detach } from '../process/detach.ts';
-import { placesOf } from '../run/run.ts';
+import { placesOf } from '../run/places.ts';
 import type { World } from '../world.ts';
 import { readPatch, runNamed } from './look.ts';
 import { plainProgress } from './progress.ts';

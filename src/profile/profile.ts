@@ -36,6 +36,8 @@ export const profileSchema = z.strictObject({
   allowRead: z.array(z.string()).default([]),
   /** Hosts that `setup` and package managers may reach beside the registries that they are configured for. */
   provisionHosts: z.array(z.string()).default([]),
+  /** Variables of the environment: `NAME` passes yours, `NAME=value` sets one. */
+  env: z.array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*(=|$)/, 'NAME or NAME=value')).default([]),
   /** Kimi may start many sub-agents at once. */
   swarm: z.boolean().default(false),
   /** Model calls in a rolling week; a run that would begin beyond it is refused. */

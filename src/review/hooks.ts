@@ -7,7 +7,6 @@ import type { Repo } from '../git/repo.ts';
 import type { ProcessEnd } from '../process/run.ts';
 import { clean, quote } from '../quote.ts';
 import type { Enclosure } from '../run/enclosure.ts';
-import { runEnvironment } from '../run/run.ts';
 
 const AT_COMMIT = ['pre-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit', 'post-merge'];
 
@@ -42,6 +41,7 @@ export interface HookCall {
   readonly repo: Repo;
   readonly run: string;
   readonly enclosure: Enclosure;
+  readonly env: Readonly<Record<string, string>>;
   /** A worktree in which `tree` lies, in its index too. */
   readonly dir: string;
   readonly tree: string;
@@ -63,7 +63,7 @@ export async function runHooks(call: HookCall): Promise<{ readonly tree: string;
       file: '/bin/sh',
       args: ['-c', SCRIPT, 'hooks', hooks, folder, tree],
       cwd: dir,
-      env: runEnvironment(repo.env),
+      env: call.env,
       marker: `${call.run}/hooks`,
       wallMs: 900_000,
       stdoutFile: log,

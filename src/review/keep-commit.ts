@@ -54,12 +54,12 @@ async function commitTree(repo: Repo, args: readonly string[]): Promise<string> 
 /** The user's hooks run on Kimi's change: inside the sandbox, or as the user where the user agreed to it. */
 async function commitWithHooks(call: KeepCall, { tip, tree, message }: Wanted, hooks: string): Promise<string> {
   const { repo, run, judge } = call;
-  const { place, enclosure } = await judge.lend(tip);
+  const { place, enclosure, env } = await judge.lend(tip);
   const outside = agreed(repo.env);
   if (!outside && enclosure === undefined) throw notAgreed(`Your commit hooks (${hooksIn(hooks).join(', ')})`);
   await git(place, ['read-tree', '-u', '--reset', tree], { quiet: true });
   if (!outside && enclosure !== undefined) {
-    const made = await runHooks({ repo, run: run.id, enclosure, dir: place.dir, tree, message, hooks });
+    const made = await runHooks({ repo, run: run.id, enclosure, env, dir: place.dir, tree, message, hooks });
     return plain(repo, { tip, ...made });
   }
   distrustSlot(place.dir);

@@ -27,6 +27,7 @@ export const checkSchema = z.object({
   log: z.string().optional(),
   denied: z.array(z.string()).optional(),
   message: z.string().optional(),
+  ciSet: z.boolean().optional(),
 });
 
 /** One task of a wave: integrated, or why not. */

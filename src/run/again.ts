@@ -7,7 +7,8 @@ import { runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { checkQuota, QuotaBook } from '../profile/quota.ts';
 import { specOf } from './later.ts';
-import { decideSandbox, type Prepared, placesOf, type RunRequest } from './run.ts';
+import { placesOf } from './places.ts';
+import { decideSandbox, type Prepared, type RunRequest } from './run.ts';
 import { storedPlan } from './stored.ts';
 import { distrustSlot } from './tree.ts';
 

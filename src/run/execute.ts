@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { type ErrorCode, type Outcome, refusalOf, refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
@@ -18,7 +19,7 @@ import { ownerHere } from '../process/alive.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { declaredPaths } from '../spec/model.ts';
 import { refusalFrom } from '../system-error.ts';
-import type { Check } from '../verify/compare.ts';
+import { type Check, notStarted, ok } from '../verify/compare.ts';
 import { baselineNotes, confirmRed, settle } from '../verify/settle.ts';
 import { aroundOf } from './around.ts';
 import { assemble, type Gathered } from './assemble.ts';
@@ -78,8 +79,18 @@ class Execution {
   readonly #startedAt: string;
   readonly #enclosure: Enclosure | undefined;
   readonly #judge: Judge;
+  /** Ends Kimi when its work could not be verified; ends the judge when nothing is left to judge. */
+  readonly #endKimi = new AbortController();
+  readonly #endJudge = new AbortController();
   #ignored: string[] = [];
   #readOnly: string[] = [];
+  /** The verification of the base, which goes on while Kimi works. */
+  #base: Promise<void> = Promise.resolve();
+  #working: Promise<void> = Promise.resolve();
+  /** Why no command of the verification can say anything here. */
+  #mute: string | undefined;
+  /** True when Kimi was ended for that. */
+  #cut = false;
 
   constructor(prepared: Prepared, watch: Watcher, options: Options) {
     const { plan, request } = prepared;
@@ -89,10 +100,10 @@ class Execution {
     this.#limiter = options.limiter ?? ((work) => work());
     this.#entry = options.entry ?? { turn: { kind: 'first' } };
     this.#tree = { ...at(request.repo, plan.dir), branch: plan.branch, base: plan.base };
-    this.#env = runEnvironment(request.env);
+    this.#env = runEnvironment(request.env, prepared.profile);
     this.#startedAt = this.#entry.again?.startedAt ?? request.now().toISOString();
     this.#enclosure = prepared.sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(prepared)) : undefined;
-    this.#judge = judgeOf(prepared, this.#record.folder, options.signal);
+    this.#judge = judgeOf(prepared, this.#record.folder, either(options.signal, this.#endJudge));
   }
 
   async go(): Promise<Result> {
@@ -104,11 +115,14 @@ class Execution {
       if (this.#entry.again === undefined) await this.#makeReady();
       else await this.#takeReady();
       const { turn } = this.#entry;
-      if (turn !== undefined) await this.#limiter(() => this.#step('kimi', () => this.#kimi(turn)));
+      if (turn !== undefined) await this.#limiter(() => this.#letWork(turn));
       await this.#step('collect', () => this.#collect());
       await this.#step('verify', () => this.#verify());
       outcome = this.#outcome();
+      reason = this.#cut ? this.#mute : undefined;
     } catch (error) {
+      this.#endJudge.abort();
+      await this.#base.catch(() => undefined);
       const begun = this.#entry.again !== undefined || this.#gathered.attempt !== undefined;
       if (!begun && this.#signal?.aborted !== true && refusalOf(error) !== undefined) await this.#abandon(error);
       const refusal = refusalFrom(error);
@@ -121,6 +135,7 @@ class Execution {
     } finally {
       this.#enclosure?.close();
     }
+    await this.#base.catch(() => undefined);
     const closed = this.#judge.close();
     await this.#moveTask(stateAfter(outcome));
     const result = this.#finish(outcome, reason);
@@ -142,14 +157,9 @@ class Execution {
   async #makeReady(): Promise<void> {
     await this.#step('worktree', () => openTree(this.#prepared, this.#tree));
     await this.#step('provision', () => this.#provision());
-    await this.#step('baseline', () => this.#baseline());
-    const { provisioned, before } = this.#gathered;
-    keepReady(this.#record.folder, {
-      provisioned,
-      ignored: this.#ignored,
-      readOnly: this.#readOnly,
-      ...(before === undefined ? {} : { before }),
-    });
+    const { provisioned } = this.#gathered;
+    keepReady(this.#record.folder, { provisioned, ignored: this.#ignored, readOnly: this.#readOnly });
+    await this.#beginBaseline();
   }
 
   /** What those steps found when the run did them. */
@@ -159,11 +169,23 @@ class Execution {
     this.#ignored = ignored ?? [];
     Object.assign(this.#gathered, { provisioned, ...(before === undefined ? {} : { before }) });
     this.#protect(readOnly ?? []);
-    if (this.#entry.again?.rebased !== true) return;
+    if (before !== undefined && this.#entry.again?.rebased !== true) return;
     delete this.#gathered.before;
-    await this.#step('baseline', () => this.#baseline());
-    const now = this.#gathered.before;
-    keepReady(this.#record.folder, { ...ready, ...(now === undefined ? {} : { before: now }) });
+    await this.#beginBaseline();
+  }
+
+  /** What the base says soon is heard before Kimi starts; the rest is heard while it works. */
+  async #beginBaseline(): Promise<void> {
+    this.#base = this.#step('baseline', () => this.#baseline());
+    this.#base.catch(() => undefined);
+    await Promise.race([this.#base, delay(SOON_MS, undefined, { ref: false })]);
+    // Only a run that has not begun can still be refused.
+    if (this.#mute !== undefined && this.#entry.again === undefined) throw refuse('preflight', this.#mute, PROVIDE);
+  }
+
+  async #letWork(turn: Turn): Promise<void> {
+    this.#working = this.#step('kimi', () => this.#kimi(turn));
+    await this.#working;
   }
 
   #protect(readOnly: string[]): void {
@@ -194,17 +216,18 @@ class Execution {
     const cache = new BaselineCache(request.repo.commonDir, plan, { commands: commandsOf(request.spec), provided });
     const { folder } = this.#record;
     const again = (index: number) => this.#judge.again(plan.base, index, folder);
-    const checks = cache.read() ?? (await confirmRed(await this.#check('baseline', plan.base, folder), again));
+    const known = cache.read();
+    const first = known ?? (await this.#check('baseline', plan.base, folder));
+    this.#mute = whyMute(first);
+    if (this.#mute !== undefined) this.#endKimi.abort();
+    // Red under the load of Kimi is no proof: it is run again alone.
+    if (known === undefined) await this.#working.catch(() => undefined);
+    const checks = known ?? (await confirmRed(first, again));
     this.#gathered.before = checks;
     this.#gathered.notes.push(...baselineNotes(checks));
-    if (this.#signal?.aborted !== true) cache.write(checks);
-    const missing = checks.filter((check) => check.code === 126 || check.code === 127);
-    if (missing.length === 0 || missing.length < checks.length) return;
-    throw refuse(
-      'preflight',
-      `No verification command can be started on the base: ${missing.map((check) => check.command).join('; ')}`,
-      'Correct the commands in the spec, or provide what they need (profile `setup`, .worktreeinclude).',
-    );
+    if (this.#signal?.aborted === true || this.#endJudge.signal.aborted) return;
+    cache.write(checks);
+    keepReady(folder, { ...readReady(folder), before: checks });
   }
 
   #check(phase: 'baseline' | 'verify', commit: string, logs: string): Promise<Check[]> {
@@ -222,7 +245,7 @@ class Execution {
       env: this.#env,
       enclosure: this.#enclosure,
       say: (event: NewEvent) => this.#record.say(event),
-      signal: this.#signal,
+      signal: either(this.#signal, this.#endKimi),
     };
     const outside = this.#outside();
     const look = () => lookOutside(this.#prepared.request.repo, outside);
@@ -233,6 +256,7 @@ class Execution {
     void import('../gate/secrets.ts').catch(() => undefined);
     if (this.#prepared.plan.steps.some((step) => step.id === 'verify' && step.run)) this.#judge.prepare();
     this.#gathered.attempt = await runKimi(this.#prepared, place, turn);
+    this.#cut = this.#endKimi.signal.aborted;
     this.#gathered.notes.push(...takeOutbox(this.#prepared));
     if (before !== undefined) this.#gathered.outside = changedOutside(before, await look(), outside);
   }
@@ -279,7 +303,11 @@ class Execution {
 
   async #verify(): Promise<void> {
     const { collected } = this.#gathered;
-    if (collected === undefined || collected.changes.length === 0) return;
+    if (collected === undefined || collected.changes.length === 0) {
+      this.#endJudge.abort();
+      return;
+    }
+    await this.#base;
     const logs = join(this.#record.folder, `attempt-${attemptsIn(this.#record.folder)}`);
     const { plan, request } = this.#prepared;
     const after = await this.#check('verify', collected.commit, logs);
@@ -300,6 +328,7 @@ class Execution {
 
   #outcome(): Outcome {
     const { attempt, collected, rows, gate } = this.#gathered;
+    if (this.#cut && this.#signal?.aborted !== true) return 'unverified';
     return outcomeOf({
       cancelled: this.#signal?.aborted === true,
       attempt,
@@ -348,6 +377,26 @@ class Execution {
 
 /** What a refusal after Kimi began makes of a run; everything else is an error of ours. */
 const FAILED: Partial<Record<ErrorCode, Outcome>> = { 'disk-full': 'output-limit', unreviewed: 'unverified' };
+/** How long a run waits for what its base says, before Kimi starts (ms). */
+const SOON_MS = 700;
+const PROVIDE = 'Correct the commands in the spec, or provide what they need (profile `setup`, .worktreeinclude).';
+
+/** Aborts when one of both does. */
+const either = (given: AbortSignal | undefined, own: AbortController): AbortSignal =>
+  given === undefined ? own.signal : AbortSignal.any([given, own.signal]);
+
+/** Why a base shows that no command can say anything about a change; undefined where one can. */
+function whyMute(checks: readonly Check[]): string | undefined {
+  if (checks.length === 0 || !checks.every((check) => isMissing(check) || isDenied(check))) return undefined;
+  const missing = checks.filter(isMissing).map((check) => check.command);
+  if (missing.length > 0) return `No verification command can be started on the base: ${missing.join('; ')}`;
+  const hosts = [...new Set(checks.flatMap((check) => check.denied ?? []))];
+  return `The sandbox refused every verification command a host: ${hosts.join(', ')}. Allow it: verifyHosts in the profile`;
+}
+
+/** What is declared to fail there may be for Kimi to make. */
+const isMissing = (check: Check): boolean => notStarted(check) && !check.baselineFails;
+const isDenied = (check: Check): boolean => !ok(check) && (check.denied ?? []).length > 0;
 
 /** What of the worktree is not in the change, in words. */
 function notesOnLeft({ left, ignored }: Collected): string[] {

@@ -31,7 +31,7 @@ export async function provisionerFor(call: ProvisionerCall, plan: Provision, com
       if (agreed(repo.env) || (await isReviewed(repo, commit))) return runProcess(start);
       throw notAgreed(`\`${[start.file, ...start.args].join(' ')}\``);
     };
-  // What a run sees says CI everywhere; this is about the user's own environment.
+  // About the environment of the dispatcher, and not of what it runs.
   const reviewed = repo.env.CI === undefined && (await isReviewed(repo, base));
   const hosts = await registryHosts(repo, plan, { base, trusted: reviewed, env });
   const trusted = reviewed && commit === base;

@@ -9,9 +9,9 @@ import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { agreed, notAgreed } from './agreement.ts';
 import { hasWalls } from './enclosure.ts';
+import { placesOf } from './places.ts';
 import { planProvision } from './provision.ts';
 import { readReady } from './ready.ts';
-import { placesOf } from './run.ts';
 import { findPlan } from './stored.ts';
 import { provide, type TreeCall } from './tree.ts';
 

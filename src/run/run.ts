@@ -15,6 +15,7 @@ import { currentProfile, loadProfile, type Profile } from '../profile/profile.ts
 import { checkQuota, QuotaBook } from '../profile/quota.ts';
 import type { Spec } from '../spec/model.ts';
 import type { Walls } from './enclosure.ts';
+import { type Places, placesOf } from './places.ts';
 import { planRun, type RunPlan } from './plan.ts';
 import { readProject } from './project.ts';
 import { type Provision, planProvision } from './provision.ts';
@@ -75,21 +76,6 @@ export interface Prepared {
   readonly sandbox: { readonly on: boolean; readonly why: string };
   /** What the user should know before the run begins. */
   readonly warning?: string;
-}
-
-export interface Places {
-  readonly config: string;
-  readonly state: string;
-  readonly cache: string;
-}
-
-export function placesOf(env: RunRequest['env'], repo: Repo): Places {
-  const home = env.HOME ?? '/tmp';
-  return {
-    config: env.XDG_CONFIG_HOME ?? join(home, '.config'),
-    state: join(env.XDG_STATE_HOME ?? join(home, '.local', 'state'), 'kimi-dispatch', repo.id),
-    cache: join(env.XDG_CACHE_HOME ?? join(home, '.cache'), 'kimi-dispatch'),
-  };
 }
 
 /** What the policies of a run are computed from. */
@@ -178,7 +164,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     base,
     branch: `kimi/${id}-${slug(spec.title)}`,
     dir: nextSlot(
-      join(places.state, 'worktrees'),
+      places.worktrees,
       slotCall(repo, { run: id, key: provision.key, sandboxed: sandbox.on, most: profile.pool }),
     ),
     home: join(places.state, 'homes', id),
@@ -269,4 +255,5 @@ export function slug(title: string): string {
 }
 
 /** The environment of everything that a run starts. */
-export const runEnvironment = (env: RunRequest['env']): Record<string, string> => allowed(env);
+export const runEnvironment = (env: RunRequest['env'], profile: Pick<Profile, 'env'>): Record<string, string> =>
+  allowed(env, profile.env);

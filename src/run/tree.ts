@@ -13,6 +13,7 @@ import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { Enclosure, hasWalls, keepWalls, moveWalls, readWalls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
+import { placesOf } from './places.ts';
 import { planProvision, provision } from './provision.ts';
 import { provisionerFor } from './provisioner.ts';
 import { keepReady, type Ready, readReady } from './ready.ts';
@@ -21,7 +22,6 @@ import {
   keepsDependencies,
   oursOf,
   type Prepared,
-  placesOf,
   runEnvironment,
   sandboxMode,
   slotCall,
@@ -32,7 +32,7 @@ import { findPlan } from './stored.ts';
 export async function takeSlot(prepared: Prepared): Promise<Prepared> {
   const { plan, request, places, provision: provided, sandbox, profile } = prepared;
   const call = { run: plan.run, key: provided.key, sandboxed: sandbox.on, most: profile.pool };
-  const dir = await claimSlot(request.repo, join(places.state, 'worktrees'), slotCall(request.repo, call));
+  const dir = await claimSlot(request.repo, places.worktrees, slotCall(request.repo, call));
   if (dir === plan.dir) return prepared;
   const steps = plan.steps.map((step) => ({ ...step, detail: step.detail.replace(plan.dir, dir) }));
   return { ...prepared, plan: { ...plan, dir, steps } };
@@ -53,7 +53,7 @@ export async function provideTree(
 ): Promise<Ready> {
   const { request, plan, provision: planned, profile, places } = prepared;
   const { enclosure, signal } = how;
-  const env = runEnvironment(request.env);
+  const env = runEnvironment(request.env, profile);
   const log = join(runsFolder(request.repo.commonDir), plan.run, 'provision.log');
   const cut = signal === undefined ? {} : { signal };
   const call = { repo: request.repo, enclosure, profile, state: places.state, env, base: plan.base };
@@ -87,7 +87,7 @@ export async function ensureTree(run: RunState, call: TreeCall): Promise<RunStat
   if (holdsSlot(run) && existsSync(join(run.dir, '.git'))) return run;
   const { repo, env } = call;
   await requireBranch(repo, run);
-  const folder = join(placesOf(env, repo).state, 'worktrees');
+  const folder = placesOf(env, repo).worktrees;
   const claim = slotCall(repo, { run: run.id, key: '', sandboxed: false, most: 0 });
   const dir =
     dirname(run.dir) === folder ? await reclaimSlot(repo, run.dir, claim) : await claimSlot(repo, folder, claim);
@@ -169,7 +169,7 @@ export async function provide(run: RunState, { repo, env, root }: TreeCall): Pro
   const plan = await planProvision(repo, run.base, profile.setup);
   const walls = readWalls(record);
   const enclosure = walls === undefined ? undefined : new Enclosure(root, run.id, { ...walls, worktree: run.dir });
-  const own = runEnvironment(env);
+  const own = runEnvironment(env, profile);
   const call = { repo, enclosure, profile, state: places.state, env: own, base: run.base };
   try {
     // What lies there is the run's own commit, which Kimi wrote, or the base where it has none.

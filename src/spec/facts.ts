@@ -37,9 +37,12 @@ export const MANIFESTS = [
 ];
 
 /** The `scripts` of package.json. */
-export function scriptsOf(facts: RepoFacts): Record<string, string> {
+export const scriptsOf = (facts: RepoFacts): Record<string, string> => scriptsIn(facts.manifests.get('package.json'));
+
+/** The `scripts` in the text of a package.json; none where it is missing or no JSON. */
+export function scriptsIn(manifest: string | undefined): Record<string, string> {
   try {
-    const json = JSON.parse(facts.manifests.get('package.json') ?? '{}') as { scripts?: Record<string, string> };
+    const json = JSON.parse(manifest ?? '{}') as { scripts?: Record<string, string> };
     return typeof json.scripts === 'object' && json.scripts !== null ? json.scripts : {};
   } catch {
     return {};

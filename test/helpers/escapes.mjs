@@ -58,7 +58,7 @@ const tunnel = (target) =>
     call.end();
   });
 
-/** @param {{home: string, checkout: string, common: string, state: string, remote: string, port: number, socket: string, pid: number, run: string, slot: string}} at */
+/** @param {{home: string, checkout: string, common: string, state: string, worktrees: string, remote: string, port: number, socket: string, pid: number, run: string, slot: string}} at */
 export const ways = (at) => ({
   'write a file of the checkout': () => write(join(at.checkout, 'greet.txt')),
   'plant a hook': () => writeFileSync(join(at.common, 'hooks', 'post-commit'), '#!/bin/sh\n'),
@@ -79,7 +79,7 @@ export const ways = (at) => ({
   },
   "write git's folder of the worktree": () => writeFileSync(join(at.common, 'worktrees', at.slot, 'HEAD'), 'x'),
   'push to the remote': () => sh(`git push -q '${at.remote}' HEAD:refs/heads/evil`),
-  'write into another worktree': () => writeFileSync(join(at.state, 'worktrees', 'other', 'x'), ''),
+  'write into another worktree': () => writeFileSync(join(at.worktrees, 'other', 'x'), ''),
   "forge the run's own record": () => write(join(at.common, 'kimi-dispatch', 'runs', at.run, 'events.ndjson')),
   'change the spec that is verified': () => write(join(at.common, 'kimi-dispatch', 'runs', at.run, 'spec.md')),
   'poison the compile cache of Kimi': () => writeFileSync(join(at.home, '.cache', 'kimi-dispatch', 'x'), ''),
@@ -108,9 +108,9 @@ export const ways = (at) => ({
   'read the Claude home': () => read(join(at.home, '.claude', 'settings.json')),
   "read the user's Kimi config": () => read(join(at.home, '.kimi-code', 'config.toml')),
   "read another run's Kimi home": () => read(join(at.state, 'homes', 'other', 'config.toml')),
-  'read another worktree': () => read(join(at.state, 'worktrees', 'other', 'x.txt')),
+  'read another worktree': () => read(join(at.worktrees, 'other', 'x.txt')),
   'see which worktrees there are': () => {
-    if (readdirSync(join(at.state, 'worktrees')).includes('other')) return;
+    if (readdirSync(join(at.worktrees)).includes('other')) return;
     throw new Error('they are not there');
   },
   'read the record of another run': () => read(join(at.common, 'kimi-dispatch', 'runs', 'other', 'report.md')),
@@ -168,7 +168,7 @@ export const ways = (at) => ({
   'the metadata service through the proxy': () => tunnel('169.254.169.254:80'),
   'a unix socket': () => dial({ path: at.socket }),
   'an abstract unix socket': () => dial({ path: '\0escape' }),
-  'delete the worktrees folder': () => rmSync(join(at.state, 'worktrees', 'other'), { recursive: true }),
+  'delete the worktrees folder': () => rmSync(join(at.worktrees, 'other'), { recursive: true }),
 });
 
 /** Writes into a closed folder, which is an empty one of memory inside: the test looks for it on the host. */

@@ -252,6 +252,7 @@ const scenarios = {
     process.on('SIGTERM', () => {});
     polite();
     appendFileSync(`${process.env.KIMI_CODE_HOME}/pids`, `${process.pid}\n`);
+    call('Write', { path: 'greet.txt' });
     await wait(600_000);
   },
   async orphans() {

@@ -109,6 +109,26 @@ export class Lab {
     return JSON.parse((await this.run(['show', '@last', '--json'])).stdout);
   }
 
+  /** The folder of a run's record; of the only run where none is named. */
+  record(run = readdirSync(join(this.repo, '.git', 'kimi-dispatch', 'runs'))[0] ?? ''): string {
+    return join(this.repo, '.git', 'kimi-dispatch', 'runs', run);
+  }
+
+  /** The Kimi home of a run. */
+  kimiHome(run: string): string {
+    return JSON.parse(readFileSync(join(this.record(run), 'plan.json'), 'utf8')).home;
+  }
+
+  /** Ends once the events of the only run hold a text; at most 30 s. */
+  async heard(text: string): Promise<void> {
+    for (let waited = 0; waited < 600; waited++) {
+      const runs = join(this.repo, '.git', 'kimi-dispatch', 'runs');
+      const file = existsSync(runs) && readdirSync(runs).length > 0 ? join(this.record(), 'events.ndjson') : '';
+      if (existsSync(file) && readFileSync(file, 'utf8').includes(text)) return;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+
   /** A digest of everything that is the user's: checkout, index, refs but ours, config, hooks, stash, HEAD. */
   snapshot(): Record<string, string> {
     const seen: Record<string, string> = {};

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { probeSandbox } from '../../src/process/sandbox.ts';
 import { Lab, ROOT, spec } from '../helpers/repo.ts';
@@ -77,17 +77,17 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
     await listen(socket);
     const remote = join(lab.folder, 'remote.git');
     execFileSync('git', ['init', '-q', '--bare', remote]);
-    const id = JSON.parse((await lab.run(['run', '../spec.md', '--dry-run', '--json'])).stdout)
-      .dir.split('/')
-      .at(-3);
-    const state = join(lab.home, '.local', 'state', 'kimi-dispatch', id);
-    lab.write({ 'worktrees/other/x.txt': 'SECRET\n', 'homes/other/config.toml': 'SECRET\n' }, state);
+    const planned = JSON.parse((await lab.run(['run', '../spec.md', '--dry-run', '--json'])).stdout);
+    const [state, worktrees] = [dirname(dirname(planned.home)), dirname(planned.dir)];
+    lab.write({ 'other/x.txt': 'SECRET\n' }, worktrees);
+    lab.write({ 'homes/other/config.toml': 'SECRET\n' }, state);
     lab.write({ '.git/kimi-dispatch/runs/other/report.md': 'SECRET\n' });
     const at = {
       home: lab.home,
       checkout: lab.repo,
       common: join(lab.repo, '.git'),
       state,
+      worktrees,
       remote,
       port: (tcp.address() as { port: number }).port,
       socket,
@@ -116,7 +116,7 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
     expect(lab.snapshot()).toEqual(before);
     expect(existsSync(join(lab.home, '.ssh', 'authorized_keys'))).toBe(false);
     expect(sleepers(word)).toEqual([]);
-    expect(existsSync(join(state, 'worktrees', 'other', 'x.txt'))).toBe(true);
+    expect(existsSync(join(worktrees, 'other', 'x.txt'))).toBe(true);
     expect(result.notes.join('\n')).toMatch(/sandbox refused Kimi the host example\.com:443/);
     expect(readdirSync(tmpdir()).filter((name) => name.startsWith(`kd-${result.run}`))).toEqual([]);
   }, 60_000);
