@@ -35,7 +35,7 @@ export interface Attempt {
   /** The last words without a tool call, capped. */
   readonly words: string;
   readonly unreadable: number;
-  readonly end: ProcessEnd & { readonly denied?: readonly string[] };
+  readonly end: ProcessEnd & { readonly denied?: readonly string[]; readonly closed?: readonly string[] };
 }
 
 const WORDS = 200_000;
