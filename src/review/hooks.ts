@@ -4,6 +4,7 @@ import { refuse } from '../errors.ts';
 import { readStranger } from '../files.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
+import { isIn } from '../process/closed.ts';
 import type { ProcessEnd } from '../process/run.ts';
 import { clean, quote } from '../quote.ts';
 import type { Enclosure } from '../run/enclosure.ts';
@@ -28,12 +29,17 @@ export async function hooksFolder(repo: Repo): Promise<string> {
 
 /** Prints what the hooks changed of the index, as a patch: what comes out of the sandbox is data. */
 const SCRIPT = `set -e
-hook() { git -c core.hooksPath="$hooks" hook run --ignore-missing "$@"; }
-hooks=$1 own=$2
-hook pre-commit
-hook prepare-commit-msg -- "$own/message" message
-hook commit-msg -- "$own/message"
-git diff-index --cached -p --binary --full-index --no-color --no-ext-diff --no-textconv "$3" > "$own/patch"
+hooks=$1 own=$2 tree=$3
+shift 3
+for name in "$@"; do
+  case $name in
+    pre-commit) set -- ;;
+    prepare-commit-msg) set -- "$own/message" message ;;
+    *) set -- "$own/message" ;;
+  esac
+  git -c core.hooksPath="$hooks" hook run "$name" -- "$@"
+done
+git diff-index --cached -p --binary --full-index --no-color --no-ext-diff --no-textconv "$tree" > "$own/patch"
 `;
 const MOST = 64 * 1024 * 1024;
 
@@ -61,7 +67,7 @@ export async function runHooks(call: HookCall): Promise<{ readonly tree: string;
   const end = await enclosure.hooks(
     {
       file: '/bin/sh',
-      args: ['-c', SCRIPT, 'hooks', hooks, folder, tree],
+      args: ['-c', SCRIPT, 'hooks', hooks, folder, tree, ...hooksIn(hooks).filter((name) => !name.startsWith('post-'))],
       cwd: dir,
       env: call.env,
       marker: `${call.run}/hooks`,
@@ -93,7 +99,7 @@ async function staged({ repo, enclosure, tree }: HookCall, patch: Buffer): Promi
 /** What the hooks need to read: of a checkout the one folder at its top that they lie in. */
 function openFor(repo: Repo, hooks: string): string {
   const inside = relative(repo.root, hooks);
-  if (inside === '' || inside.startsWith('..') || isAbsolute(inside)) return hooks;
+  if (isIn(hooks, repo.commonDir) || inside === '' || inside.startsWith('..')) return hooks;
   return join(repo.root, inside.split(sep)[0] ?? '');
 }
 

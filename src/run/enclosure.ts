@@ -68,7 +68,12 @@ export class Enclosure {
     };
   }
 
-  /** A folder that verifications may write; beside it nothing inside may. */
+  /** The private folder, with what commands write beside the worktree. */
+  get scratch(): string {
+    return this.#sandbox.scratch;
+  }
+
+  /** A folder in it that verifications may write; beside it nothing inside may. */
   get shared(): string {
     return join(this.#sandbox.scratch, 'verification');
   }

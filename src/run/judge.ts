@@ -6,6 +6,8 @@ import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
 import { gitFolderOf } from '../git/slot.ts';
 import { restoreLink } from '../git/worktree.ts';
+import { withinDisk } from '../process/disk.ts';
+import type { Runner } from '../process/run.ts';
 import type { Profile } from '../profile/profile.ts';
 import { scriptsIn } from '../spec/facts.ts';
 import type { Command, Spec } from '../spec/model.ts';
@@ -28,7 +30,7 @@ export interface JudgeCall {
   readonly spec: Spec;
   /** A commit that the user has reviewed: what its dependencies are made from may be kept. */
   readonly base: string;
-  readonly profile: Pick<Profile, 'setup' | 'pool' | 'provisionHosts' | 'env'>;
+  readonly profile: Pick<Profile, 'setup' | 'pool' | 'provisionHosts' | 'env' | 'diskMegabytes'>;
   readonly places: Pick<Places, 'state' | 'worktrees'>;
   /** The run's record: the log of provisioning goes there. */
   readonly folder: string;
@@ -232,7 +234,7 @@ export class Judge {
       marker: run,
       ...how,
       ...cut,
-      run: verifierOf(this.#enclosure),
+      run: this.#verifier(dir),
     };
     const checks: Check[] = [];
     for (const index of commands.keys()) {
@@ -244,6 +246,12 @@ export class Judge {
       each?.(check);
     }
     return checks;
+  }
+
+  /** The limit of disk use counts for a verification, too: the worktree, and in the sandbox its temp folder. */
+  #verifier(dir: string): Runner {
+    const written = this.#enclosure === undefined ? [dir] : [dir, this.#enclosure.scratch];
+    return withinDisk(verifierOf(this.#enclosure), written, this.#call.profile.diskMegabytes * 2 ** 20);
   }
 
   /** What a command could stand for, read only where it matters. */

@@ -13,15 +13,10 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { probeSandbox } from '../../src/process/sandbox.ts';
 import { MEMORY, SECRET_FILES, ways } from '../helpers/escapes.mjs';
-import { Lab, ROOT, spec } from '../helpers/repo.ts';
+import { Lab, spec } from '../helpers/repo.ts';
+import { probe } from '../helpers/sandbox.ts';
 
-const probe = await probeSandbox(ROOT, {
-  PATH: process.env.PATH,
-  HOME: tmpdir(),
-  XDG_CACHE_HOME: join(tmpdir(), 'kd-probe'),
-});
 const on = { KIMI_DISPATCH_SANDBOX: 'required' };
 const ROOTED = process.getuid?.() === 0;
 const CALLERS: [string, number][] = [

@@ -1,15 +1,8 @@
 import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { probeSandbox } from '../../src/process/sandbox.ts';
-import { Lab, ROOT, spec } from '../helpers/repo.ts';
-
-const probe = await probeSandbox(ROOT, {
-  PATH: process.env.PATH,
-  HOME: tmpdir(),
-  XDG_CACHE_HOME: join(tmpdir(), 'kd-probe'),
-});
+import { Lab, spec } from '../helpers/repo.ts';
+import { probe } from '../helpers/sandbox.ts';
 
 let lab: Lab;
 afterEach(() => lab.remove());

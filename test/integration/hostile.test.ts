@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Lab, shell, spec } from '../helpers/repo.ts';
+import { probe } from '../helpers/sandbox.ts';
 
 let lab: Lab;
 afterEach(() => lab?.remove());
@@ -96,13 +97,30 @@ describe('what Kimi left in the worktree', () => {
 });
 
 describe('the disk limit', () => {
+  const fill = (where: string): string => `head -c 20000000 /dev/urandom > "${where}"; sleep 20`;
+  const small = (text: string): void => {
+    lab = new Lab({ 'greet.txt': 'hello\n', 'fill.sh': `${fill('junk')}\n`, '.gitignore': 'junk\n' });
+    lab.write({ 'kimi-dispatch/profiles.toml': '[small]\ndiskMegabytes = 5\n' }, join(lab.home, '.config'));
+    writeFileSync(join(lab.folder, 'spec.md'), text);
+  };
+  const run = (...more: string[]) => lab.run(['run', '../spec.md', '--no-baseline', '--profile', 'small', ...more]);
+
   it('counts the Kimi home', async () => {
-    lab = new Lab({ 'greet.txt': 'hello\n' });
-    mkdirSync(join(lab.home, '.config', 'kimi-dispatch'), { recursive: true });
-    writeFileSync(join(lab.home, '.config', 'kimi-dispatch', 'profiles.toml'), '[small]\ndiskMegabytes = 5\n');
-    const script = 'head -c 20000000 /dev/urandom > "$KIMI_CODE_HOME/junk"; sleep 20';
-    writeFileSync(join(lab.folder, 'spec.md'), spec(shell(script)));
-    await lab.run(['run', '../spec.md', '--no-baseline', '--profile', 'small']);
+    small(spec(shell(fill('$KIMI_CODE_HOME/junk'))));
+    await run();
     expect((await lab.result()).outcome).toBe('output-limit');
+  });
+
+  it.skipIf(!probe.works)('counts the temp folder of the sandbox (needs bubblewrap)', async () => {
+    small(spec(shell(fill('$TMPDIR/junk'))));
+    await run('--sandbox', 'required');
+    expect((await lab.result()).outcome).toBe('output-limit');
+  });
+
+  it('ends a verification, and its log says why', async () => {
+    small(spec('success', { verify: ['`sh fill.sh`'] }));
+    expect((await run()).code).toBe(3);
+    const { verification } = await lab.result();
+    expect(verification[0]?.after.message).toContain('it wrote more than 5 MB');
   });
 });

@@ -3,14 +3,9 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { probeSandbox } from '../../src/process/sandbox.ts';
-import { Lab, ROOT, spec } from '../helpers/repo.ts';
+import { Lab, spec } from '../helpers/repo.ts';
+import { probe } from '../helpers/sandbox.ts';
 
-const probe = await probeSandbox(ROOT, {
-  PATH: process.env.PATH,
-  HOME: tmpdir(),
-  XDG_CACHE_HOME: join(tmpdir(), 'kd-probe'),
-});
 const on = { KIMI_DISPATCH_SANDBOX: 'required' };
 
 let lab: Lab;
