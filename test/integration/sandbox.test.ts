@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { permit } from '../../src/hook/permission.ts';
+import { bootId, sandboxProven } from '../../src/process/proven.ts';
 import { Lab, spec } from '../helpers/repo.ts';
 import { probe } from '../helpers/sandbox.ts';
 
@@ -73,6 +75,26 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
 });
 
 describe('without the sandbox', () => {
+  it('a run that a hook allowed is refused where the sandbox was proven once and fails now', async () => {
+    withSpec(spec('success'));
+    lab.write(
+      { '.cache/kimi-dispatch/sandbox.json': JSON.stringify({ boot: bootId(), works: true, key: 'x' }) },
+      lab.home,
+    );
+    const seen = { mode: 'default', proven: sandboxProven({ HOME: lab.home }), read: () => '' };
+    expect(permit('kimi-dispatch run spec.md --sandbox required', seen)).toBe('allow');
+    for (const weaker of ['', ' --sandbox auto', ' --sandbox=auto'])
+      expect(permit(`kimi-dispatch run spec.md${weaker}`, seen)).toBeUndefined();
+    const bin = join(lab.folder, 'bin');
+    lab.write({ bwrap: '#!/bin/sh\nexit 1\n' }, bin);
+    chmodSync(join(bin, 'bwrap'), 0o755);
+    const refused = await lab.run(['run', '../spec.md', '--sandbox', 'required'], {
+      env: { PATH: `${bin}:${process.env.PATH}` },
+    });
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('The sandbox is required')]);
+    expect(JSON.parse((await lab.run(['status', '--json'])).stdout).runs).toEqual([]);
+  });
+
   it('required refuses where a part is missing, and says what to install; auto says so in the result', async () => {
     withSpec(spec('success'));
     const bin = join(lab.folder, 'bin');
