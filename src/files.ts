@@ -13,6 +13,8 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -115,4 +117,39 @@ export function replaceStranger(file: string, text: string): void {
   const there = lstatSync(file, { throwIfNoEntry: false });
   if (there?.isDirectory() === true) rmSync(file, { recursive: true, force: true });
   writeWhole(file, text);
+}
+
+/**
+ * Copies paths below a folder that a worker could write: files as they are, links as links, what is neither not at all.
+ * Looks first and copies nothing, and returns false, where that is more than `bytes` or `entries`.
+ */
+export function copyStrangers(
+  from: string,
+  to: string,
+  what: { readonly paths: readonly string[]; readonly bytes: number; readonly entries: number },
+): boolean {
+  const found: string[] = [];
+  const todo = [...what.paths];
+  let bytes = 0;
+  for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
+    const stat = lstatSync(join(from, path), { throwIfNoEntry: false });
+    if (stat?.isDirectory() === true)
+      todo.push(...listStranger(join(from, path), what.entries + 1).map(({ name }) => join(path ?? '', name)));
+    else if (stat?.isFile() === true || stat?.isSymbolicLink() === true) found.push(path);
+    bytes += stat?.isFile() === true ? stat.size : 0;
+    if (bytes > what.bytes || found.length + todo.length > what.entries) return false;
+  }
+  for (const path of found) copyStranger(join(from, path), join(to, path), { cap: what.bytes, within: from });
+  return true;
+}
+
+function copyStranger(file: string, copy: string, limits: StrangerLimits): void {
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  mkdirSync(dirname(copy), { recursive: true });
+  rmSync(copy, { recursive: true, force: true });
+  if (stat?.isSymbolicLink() === true) return symlinkSync(readlinkSync(file), copy);
+  const bytes = readStranger(file, limits);
+  if (stat === undefined || bytes === undefined) return;
+  writeFileSync(copy, bytes, { mode: stat.mode & 0o777, flag: 'wx' });
+  utimesSync(copy, stat.atime, stat.mtime);
 }

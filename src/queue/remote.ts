@@ -24,6 +24,12 @@ export async function shareableRemote(repo: Repo, name: string): Promise<string>
 /** The user stays for ssh, where it is no secret; for http a user may be a token. */
 export function withoutCredentials(address: string): string {
   if (!/^[a-z+]+:\/\//i.test(address)) return address;
+  if (!URL.canParse(address))
+    throw refuse(
+      'preflight',
+      `The address of the git remote cannot be read: ${address}`,
+      'git remote set-url NAME URL',
+    );
   const url = new URL(address);
   url.password = '';
   if (url.protocol !== 'ssh:') url.username = '';

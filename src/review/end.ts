@@ -1,6 +1,7 @@
-import { cpSync, existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { copyStrangers } from '../files.ts';
 import { IDENTITY } from '../git/change.ts';
 import { asPattern, at, fields, git, gitAnswer } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
@@ -14,6 +15,7 @@ import { readReady } from '../run/ready.ts';
 
 /** Files of so many bytes are saved; larger ones are a person's to move. */
 const MOST_BYTES = 256 * 1024 * 1024;
+const MOST_ENTRIES = 100_000;
 
 /**
  * Gives a run's worktree back, and its branch where that is asked. What a person made in the worktree or on the branch is
@@ -123,21 +125,11 @@ async function ignoredSince(
 function copyFiles(run: RunState, record: string, paths: readonly string[]): string[] {
   if (paths.length === 0) return [];
   const to = join(record, 'saved');
-  const bytes = paths.reduce(
-    (sum, path) => sum + (lstatSync(join(run.dir, path), { throwIfNoEntry: false })?.size ?? 0),
-    0,
-  );
-  if (bytes > MOST_BYTES)
+  if (!copyStrangers(run.dir, to, { paths, bytes: MOST_BYTES, entries: MOST_ENTRIES }))
     throw refuse(
       'wrong-state',
-      `The worktree of run ${run.id} holds ${Math.round(bytes / 1024 / 1024)} MB that are not in its change: ${paths.slice(0, 3).join(', ')}`,
+      `The worktree of run ${run.id} holds more than ${MOST_BYTES / 1024 / 1024} MB or ${MOST_ENTRIES} files that are not in its change: ${paths.slice(0, 3).join(', ')}`,
       `Move what you need out of ${run.dir}, and remove the rest`,
     );
-  for (const path of paths) {
-    const stat = lstatSync(join(run.dir, path), { throwIfNoEntry: false });
-    if (stat === undefined || !(stat.isFile() || stat.isDirectory() || stat.isSymbolicLink())) continue;
-    mkdirSync(dirname(join(to, path)), { recursive: true });
-    cpSync(join(run.dir, path), join(to, path), { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
-  }
   return [`${paths.length} ${paths.length === 1 ? 'file' : 'files'} that git did not take are kept in ${to}`];
 }

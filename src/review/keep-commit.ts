@@ -1,12 +1,12 @@
-import { statSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { quote, subject } from '../quote.ts';
+import { agreed, notAgreed } from '../run/agreement.ts';
 import type { Judge } from '../run/judge.ts';
 import { distrustSlot } from '../run/tree.ts';
+import { hooksFolder, hooksIn, runHooks } from './hooks.ts';
 import type { Result } from './result.ts';
 
 export interface KeepCall {
@@ -51,11 +51,18 @@ async function commitTree(repo: Repo, args: readonly string[]): Promise<string> 
   });
 }
 
-/** The user's hooks run as the user, in a worktree that holds the change: nothing later trusts what lies there. */
-async function commitWithHooks({ judge }: KeepCall, { tip, tree, message }: Wanted, hooks: string): Promise<string> {
-  const place = await judge.place(tip);
-  distrustSlot(place.dir);
+/** The user's hooks run on Kimi's change: inside the sandbox, or as the user where the user agreed to it. */
+async function commitWithHooks(call: KeepCall, { tip, tree, message }: Wanted, hooks: string): Promise<string> {
+  const { repo, run, judge } = call;
+  const { place, enclosure, env } = await judge.lend(tip);
+  const outside = agreed(repo.env);
+  if (!outside && enclosure === undefined) throw notAgreed(`Your commit hooks (${hooksIn(hooks).join(', ')})`);
   await git(place, ['read-tree', '-u', '--reset', tree], { quiet: true });
+  if (!outside && enclosure !== undefined) {
+    const made = await runHooks({ repo, run: run.id, enclosure, env, dir: place.dir, tree, message, hooks });
+    return plain(repo, { tip, ...made });
+  }
+  distrustSlot(place.dir);
   const args = ['-c', `core.hooksPath=${hooks}`, 'commit', '-q', '--allow-empty', '-m', message];
   await git(place, args, { honour: true, quiet: true }).catch((error: unknown) => {
     throw refused(error);
@@ -69,24 +76,6 @@ const refused = (error: unknown): Error =>
     `The commit was refused (hooks and signing of this repository apply): ${error instanceof Error ? error.message : ''}`,
     'Correct what the hook names, then merge again; another message: --message TEXT',
   );
-
-const AT_COMMIT = ['pre-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit', 'post-merge'];
-
-/** Hooks that run at a commit. */
-export const hooksIn = (folder: string): string[] =>
-  AT_COMMIT.filter((name) => {
-    const stat = statSync(join(folder, name), { throwIfNoEntry: false });
-    return stat?.isFile() === true && (stat.mode & 0o111) !== 0;
-  });
-
-/** `core.hooksPath` is relative to the checkout, not to a worktree of ours. */
-export async function hooksFolder(repo: Repo): Promise<string> {
-  const set = (
-    await gitAnswer(repo, ['config', '--get', '--path', 'core.hooksPath'], { answers: [1], honour: true })
-  ).stdout.trim();
-  if (set === '') return join(repo.commonDir, 'hooks');
-  return isAbsolute(set) ? set : join(repo.root, set);
-}
 
 /** What a commit says: the title, what each task of a run in waves did, and where it came from. */
 export function messageOf(result: Result): string {

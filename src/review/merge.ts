@@ -9,14 +9,16 @@ import { move } from '../git/move.ts';
 import { type Repo, refuseUnfinished, uncommitted } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
+import { agreed } from '../run/agreement.ts';
 import { aroundOf } from '../run/around.ts';
 import type { Judge } from '../run/judge.ts';
 import { judgeLater, specOf } from '../run/later.ts';
 import { failing, verified } from '../verify/compare.ts';
 import { settle } from '../verify/settle.ts';
 import { endRun } from './end.ts';
+import { hooksFolder, hooksIn } from './hooks.ts';
 import { inTheWay } from './in-the-way.ts';
-import { hooksFolder, hooksIn, keepCommit, messageOf } from './keep-commit.ts';
+import { keepCommit, messageOf } from './keep-commit.ts';
 import { alone, openRun } from './lock.ts';
 import { type MergeState, refusalToMerge } from './mergeable.ts';
 import type { Result } from './result.ts';
@@ -88,7 +90,8 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
     files: arriving.changes.length,
     reverified: arriving.reverified,
     undo: `kimi-dispatch undo ${run.id}`,
-    hooks: hooksIn(await hooksFolder(repo)),
+    // The commit is made outside, where no hook of it runs unless the user agreed.
+    hooks: hooksIn(await hooksFolder(repo)).filter((name) => name !== 'post-commit' || agreed(repo.env)),
     saved,
   };
 }

@@ -108,6 +108,7 @@ function notesOf({ plan, sandbox }: Prepared, { attempt, notes }: Gathered): str
       : []),
     ...(attempt?.end.cause === 'finished' ? ['Kimi had ended its work and did not leave; it was ended'] : []),
     ...(attempt?.end.denied ?? []).map((host) => `sandbox refused Kimi the host ${host} (profile: hosts)`),
+    ...(attempt?.end.closed ?? []).map((path) => `sandbox closed ${path} to Kimi (profile: allowRead)`),
     ...(sandbox.on || sandbox.why === '' ? [] : [`no sandbox: ${sandbox.why}`]),
     ...notes,
   ];

@@ -14,6 +14,8 @@ export interface AttemptCall {
   readonly dir: string;
   /** The run's Kimi home, whose wire files show life and steps. */
   readonly home: string;
+  /** The private folder of the sandbox, with TMPDIR in it. */
+  readonly scratch?: string;
   readonly env: Readonly<Record<string, string>>;
   readonly marker: string;
   readonly folder: string;
@@ -35,7 +37,7 @@ export interface Attempt {
   /** The last words without a tool call, capped. */
   readonly words: string;
   readonly unreadable: number;
-  readonly end: ProcessEnd & { readonly denied?: readonly string[] };
+  readonly end: ProcessEnd & { readonly denied?: readonly string[]; readonly closed?: readonly string[] };
 }
 
 const WORDS = 200_000;
@@ -75,8 +77,8 @@ export async function runAttempt(call: AttemptCall): Promise<Attempt> {
 }
 
 /** Bytes of everything that Kimi can fill. */
-const diskUse = async ({ dir, home }: AttemptCall): Promise<number> =>
-  (await folderSize(dir)) + (await folderSize(home));
+const diskUse = ({ dir, home, scratch }: AttemptCall): Promise<number> =>
+  folderSize(dir, home, ...(scratch === undefined ? [] : [scratch]));
 
 /** Turns the bytes of the stream into events and keeps what the result needs. */
 class StreamReader {

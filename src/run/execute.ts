@@ -2,7 +2,7 @@ import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { type Outcome, refusalOf, refuse } from '../errors.ts';
+import { type ErrorCode, type Outcome, refusalOf, refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
@@ -127,9 +127,11 @@ class Execution {
       const begun = this.#entry.again !== undefined || this.#gathered.attempt !== undefined;
       if (!begun && this.#signal?.aborted !== true && refusalOf(error) !== undefined) await this.#abandon(error);
       const refusal = refusalFrom(error);
-      const failed = refusal?.code === 'disk-full' ? 'output-limit' : 'internal-error';
+      const failed = FAILED[refusal?.code ?? 'internal'] ?? 'internal-error';
       outcome = this.#signal?.aborted === true ? 'cancelled' : failed;
       reason = refusal?.message ?? (error instanceof Error ? error.message : String(error));
+      if (refusal?.code === 'unreviewed')
+        reason += ` Agree to it and verify: KIMI_DISPATCH_UNREVIEWED=run kimi-dispatch resume ${this.#prepared.plan.run}`;
       await this.#salvage();
     } finally {
       this.#enclosure?.close();
@@ -289,6 +291,7 @@ class Execution {
       ignoredBefore: this.#ignored,
       patch: join(this.#record.folder, 'changes.patch'),
       known: this.#entry.again !== undefined,
+      most: this.#prepared.profile.diskMegabytes * 1024 * 1024,
     });
     this.#gathered.collected = collected;
     const known = readKnownKeys(request.env);
@@ -373,6 +376,8 @@ class Execution {
   }
 }
 
+/** What a refusal after Kimi began makes of a run; everything else is an error of ours. */
+const FAILED: Partial<Record<ErrorCode, Outcome>> = { 'disk-full': 'output-limit', unreviewed: 'unverified' };
 /** How long a run waits for what its base says, before Kimi starts (ms). */
 const SOON_MS = 700;
 const PROVIDE = 'Correct the commands in the spec, or provide what they need (profile `setup`, .worktreeinclude).';

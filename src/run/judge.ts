@@ -6,7 +6,9 @@ import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
 import { gitFolderOf } from '../git/slot.ts';
 import { restoreLink } from '../git/worktree.ts';
+import { withinDisk } from '../process/disk.ts';
 import { inTree } from '../process/environment.ts';
+import type { Runner } from '../process/run.ts';
 import type { Profile } from '../profile/profile.ts';
 import { scriptsIn } from '../spec/facts.ts';
 import type { Command, Spec } from '../spec/model.ts';
@@ -29,7 +31,7 @@ export interface JudgeCall {
   readonly spec: Spec;
   /** A commit that the user has reviewed: what its dependencies are made from may be kept. */
   readonly base: string;
-  readonly profile: Pick<Profile, 'setup' | 'pool' | 'provisionHosts' | 'env'>;
+  readonly profile: Pick<Profile, 'setup' | 'pool' | 'provisionHosts' | 'env' | 'diskMegabytes'>;
   readonly places: Pick<Places, 'state' | 'worktrees'>;
   /** The run's record: the log of provisioning goes there. */
   readonly folder: string;
@@ -43,6 +45,14 @@ export interface CheckCall {
   readonly logs: string;
   readonly label: string;
   readonly each?: (check: Check) => void;
+}
+
+export interface Lent {
+  readonly place: GitPlace;
+  /** Missing where the run has no sandbox. */
+  readonly enclosure: Enclosure | undefined;
+  /** What a verification there would see. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** The judge of a prepared run. */
@@ -108,10 +118,12 @@ export class Judge {
 
   /** The worktree with a commit in it and with its dependencies; refuses where they cannot be made. */
   async place(commit: string): Promise<GitPlace> {
-    const { repo, base } = this.#call;
+    const { repo, base, walls } = this.#call;
     const dir = await this.#open();
     const place = at(repo, dir);
     if (this.#at?.commit === commit && !this.#at.used) return place;
+    // Without walls, what is reviewed makes the dependencies of what is not, where both want the same.
+    if (walls === undefined && commit !== base && (await this.#sameProvision(base, commit))) await this.place(base);
     const fresh = this.#at?.used === false && (await this.#sameProvision(this.#at.commit, commit));
     // Nothing ran there yet, so only the tracked files are other ones.
     if (fresh) {
@@ -124,6 +136,14 @@ export class Judge {
     await showSparse(place, base, commit);
     this.#at = { commit, used: false };
     return place;
+  }
+
+  /** The worktree for something else that runs there: what it leaves is part of no verdict. */
+  async lend(commit: string): Promise<Lent> {
+    const place = await this.place(commit);
+    this.#at = { commit, used: true };
+    this.#suspect ||= this.#enclosure === undefined;
+    return { place, enclosure: this.#enclosure, env: runEnvironment(this.#call.env, this.#call.profile) };
   }
 
   async close(): Promise<void> {
@@ -146,7 +166,8 @@ export class Judge {
       return true;
     } catch (error) {
       this.#call.signal?.throwIfAborted();
-      if (refusalOf(error) === undefined || commit === this.#call.base) throw error;
+      const code = refusalOf(error)?.code;
+      if (code === undefined || code === 'unreviewed' || commit === this.#call.base) throw error;
       return false;
     }
   }
@@ -222,7 +243,7 @@ export class Judge {
       marker: run,
       ...how,
       ...cut,
-      run: verifierOf(this.#enclosure),
+      run: this.#verifier(dir),
     };
     const checks: Check[] = [];
     for (const index of commands.keys()) {
@@ -234,6 +255,12 @@ export class Judge {
       each?.(check);
     }
     return checks;
+  }
+
+  /** The limit of disk use counts for a verification, too: the worktree, and in the sandbox its temp folder. */
+  #verifier(dir: string): Runner {
+    const written = this.#enclosure === undefined ? [dir] : [dir, this.#enclosure.scratch];
+    return withinDisk(verifierOf(this.#enclosure), written, this.#call.profile.diskMegabytes * 2 ** 20);
   }
 
   /** What a command could stand for, read only where it matters. */

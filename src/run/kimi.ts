@@ -102,6 +102,7 @@ async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, unti
     invocation,
     dir: plan.dir,
     home: plan.home,
+    ...(enclosure === undefined ? {} : { scratch: enclosure.scratch }),
     env: place.env,
     marker: plan.run,
     folder,

@@ -94,17 +94,26 @@ export const wallsOf = ({ plan, request, profile, home, places, kimi }: Prepared
   verifyHosts: profile.verifyHosts,
   denyRead: profile.denyRead,
   allowRead: profile.allowRead,
-  tools: [request.root, programFolder(kimi.file), ...(kimi.compileCache === undefined ? [] : [kimi.compileCache])],
+  tools: [
+    ...programIn(request.root),
+    programFolder(kimi.file),
+    ...(kimi.compileCache === undefined ? [] : [kimi.compileCache]),
+  ],
   ours: oursOf(request.env, places),
   claudeHome: request.env.CLAUDE_CONFIG_DIR,
   readOnly: plan.review === true,
 });
 
-/** State, data and settings of kimi-dispatch, of all repositories: closed to what runs in the sandbox. */
+/** What our own program needs of its folder, which may be the checkout itself. */
+export const programIn = (root: string): string[] =>
+  ['bin', 'dist', 'node_modules', 'package.json'].map((name) => join(root, name));
+
+/** State, data, settings and caches of kimi-dispatch, of all repositories: closed to what runs in the sandbox. */
 export const oursOf = (env: RunRequest['env'], places: Places): string[] => [
   dirname(places.state),
   join(env.XDG_DATA_HOME ?? join(env.HOME ?? '/tmp', '.local', 'share'), 'kimi-dispatch'),
   join(places.config, 'kimi-dispatch'),
+  places.cache,
 ];
 
 /** The folder of the package that a program belongs to, or where it lies. */

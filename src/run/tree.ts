@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { userHome } from '../flavour/home.ts';
-import { at, gitAnswer } from '../git/git.ts';
+import { at, git, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, reclaimSlot, releaseSlot, reopenSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
 import { holdsSlot, readSlot, writeSlot } from '../git/slot.ts';
@@ -22,6 +22,7 @@ import {
   keepsDependencies,
   oursOf,
   type Prepared,
+  programIn,
   runEnvironment,
   sandboxMode,
   slotCall,
@@ -136,7 +137,7 @@ export async function ensureWalls(
     verifyHosts: profile.verifyHosts,
     denyRead: profile.denyRead,
     allowRead: profile.allowRead,
-    tools: [root],
+    tools: programIn(root),
     ours: oursOf(env, places),
     claudeHome: env.CLAUDE_CONFIG_DIR,
     readOnly: false,
@@ -172,15 +173,11 @@ export async function provide(run: RunState, { repo, env, root }: TreeCall): Pro
   const own = runEnvironment(env, profile);
   const call = { repo, enclosure, profile, state: places.state, env: own, base: run.base };
   try {
-    const runner = await provisionerFor(call, plan, run.base);
-    const place = {
-      ...tree,
-      env: own,
-      marker: run.id,
-      log: join(record, 'provision.log'),
-      run: runner,
-      walled: enclosure !== undefined,
-    };
+    // What lies there is the run's own commit, which Kimi wrote, or the base where it has none.
+    const runner = await provisionerFor(call, plan, await git(tree, ['rev-parse', 'HEAD']));
+    const log = join(record, 'provision.log');
+    const walled = enclosure !== undefined;
+    const place = { ...tree, env: own, marker: run.id, log, run: runner, walled };
     const made = await provision(repo, plan, place);
     const { before } = readReady(record);
     const ignored = await ignoredIn(tree, {});

@@ -87,13 +87,14 @@ export class Lab {
   /** Runs kimi-dispatch as a user would: the launcher, in the repository. */
   run(
     args: readonly string[],
-    more: { env?: Record<string, string>; cwd?: string; after?: (pid: number) => void } = {},
+    more: { env?: Record<string, string>; cwd?: string; uid?: number; after?: (pid: number) => void } = {},
   ): Promise<Ended> {
     return new Promise((done, fail) => {
       const child = spawn(process.execPath, [join(ROOT, 'bin', 'kimi-dispatch.js'), ...args], {
         cwd: more.cwd ?? this.repo,
         env: { ...this.env, ...more.env },
         stdio: ['ignore', 'pipe', 'pipe'],
+        ...(more.uid === undefined ? {} : { uid: more.uid, gid: more.uid }),
       });
       let [stdout, stderr] = ['', ''];
       child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
