@@ -5,6 +5,7 @@ import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
 import { gitFolderOf } from '../git/slot.ts';
+import { fillTree } from '../git/submodules.ts';
 import { restoreLink } from '../git/worktree.ts';
 import { withinDisk } from '../process/disk.ts';
 import { inTree } from '../process/environment.ts';
@@ -128,7 +129,7 @@ export class Judge {
     // Nothing ran there yet, so only the tracked files are other ones.
     if (fresh) {
       await git(place, ['reset', '--hard', '-q', commit], { quiet: true });
-      await fillPointers(place, commit);
+      await fillTree(place, repo.commonDir, commit);
     } else {
       if (this.#at !== undefined || commit !== base) await this.#put(dir, commit);
       await this.#provide(dir, commit);

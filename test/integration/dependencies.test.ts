@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { probeSandbox } from '../../src/process/sandbox.ts';
-import { Lab, ROOT, spec } from '../helpers/repo.ts';
+import { Lab, ROOT, shell, spec } from '../helpers/repo.ts';
 
 const probe = await probeSandbox(ROOT, {
   PATH: process.env.PATH,
@@ -154,5 +154,74 @@ describe.skipIf(!probe.works)('shared dependencies in the sandbox', () => {
     expect(statSync(join(worktree, 'node_modules', 'dep', 'index.js')).ino).toBe(ino);
     expect(readFileSync(file, 'utf8')).toBe('module.exports = 7;\n');
     mkdirSync(join(lab.folder, 'done'));
+  });
+});
+
+describe('submodules', () => {
+  const git = (folder: string, ...args: string[]): string =>
+    execFileSync('git', ['-c', 'protocol.file.allow=always', ...args], { cwd: folder, env: lab.env, encoding: 'utf8' });
+  /** A repository beside the checkout. */
+  const make = (name: string, file: string): string => {
+    const folder = join(lab.folder, name);
+    mkdirSync(folder);
+    writeFileSync(join(folder, file), `${name}\n`);
+    git(folder, 'init', '-q');
+    git(folder, 'add', '-A');
+    git(folder, 'commit', '-qm', name);
+    return folder;
+  };
+  const addSubmodules = (): void => {
+    const inner = make('inner', 'inner.txt');
+    const outer = make('outer', 'outer.txt');
+    git(outer, 'submodule', 'add', '-q', inner, 'deep');
+    git(outer, 'commit', '-qm', 'Inner');
+    git(lab.repo, 'submodule', 'add', '-q', outer, 'parts/outer');
+    git(lab.repo, 'submodule', 'update', '-q', '--init', '--recursive');
+    lab.commit('Submodules');
+  };
+
+  it('lie in the worktree, those inside of others too, without the network', async () => {
+    prepare({}, {}, 'grep -q outer parts/outer/outer.txt');
+    addSubmodules();
+    writeFileSync(
+      join(lab.folder, 'spec.md'),
+      spec('success', {
+        verify: ['`grep -q outer parts/outer/outer.txt`', '`grep -q inner parts/outer/deep/inner.txt`'],
+      }),
+    );
+    for (const name of ['inner', 'outer']) rmSync(join(lab.folder, name), { recursive: true });
+    await verified('off');
+  });
+
+  it('that Kimi edited are named, and nothing of them is in the change', async () => {
+    prepare({}, {}, 'grep -q please greet.txt');
+    addSubmodules();
+    const act = 'echo please > greet.txt; echo x >> parts/outer/outer.txt; echo y > parts/outer/deep/new.txt';
+    writeFileSync(join(lab.folder, 'spec.md'), spec(shell(act)));
+    await lab.run(['run', '../spec.md']);
+    const { changes, notes } = await lab.result();
+    expect(changes.map(({ path }) => path)).toEqual(['greet.txt']);
+    expect(notes.join('\n')).toContain(
+      'inside of a submodule, so not in the change: parts/outer/outer.txt, parts/outer/deep/new.txt',
+    );
+  });
+
+  it('that were never fetched are named with the command that fetches them', async () => {
+    prepare({}, {}, 'grep -q please greet.txt');
+    addSubmodules();
+    rmSync(join(lab.repo, '.git', 'modules', 'parts', 'outer', 'modules'), { recursive: true });
+    await lab.run(['run', '../spec.md']);
+    expect((await lab.result()).notes.join('\n')).toContain('git submodule update --init parts/outer/deep');
+  });
+
+  it('whose name leads elsewhere open nothing', async () => {
+    prepare({}, {}, 'grep -q please greet.txt');
+    addSubmodules();
+    const text = readFileSync(join(lab.repo, '.gitmodules'), 'utf8').replace('"parts/outer"', '"../../../outer/.git"');
+    lab.write({ '.gitmodules': text });
+    lab.commit('Elsewhere');
+    await lab.run(['run', '../spec.md']);
+    const { worktree } = await lab.result();
+    expect(readdirSync(join(worktree, 'parts', 'outer'))).toEqual([]);
   });
 });
