@@ -28,8 +28,6 @@ export function judgePath(change: Change, trees: Trees & { lower: ReadonlyMap<st
     const allowed = declared?.allowProtected === true || (!guard.strict && declared !== undefined);
     say(allowed ? flags : violations, `${guard.name} was changed`);
   }
-  // Git's answers are read as UTF-8; what is not reads as this character, and stands for no file that could be named.
-  if (path.includes('\ufffd')) say(violations, 'its name is not UTF-8');
   say(violations, verbProblem(declared?.verbs ?? new Set(), status));
   if (is === SUBMODULE || was === SUBMODULE)
     say(declared === undefined ? violations : flags, 'a submodule was changed');

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { namesIn } from '../names.ts';
 import { REGISTRY_CREDENTIALS, SECRETS, TOOLS } from './secrets.ts';
 
 /** What a sandboxed command may touch. Everything else is read-only, and every other host is refused. */
@@ -176,11 +177,10 @@ const SKIP = new Set(['node_modules', 'vendor', 'target', 'dist', 'build']);
 /** `.env` files of the checkout, to a depth of three folders; those of dependencies are nobody's secrets. */
 function environmentFiles(folder: string, depth: number): string[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory())
-      return depth > 1 && !entry.name.startsWith('.') && !SKIP.has(entry.name) ? environmentFiles(path, depth - 1) : [];
-    return /^\.env(\.|rc$|$)/.test(entry.name) && !/\.(example|sample|template)$/.test(entry.name) ? [path] : [];
+  return namesIn(folder).flatMap(({ name, isFolder }) => {
+    const path = join(folder, name);
+    if (isFolder) return depth > 1 && !name.startsWith('.') && !SKIP.has(name) ? environmentFiles(path, depth - 1) : [];
+    return /^\.env(\.|rc$|$)/.test(name) && !/\.(example|sample|template)$/.test(name) ? [path] : [];
   });
 }
 

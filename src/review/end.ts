@@ -1,4 +1,4 @@
-import { cpSync, existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { IDENTITY } from '../git/change.ts';
@@ -10,6 +10,7 @@ import { stage, writeExcludes } from '../git/stage.ts';
 import { restoreLink } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
+import { copyAll, onDisk } from '../names.ts';
 import { readReady } from '../run/ready.ts';
 
 /** Files of so many bytes are saved; larger ones are a person's to move. */
@@ -117,14 +118,14 @@ async function ignoredSince(
   const out = provisioned.map((path) => `:(top,exclude,literal)${path}`);
   const args = ['ls-files', '-z', '--others', '--ignored', '--exclude-standard', '--', ':(top)', ...out];
   const paths = fields(await git(at(repo, run.dir), args, { env }));
-  return paths.filter((path) => (lstatSync(join(run.dir, path), { throwIfNoEntry: false })?.ctimeMs ?? 0) > since);
+  return paths.filter((path) => (lstatSync(onDisk(run.dir, path), { throwIfNoEntry: false })?.ctimeMs ?? 0) > since);
 }
 
 function copyFiles(run: RunState, record: string, paths: readonly string[]): string[] {
   if (paths.length === 0) return [];
   const to = join(record, 'saved');
   const bytes = paths.reduce(
-    (sum, path) => sum + (lstatSync(join(run.dir, path), { throwIfNoEntry: false })?.size ?? 0),
+    (sum, path) => sum + (lstatSync(onDisk(run.dir, path), { throwIfNoEntry: false })?.size ?? 0),
     0,
   );
   if (bytes > MOST_BYTES)
@@ -134,10 +135,10 @@ function copyFiles(run: RunState, record: string, paths: readonly string[]): str
       `Move what you need out of ${run.dir}, and remove the rest`,
     );
   for (const path of paths) {
-    const stat = lstatSync(join(run.dir, path), { throwIfNoEntry: false });
+    const stat = lstatSync(onDisk(run.dir, path), { throwIfNoEntry: false });
     if (stat === undefined || !(stat.isFile() || stat.isDirectory() || stat.isSymbolicLink())) continue;
-    mkdirSync(dirname(join(to, path)), { recursive: true });
-    cpSync(join(run.dir, path), join(to, path), { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+    mkdirSync(onDisk(dirname(join(to, path))), { recursive: true });
+    copyAll(join(run.dir, path), join(to, path));
   }
   return [`${paths.length} ${paths.length === 1 ? 'file' : 'files'} that git did not take are kept in ${to}`];
 }

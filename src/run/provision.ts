@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
 import {
-  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -16,6 +14,7 @@ import { refuse } from '../errors.ts';
 import { fields, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
 import { intact, readSlot } from '../git/slot.ts';
+import { copyAll, namesIn, onDisk } from '../names.ts';
 import { LOCK_FILES } from '../path-classes.ts';
 import type { Runner } from '../process/run.ts';
 import { CACHES, dropKept, keepFolders } from './kept.ts';
@@ -162,7 +161,7 @@ function cannotLink(repo: Repo, folder: string): string | undefined {
   const real = realpathSync(folder) + sep;
   for (const entry of entriesOf(folder)) {
     const path = join(folder, entry);
-    if (!lstatSync(path).isSymbolicLink()) continue;
+    if (!lstatSync(onDisk(path)).isSymbolicLink()) continue;
     const target = safeReal(path);
     if (target !== undefined && !target.startsWith(real) && target.startsWith(realpathSync(repo.root) + sep))
       return `${entry} leads to ${readlinkSync(path)}`;
@@ -180,8 +179,8 @@ function safeReal(path: string): string | undefined {
 
 /** The entries of node_modules, scoped packages one by one. */
 function entriesOf(folder: string): string[] {
-  return readdirSync(folder).flatMap((name) =>
-    name.startsWith('@') ? readdirSync(join(folder, name)).map((inner) => `${name}/${inner}`) : [name],
+  return namesIn(folder).flatMap(({ name }) =>
+    name.startsWith('@') ? namesIn(join(folder, name)).map((inner) => `${name}/${inner.name}`) : [name],
   );
 }
 
@@ -212,9 +211,9 @@ export async function provision(
 ): Promise<Provisioned> {
   for (const path of plan.copies) {
     // A file of the commit is what counts.
-    if (existsSync(join(place.dir, path))) continue;
-    mkdirSync(dirname(join(place.dir, path)), { recursive: true });
-    cpSync(join(repo.root, path), join(place.dir, path), { verbatimSymlinks: true, preserveTimestamps: true });
+    if (existsSync(onDisk(place.dir, path))) continue;
+    mkdirSync(onDisk(dirname(join(place.dir, path))), { recursive: true });
+    copyAll(join(repo.root, path), join(place.dir, path));
   }
   const { dependencies } = plan;
   const record = readSlot(place.dir);
@@ -238,8 +237,8 @@ function linkModules(from: string, to: string): void {
   mkdirSync(to, { recursive: true });
   for (const entry of entriesOf(from)) {
     if (CACHES.has(entry)) continue;
-    mkdirSync(dirname(join(to, entry)), { recursive: true });
-    symlinkSync(join(from, entry), join(to, entry));
+    mkdirSync(onDisk(dirname(join(to, entry))), { recursive: true });
+    symlinkSync(onDisk(from, entry), onDisk(to, entry));
   }
 }
 
