@@ -38,7 +38,8 @@ export async function checkGate(repo: Repo, spec: Spec, input: GateInput): Promi
   const scope = checkScope(spec, changed);
   const declared = declaredIn(spec);
   const [before, after] = await Promise.all([entriesOf(repo, input.base), entriesOf(repo, input.commit)]);
-  const lower = new Map([...before.keys()].map((path) => [path.toLowerCase(), path]));
+  const kept = [...before.keys()].filter((path) => after.has(path));
+  const lower = new Map([...after.keys(), ...kept].map((path) => [path.toLowerCase(), path]));
   const found = [
     { violations: [...scope.violations, ...notDeleted(declared, { changed, after })], flags: [] },
     { violations: unnameable(input), flags: [] },

@@ -13,7 +13,7 @@ export interface Trees {
 const LINK = '120000';
 const SUBMODULE = '160000';
 
-/** Judges what a change does to one path, without its content. `lower` holds the paths of the base by their lower case. */
+/** Judges what a change does to one path, without its content. `lower` holds the paths of the tree by their lower case, older ones first. */
 export function judgePath(change: Change, trees: Trees & { lower: ReadonlyMap<string, string> }): Remarks {
   const { path, status } = change;
   const violations: Remark[] = [];

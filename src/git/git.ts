@@ -8,6 +8,8 @@ export interface GitPlace {
   readonly env: Readonly<Record<string, string>>;
   /** Settings that keep the repository's filters from running programs (`readFilters`). */
   readonly filters: readonly string[];
+  /** Settings that say what is true of this disk, whatever the config says: they hold in every call. */
+  readonly disk: readonly string[];
 }
 
 export interface GitOptions {
@@ -88,7 +90,7 @@ export async function gitAnswer(
     ...(options.honour === true ? {} : { GIT_LFS_SKIP_SMUDGE: '1' }),
     ...options.env,
   };
-  const config = options.honour === true ? [] : [...NEUTRAL, ...place.filters];
+  const config = options.honour === true ? place.disk : [...NEUTRAL, ...place.filters, ...place.disk];
   const quiet = options.quiet === true || options.input !== undefined;
   const start = quiet ? startQuiet(options.timeoutMs, options.input) : startNoisy;
   const answer = await start({ dir: place.dir, env }, args, config);
@@ -115,7 +117,7 @@ export const FROM_STDIN = ['--pathspec-from-file=-', '--pathspec-file-nul'];
 export const fields = (output: string): string[] => output.split('\0').filter((field) => field !== '');
 
 /** Another folder of the same repository, a worktree for example. */
-export const at = (place: GitPlace, dir: string): GitPlace => ({ dir, env: place.env, filters: place.filters });
+export const at = ({ env, filters, disk }: GitPlace, dir: string): GitPlace => ({ dir, env, filters, disk });
 
 type Start = (
   place: Pick<GitPlace, 'dir' | 'env'>,

@@ -77,7 +77,7 @@ export class Enclosure {
     const { records, scratch } = this.#input;
     if (records === undefined) return;
     const file = join(scratch, 'git-config');
-    writeFileSync(file, await publicConfig({ dir: dirname(records), env, filters: [] }), { mode: 0o600 });
+    writeFileSync(file, await publicConfig({ dir: dirname(records), env, filters: [], disk: [] }), { mode: 0o600 });
     this.#input = { ...this.#input, gitConfig: file };
   }
 

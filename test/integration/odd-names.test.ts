@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Ended, Lab, shell, spec } from '../helpers/repo.ts';
@@ -105,5 +105,72 @@ describe('a name that is not UTF-8', () => {
     const ended = await expectCode(0, 'discard', '@last');
     const ref = /git show (\S+)/.exec(ended.stdout + ended.stderr)?.[1] ?? '';
     expect(lab.git('ls-tree', '--name-only', ref)).toContain('"caf\\351.md"');
+  });
+});
+
+describe('a rename that changes the case alone', () => {
+  const rename = `${polite}; mv Readme.md README.md`;
+  const declared = ['MODIFY greet.txt', 'DELETE Readme.md', 'CREATE README.md'];
+  const make = (): void => {
+    lab = new Lab({ 'greet.txt': 'hello\n', 'Readme.md': 'read me\n' });
+  };
+
+  it('is in the change although core.ignorecase came along from another machine', async () => {
+    make();
+    lab.git('config', 'core.ignorecase', 'true');
+    await run(rename, declared);
+    expect((await lab.result()).changes.map(({ status, path }) => `${status} ${path}`)).toEqual([
+      'A README.md',
+      'D Readme.md',
+      'M greet.txt',
+    ]);
+  });
+
+  it.each(['true', 'false'])('is merged and undone with core.ignorecase=%s', async (value) => {
+    make();
+    lab.git('config', 'core.ignorecase', value);
+    const ended = await run(rename, declared);
+    expect(ended.code, ended.stdout + ended.stderr).toBe(0);
+    await expectCode(0, 'merge', '@last');
+    expect(readdirSync(lab.repo).sort()).toEqual(['.git', 'README.md', 'greet.txt']);
+    expect(lab.git('ls-files')).toBe('README.md\ngreet.txt');
+    await expectCode(0, 'undo', '@last');
+    expect(readdirSync(lab.repo).sort()).toEqual(['.git', 'Readme.md', 'greet.txt']);
+    expect(lab.git('status', '--porcelain')).toBe('');
+  });
+
+  it('keeps a file of yours whose name differs in its case', async () => {
+    make();
+    lab.git('config', 'core.ignorecase', 'true');
+    await run(`${polite}; echo new > Notes.txt`, ['MODIFY greet.txt', 'CREATE Notes.txt']);
+    lab.write({ 'NOTES.txt': 'mine\n' });
+    await expectCode(0, 'merge', '@last');
+    await expectCode(0, 'undo', '@last');
+    expect(readFileSync(join(lab.repo, 'NOTES.txt'), 'utf8')).toBe('mine\n');
+  });
+});
+
+describe('a file that makes way for a folder', () => {
+  it('is declared by a DELETE and a CREATE, merged and undone', async () => {
+    lab = new Lab({ 'greet.txt': 'hello\n', a: 'a file\n' });
+    const script = `${polite}; rm a; mkdir a; echo b > a/b.ts`;
+    const ended = await run(script, ['MODIFY greet.txt', 'DELETE a', 'CREATE a/b.ts']);
+    expect(ended.code, ended.stdout + ended.stderr).toBe(0);
+    await expectCode(0, 'merge', '@last');
+    expect(readFileSync(join(lab.repo, 'a/b.ts'), 'utf8')).toBe('b\n');
+    await expectCode(0, 'undo', '@last');
+    expect(readFileSync(join(lab.repo, 'a'), 'utf8')).toBe('a file\n');
+  });
+
+  it('works the other way round too, when all files of the folder go', async () => {
+    lab = new Lab({ 'greet.txt': 'hello\n', 'a/b.ts': 'b\n', 'a/c/d.ts': 'd\n' });
+    const script = `${polite}; rm -r a; echo file > a`;
+    const ended = await run(script, ['MODIFY greet.txt', 'DELETE a/b.ts', 'DELETE a/c/d.ts', 'CREATE a']);
+    expect(ended.code, ended.stdout + ended.stderr).toBe(0);
+    await expectCode(0, 'merge', '@last');
+    expect(readFileSync(join(lab.repo, 'a'), 'utf8')).toBe('file\n');
+    await expectCode(0, 'undo', '@last');
+    expect(lab.git('status', '--porcelain')).toBe('');
+    expect(readFileSync(join(lab.repo, 'a/c/d.ts'), 'utf8')).toBe('d\n');
   });
 });
