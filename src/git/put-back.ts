@@ -52,8 +52,12 @@ async function resetIndex(
   { from, after }: { from: string; after: ReadonlyMap<string, Entry> },
 ): Promise<void> {
   const index = fields(await git(repo, ['ls-files', '-s', '-z']));
-  const entries = new Map(index.map((row) => [row.slice(row.indexOf('\t') + 1), row.split(' ')[1]]));
-  const ours = changes.map((change) => change.path).filter((path) => entries.get(path) === after.get(path)?.id);
+  const known = new Map(index.map((row) => [row.slice(row.indexOf('\t') + 1), row.split(' ', 2).join(' ')]));
+  const wanted = (path: string): string | undefined => {
+    const entry = after.get(path);
+    return entry === undefined ? undefined : `${entry.mode} ${entry.id}`;
+  };
+  const ours = changes.map((change) => change.path).filter((path) => known.get(path) === wanted(path));
   if (ours.length === 0) return;
   await git(repo, ['--literal-pathspecs', 'reset', '-q', from, ...FROM_STDIN], list(ours));
 }

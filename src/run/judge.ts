@@ -124,6 +124,13 @@ export class Judge {
     return place;
   }
 
+  /** The same for somebody who may leave anything there: it is cleaned before it is used again. */
+  async lend(commit: string): Promise<GitPlace> {
+    const place = await this.place(commit);
+    this.#at = { commit, used: true };
+    return place;
+  }
+
   async close(): Promise<void> {
     const { repo, run, base } = this.#call;
     const dir = await this.#opening?.catch(() => undefined);
