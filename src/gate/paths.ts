@@ -33,6 +33,8 @@ export function judgePath(change: Change, trees: Trees & { lower: ReadonlyMap<st
     say(declared === undefined ? violations : flags, 'a submodule was changed');
   else if (status === 'T' && is === LINK)
     say(declared?.allowProtected === true ? flags : violations, 'a file became a link');
+  else if (status === 'A' && is === LINK && wasFolder(path, trees.before))
+    say(declared?.allowProtected === true ? flags : violations, 'a folder became a link');
   else if (status === 'T') say(flags, 'a link became a file');
   const twin = trees.lower.get(path.toLowerCase());
   if (status === 'A' && twin !== undefined && twin !== path) say(violations, `differs from ${twin} only in its case`);
@@ -42,3 +44,6 @@ export function judgePath(change: Change, trees: Trees & { lower: ReadonlyMap<st
   if (decidesVerification(path)) say(flags, 'may decide what the verification runs');
   return { violations, flags };
 }
+
+const wasFolder = (path: string, before: Trees['before']): boolean =>
+  [...before.keys()].some((other) => other.startsWith(`${path}/`));
