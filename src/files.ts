@@ -18,6 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { onDisk, textOf } from './names.ts';
 
 /**
  * Writes a file whole, for the user alone: a reader sees the old text or the new one. A link in its place is replaced,
@@ -47,7 +48,7 @@ export function openStranger(file: string, within?: string): number | undefined 
   let handle: number;
   try {
     // A FIFO would be waited for, so nothing is: O_NONBLOCK.
-    handle = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    handle = openSync(onDisk(file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return undefined;
   }
@@ -62,7 +63,8 @@ export function openStranger(file: string, within?: string): number | undefined 
 
 /** On Linux the open file itself is asked where it lies: what is put in its place meanwhile changes nothing. */
 function liesIn(handle: number, file: string, folder: string): boolean {
-  const real = process.platform === 'linux' ? readlinkSync(`/proc/self/fd/${handle}`) : realpathSync(file);
+  const real =
+    process.platform === 'linux' ? textOf(readlinkSync(`/proc/self/fd/${handle}`, 'buffer')) : realpathSync(file);
   return real === join(realpathSync(folder), relative(folder, file));
 }
 
@@ -98,11 +100,11 @@ function readUpTo(handle: number, cap: number): Buffer {
 export function listStranger(folder: string, most: number): Dirent[] {
   const found: Dirent[] = [];
   try {
-    if (!lstatSync(folder).isDirectory()) return [];
-    const open = opendirSync(folder);
+    if (!lstatSync(onDisk(folder)).isDirectory()) return [];
+    const open = opendirSync(onDisk(folder), { encoding: 'buffer' as BufferEncoding });
     try {
       for (let entry = open.readSync(); entry !== null && found.length < most; entry = open.readSync())
-        found.push(entry);
+        found.push(Object.assign(entry, { name: textOf(Buffer.from(entry.name)) }));
     } finally {
       open.closeSync();
     }
@@ -132,7 +134,7 @@ export function copyStrangers(
   const todo = [...what.paths];
   let bytes = 0;
   for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
-    const stat = lstatSync(join(from, path), { throwIfNoEntry: false });
+    const stat = lstatSync(onDisk(from, path), { throwIfNoEntry: false });
     if (stat?.isDirectory() === true)
       todo.push(...listStranger(join(from, path), what.entries + 1).map(({ name }) => join(path ?? '', name)));
     else if (stat?.isFile() === true || stat?.isSymbolicLink() === true) found.push(path);
@@ -144,12 +146,12 @@ export function copyStrangers(
 }
 
 function copyStranger(file: string, copy: string, limits: StrangerLimits): void {
-  const stat = lstatSync(file, { throwIfNoEntry: false });
-  mkdirSync(dirname(copy), { recursive: true });
-  rmSync(copy, { recursive: true, force: true });
-  if (stat?.isSymbolicLink() === true) return symlinkSync(readlinkSync(file), copy);
+  const stat = lstatSync(onDisk(file), { throwIfNoEntry: false });
+  mkdirSync(onDisk(dirname(copy)), { recursive: true });
+  rmSync(onDisk(copy), { recursive: true, force: true });
+  if (stat?.isSymbolicLink() === true) return symlinkSync(readlinkSync(onDisk(file), 'buffer'), onDisk(copy));
   const bytes = readStranger(file, limits);
   if (stat === undefined || bytes === undefined) return;
-  writeFileSync(copy, bytes, { mode: stat.mode & 0o777, flag: 'wx' });
-  utimesSync(copy, stat.atime, stat.mtime);
+  writeFileSync(onDisk(copy), bytes, { mode: stat.mode & 0o777, flag: 'wx' });
+  utimesSync(onDisk(copy), stat.atime, stat.mtime);
 }

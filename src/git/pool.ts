@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { onDisk } from '../names.ts';
 import { ownerHere } from '../process/alive.ts';
 import { withLock } from '../process/lock.ts';
 import { at, fields, type GitPlace, git, gitAnswer, keeping } from './git.ts';
@@ -179,8 +180,8 @@ export async function putCommit(repo: Repo, dir: string, commit: string): Promis
 async function emptySubmodules(place: GitPlace): Promise<void> {
   const entries = fields(await git(place, ['ls-files', '-s', '-z']));
   for (const path of entries.filter((entry) => entry.startsWith('160000')).map((entry) => entry.split('\t')[1])) {
-    rmSync(join(place.dir, path ?? '.none'), { recursive: true, force: true });
-    mkdirSync(join(place.dir, path ?? '.none'), { recursive: true });
+    rmSync(onDisk(place.dir, path ?? '.none'), { recursive: true, force: true });
+    mkdirSync(onDisk(place.dir, path ?? '.none'), { recursive: true });
   }
 }
 

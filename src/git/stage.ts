@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fields, type GitPlace, git, gitAnswer } from './git.ts';
+import { bytesOf, onDisk, textOf } from '../names.ts';
+import { FROM_STDIN, fields, type GitPlace, git, gitAnswer } from './git.ts';
 import { tameTree } from './odd.ts';
 
 /** A path that could not be taken into a change: it lies where it lay. */
@@ -32,7 +33,7 @@ export async function stage(tree: GitPlace, call: StageCall): Promise<Left[]> {
   const out = new Set(large.map(({ path }) => path));
   const whole = await add(tree, call, ['-A', '--sparse', ...except(out)]);
   const left = [...large, ...(whole === undefined ? [] : await stageEach(tree, call, out))];
-  const declared = call.declared.filter((path) => !out.has(path) && existsSync(join(tree.dir, path)));
+  const declared = call.declared.filter((path) => !out.has(path) && existsSync(onDisk(tree.dir, path)));
   if (declared.length > 0) left.push(...(await stageSome(tree, call, declared, ['-A', '-f', '--sparse'])));
   return [...left, ...(await dropNested(tree, call))];
 }
@@ -65,7 +66,7 @@ async function stageSome(
   flags: readonly string[],
 ): Promise<Left[]> {
   const list = join(call.scratch, 'paths');
-  writeFileSync(list, paths.join('\0'));
+  writeFileSync(list, bytesOf(paths.join('\0')));
   const why = await add(tree, call, [...flags, `--pathspec-from-file=${list}`, '--pathspec-file-nul']);
   if (why === undefined) return [];
   if (paths.length === 1) return [{ path: paths[0] ?? '', why }];
@@ -98,8 +99,11 @@ async function dropNested(tree: GitPlace, call: StageCall): Promise<Left[]> {
   const nested: string[] = [];
   for (let index = 0; index + 1 < rows.length; index += 2)
     if (/^:(?!160000)\d+ 160000 /.test(rows[index] ?? '')) nested.push(rows[index + 1] ?? '');
-  for (const path of nested)
-    await git(tree, ['reset', '-q', call.base, '--', `:(top,literal)${path}`], { env: call.env, quiet: true });
+  if (nested.length > 0)
+    await git(tree, ['--literal-pathspecs', 'reset', '-q', call.base, ...FROM_STDIN], {
+      env: call.env,
+      input: nested.join('\0'),
+    });
   return nested.map((path) => ({ path, why: 'a git repository of its own' }));
 }
 
@@ -110,9 +114,9 @@ export async function writeExcludes(tree: GitPlace, folder: string, patterns: re
   ).stdout.trim();
   const config = tree.env.XDG_CONFIG_HOME ?? join(tree.env.HOME ?? '/', '.config');
   const user = set === '' ? join(config, 'git', 'ignore') : set;
-  const text = existsSync(user) ? readFileSync(user, 'utf8') : '';
+  const text = existsSync(user) ? textOf(readFileSync(user)) : '';
   const file = join(folder, 'excludes');
-  writeFileSync(file, `${text}\n${patterns.map((pattern) => `${pattern}\n`).join('')}`);
+  writeFileSync(file, bytesOf(`${text}\n${patterns.map((pattern) => `${pattern}\n`).join('')}`));
   return file;
 }
 

@@ -1,7 +1,8 @@
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { readStranger } from '../files.ts';
+import { namesIn, onDisk } from '../names.ts';
 import { withLock } from '../process/lock.ts';
 import { type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
@@ -70,9 +71,8 @@ function removeFolder(dir: string): void {
 }
 
 function openFolders(dir: string): void {
-  chmodSync(dir, 0o700);
-  for (const entry of readdirSync(dir, { withFileTypes: true }))
-    if (entry.isDirectory()) openFolders(join(dir, entry.name));
+  chmodSync(onDisk(dir), 0o700);
+  for (const { name, isFolder } of namesIn(dir)) if (isFolder) openFolders(join(dir, name));
 }
 
 /**

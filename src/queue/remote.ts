@@ -65,7 +65,7 @@ export async function cloneOf(folder: string, remote: string, env: Record<string
   await withLock({ file: `${dir}.lock`, what: 'The clone', waitMs: 60_000 }, async () => {
     if (existsSync(join(dir, '.git', 'HEAD'))) return;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    await git({ dir, env, filters: [] }, ['init', '-q', '-b', 'kimi-dispatch-none'], { quiet: true });
+    await git({ dir, env, filters: [], disk: [] }, ['init', '-q', '-b', 'kimi-dispatch-none'], { quiet: true });
   });
   return openRepo(dir, { ...env, ...PROTOCOLS });
 }

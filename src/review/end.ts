@@ -11,6 +11,7 @@ import { stage, writeExcludes } from '../git/stage.ts';
 import { restoreLink } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
+import { onDisk } from '../names.ts';
 import { readReady } from '../run/ready.ts';
 
 /** Files of so many bytes are saved; larger ones are a person's to move. */
@@ -119,7 +120,7 @@ async function ignoredSince(
   const out = provisioned.map((path) => `:(top,exclude,literal)${path}`);
   const args = ['ls-files', '-z', '--others', '--ignored', '--exclude-standard', '--', ':(top)', ...out];
   const paths = fields(await git(at(repo, run.dir), args, { env }));
-  return paths.filter((path) => (lstatSync(join(run.dir, path), { throwIfNoEntry: false })?.ctimeMs ?? 0) > since);
+  return paths.filter((path) => (lstatSync(onDisk(run.dir, path), { throwIfNoEntry: false })?.ctimeMs ?? 0) > since);
 }
 
 function copyFiles(run: RunState, record: string, paths: readonly string[]): string[] {

@@ -9,11 +9,21 @@ import type { ProcessEnd } from '../process/run.ts';
 import { clean, quote } from '../quote.ts';
 import type { Enclosure } from '../run/enclosure.ts';
 
-const AT_COMMIT = ['pre-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit', 'post-merge'];
+/** What git asks before it makes a commit, by the style of a merge. */
+export const BEFORE = {
+  squash: ['pre-commit', 'prepare-commit-msg', 'commit-msg'],
+  'no-ff': ['pre-merge-commit', 'prepare-commit-msg', 'commit-msg'],
+} as const;
+export type Style = keyof typeof BEFORE;
 
-/** Hooks that run at a commit. */
-export const hooksIn = (folder: string): string[] =>
-  AT_COMMIT.filter((name) => {
+/** The hooks of the user that run at a merge. */
+export async function hooksAt(repo: Repo, style: Style): Promise<string[]> {
+  const after = ['reference-transaction', 'post-merge', ...(style === 'squash' ? ['post-commit'] : [])];
+  return hooksIn(await hooksFolder(repo), [...BEFORE[style], ...after]);
+}
+
+export const hooksIn = (folder: string, names: readonly string[]): string[] =>
+  names.filter((name) => {
     const stat = statSync(join(folder, name), { throwIfNoEntry: false });
     return stat?.isFile() === true && (stat.mode & 0o111) !== 0;
   });
@@ -29,12 +39,12 @@ export async function hooksFolder(repo: Repo): Promise<string> {
 
 /** Prints what the hooks changed of the index, as a patch: what comes out of the sandbox is data. */
 const SCRIPT = `set -e
-hooks=$1 own=$2 tree=$3
-shift 3
+hooks=$1 own=$2 tree=$3 kind=$4
+shift 4
 for name in "$@"; do
   case $name in
-    pre-commit) set -- ;;
-    prepare-commit-msg) set -- "$own/message" message ;;
+    pre-commit | pre-merge-commit) set -- ;;
+    prepare-commit-msg) set -- "$own/message" "$kind" ;;
     *) set -- "$own/message" ;;
   esac
   git -c core.hooksPath="$hooks" hook run "$name" -- "$@"
@@ -54,11 +64,14 @@ export interface HookCall {
   readonly message: string;
   /** The folder of the hooks. */
   readonly hooks: string;
+  readonly style: Style;
 }
 
 /** Runs the user's hooks on a change of Kimi's inside the sandbox; what they staged and what they say of the message. */
 export async function runHooks(call: HookCall): Promise<{ readonly tree: string; readonly message: string }> {
-  const { repo, enclosure, dir, tree, message, hooks } = call;
+  const { repo, enclosure, dir, tree, message, hooks, style } = call;
+  const names = hooksIn(hooks, BEFORE[style]);
+  const kind = style === 'squash' ? 'message' : 'merge';
   const folder = join(enclosure.shared, 'hooks');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -67,7 +80,7 @@ export async function runHooks(call: HookCall): Promise<{ readonly tree: string;
   const end = await enclosure.hooks(
     {
       file: '/bin/sh',
-      args: ['-c', SCRIPT, 'hooks', hooks, folder, tree, ...hooksIn(hooks).filter((name) => !name.startsWith('post-'))],
+      args: ['-c', SCRIPT, 'hooks', hooks, folder, tree, kind, ...names],
       cwd: dir,
       env: call.env,
       marker: `${call.run}/hooks`,

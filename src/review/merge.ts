@@ -5,20 +5,20 @@ import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { applyChange, type Change, changesBetween, IDENTITY } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
+import { refuseHiddenEdits } from '../git/hidden.ts';
 import { move } from '../git/move.ts';
 import { type Repo, refuseUnfinished, uncommitted } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
-import { agreed } from '../run/agreement.ts';
 import { aroundOf } from '../run/around.ts';
 import type { Judge } from '../run/judge.ts';
 import { judgeLater, specOf } from '../run/later.ts';
 import { failing, verified } from '../verify/compare.ts';
 import { settle } from '../verify/settle.ts';
 import { endRun } from './end.ts';
-import { hooksFolder, hooksIn } from './hooks.ts';
+import { hooksAt } from './hooks.ts';
 import { inTheWay } from './in-the-way.ts';
-import { keepCommit, messageOf } from './keep-commit.ts';
+import { afterCommit, keepCommit, messageOf } from './keep-commit.ts';
 import { alone, openRun } from './lock.ts';
 import { type MergeState, refusalToMerge } from './mergeable.ts';
 import type { Result } from './result.ts';
@@ -81,6 +81,7 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
   await move(repo, { run: run.id, kind: 'merge', ref, from: tip, to: arriving.commit }, () => {
     append(folder, { type: 'merged', target: ref, from: tip, to: arriving.commit }, request.now());
   });
+  await afterCommit(repo, request.style);
   dropHome(run.home);
   const saved = await endRun(repo, run, { branchToo: false });
   return {
@@ -90,8 +91,7 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
     files: arriving.changes.length,
     reverified: arriving.reverified,
     undo: `kimi-dispatch undo ${run.id}`,
-    // The commit is made outside, where no hook of it runs unless the user agreed.
-    hooks: hooksIn(await hooksFolder(repo)).filter((name) => name !== 'post-commit' || agreed(repo.env)),
+    hooks: await hooksAt(repo, request.style),
     saved,
   };
 }
@@ -153,6 +153,7 @@ async function mergedTree(repo: Repo, run: RunState, tip: string): Promise<strin
 }
 
 async function refuseInTheWay(repo: Repo, run: RunState, arriving: readonly Change[]): Promise<void> {
+  await refuseHiddenEdits(repo, arriving);
   const touched = new Set(arriving.map((change) => change.path));
   const dirty = (await uncommitted(repo)).filter((path) => touched.has(path));
   if (dirty.length > 0)
@@ -183,7 +184,8 @@ async function prepareCommit(
       const args = ['commit-tree', tree, '-p', tip, '-m', 'kimi-dispatch: the merged tree'];
       await reverify(request, judge, { result, tip, commit: await git(repo, args, { env: IDENTITY }) });
     }
-    const message = request.message ?? messageOf(result);
+    const title = request.style === 'no-ff' ? `Merge ${run.branch}\n\n` : '';
+    const message = request.message ?? `${title}${messageOf(result)}`;
     const commit = await keepCommit({ repo, run, judge, style: request.style }, { tip, tree, message });
     const hooked = (await git(repo, ['rev-parse', `${commit}^{tree}`])) !== tree;
     if (hooked && !force) await reverify(request, judge, { result, tip, commit });

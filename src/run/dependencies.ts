@@ -2,6 +2,7 @@ import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node
 import { basename, join, sep } from 'node:path';
 import { fields, gitAnswer } from '../git/git.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
+import { namesIn, onDisk } from '../names.ts';
 import { LOCK_FILES } from '../path-classes.ts';
 
 /** A dependency folder (or file) of the checkout, and where it belongs in a worktree. */
@@ -116,7 +117,7 @@ function canLink(repo: Repo, folders: readonly Shared[]): boolean {
   const top = realpathSync(repo.root) + sep;
   return entriesOf(only.from).every((entry) => {
     const path = join(only.from, entry);
-    if (!lstatSync(path).isSymbolicLink()) return true;
+    if (!lstatSync(onDisk(path)).isSymbolicLink()) return true;
     const target = safeReal(path);
     return target === undefined || target.startsWith(real) || !target.startsWith(top);
   });
@@ -132,8 +133,8 @@ function safeReal(path: string): string | undefined {
 
 /** The entries of node_modules, scoped packages one by one. */
 export function entriesOf(folder: string): string[] {
-  return readdirSync(folder).flatMap((name) =>
-    name.startsWith('@') ? readdirSync(join(folder, name)).map((inner) => `${name}/${inner}`) : [name],
+  return namesIn(folder).flatMap(({ name }) =>
+    name.startsWith('@') ? namesIn(join(folder, name)).map((inner) => `${name}/${inner.name}`) : [name],
   );
 }
 

@@ -114,7 +114,7 @@ export class Enclosure {
     const { home, records, worktree, scratch, tools = [] } = this.#input;
     const input = { ...this.#input, tools: [...tools, ...toolPaths(home, call.env)] };
     if (records === undefined) return input;
-    const place = { dir: worktree, env: call.env, filters: [] };
+    const place = { dir: worktree, env: call.env, filters: [], disk: [] };
     const folder = join(scratch, 'view');
     this.#view ??= gitView(place, { commonDir: dirname(records), home, folder });
     return { ...input, git: await this.#view };

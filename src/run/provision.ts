@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { fields, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import { intact, readSlot } from '../git/slot.ts';
+import { copyAll, onDisk } from '../names.ts';
 import { LOCK_FILES } from '../path-classes.ts';
 import type { Runner } from '../process/run.ts';
 import { type Dependencies, planDependencies, stateOf, uncommittedLock } from './dependencies.ts';
@@ -139,9 +140,9 @@ export async function provision(
 ): Promise<Provisioned> {
   for (const path of plan.copies) {
     // A file of the commit is what counts.
-    if (existsSync(join(place.dir, path))) continue;
-    mkdirSync(dirname(join(place.dir, path)), { recursive: true });
-    cpSync(join(repo.root, path), join(place.dir, path), { verbatimSymlinks: true, preserveTimestamps: true });
+    if (existsSync(onDisk(place.dir, path))) continue;
+    mkdirSync(onDisk(dirname(join(place.dir, path))), { recursive: true });
+    copyAll(join(repo.root, path), join(place.dir, path));
   }
   const { dependencies } = plan;
   const record = readSlot(place.dir);

@@ -4,13 +4,13 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   readlinkSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { namesIn, onDisk } from '../names.ts';
 import { entriesOf, type Shared } from './dependencies.ts';
 import { CACHES } from './kept.ts';
 
@@ -44,25 +44,25 @@ interface Rule extends Sharing {
 }
 
 function mirror(from: string, to: string, rule: Rule): void {
-  const stat = lstatSync(from);
-  if (stat.isSymbolicLink()) symlinkSync(moved(readlinkSync(from), rule), to);
+  const stat = lstatSync(onDisk(from));
+  if (stat.isSymbolicLink()) symlinkSync(moved(readlinkSync(onDisk(from)), rule), onDisk(to));
   else if (stat.isDirectory()) {
-    mkdirSync(to, { recursive: true, mode: stat.mode | 0o700 });
+    mkdirSync(onDisk(to), { recursive: true, mode: stat.mode | 0o700 });
     const caches = basename(from) === 'node_modules';
-    for (const name of readdirSync(from))
+    for (const { name } of namesIn(from))
       if (!caches || !CACHES.has(name)) mirror(join(from, name), join(to, name), rule);
   } else if (stat.isFile()) mirrorFile(from, to, rule, stat.mode);
 }
 
 function mirrorFile(from: string, to: string, rule: Rule, mode: number): void {
   const text = holdsPaths(from) ? rewritten(from, to, rule) : undefined;
-  if (text !== undefined) writeFileSync(to, text, { mode });
-  else if (!rule.closed || !hardLink(from, to)) copyFileSync(from, to, constants.COPYFILE_FICLONE);
+  if (text !== undefined) writeFileSync(onDisk(to), text, { mode });
+  else if (!rule.closed || !hardLink(from, to)) copyFileSync(onDisk(from), onDisk(to), constants.COPYFILE_FICLONE);
 }
 
 function hardLink(from: string, to: string): boolean {
   try {
-    linkSync(from, to);
+    linkSync(onDisk(from), onDisk(to));
     return true;
   } catch {
     // Another file system, or one that has no hard links.
@@ -81,8 +81,8 @@ const PNP_CAP = 64 * 1024 * 1024;
 /** The text of a file with the paths of the worktree in it; undefined where it holds none of the checkout's. */
 function rewritten(from: string, to: string, rule: Rule): string | undefined {
   const isPnp = basename(from).startsWith('.pnp.');
-  if (lstatSync(from).size > (isPnp ? PNP_CAP : SCRIPT_CAP)) return undefined;
-  const bytes = readFileSync(from);
+  if (lstatSync(onDisk(from)).size > (isPnp ? PNP_CAP : SCRIPT_CAP)) return undefined;
+  const bytes = readFileSync(onDisk(from));
   if (bytes.subarray(0, 4096).includes(0)) return undefined;
   const text = bytes.toString('utf8');
   const next = isPnp ? pnpAt(text, from, to) : replacePaths(text, rule);
@@ -118,7 +118,7 @@ export function linkModules(from: string, to: string): void {
   mkdirSync(to, { recursive: true });
   for (const entry of entriesOf(from)) {
     if (CACHES.has(entry)) continue;
-    mkdirSync(dirname(join(to, entry)), { recursive: true });
-    symlinkSync(join(from, entry), join(to, entry));
+    mkdirSync(onDisk(dirname(join(to, entry))), { recursive: true });
+    symlinkSync(onDisk(from, entry), onDisk(to, entry));
   }
 }

@@ -1,7 +1,7 @@
 import { splitCommand } from '../verify/words.ts';
 import { checkCommand } from './check-command.ts';
 import { checkDependencies, checkOverlaps } from './check-order.ts';
-import { checkFile, checkPatterns } from './check-paths.ts';
+import { checkFile, checkPatterns, staying } from './check-paths.ts';
 import { checkText } from './check-text.ts';
 import { type RepoFacts, scriptsOf } from './facts.ts';
 import { type Finding, finding, type Place, type Severity, type Spec } from './model.ts';
@@ -23,7 +23,8 @@ export function checkSpec(input: {
   };
   checkHeader(input.spec, input.source, say);
   checkTasks(input.spec, say);
-  for (const task of input.spec.tasks) for (const file of task.files) checkFile(input, { task, file }, say);
+  const subject = { ...input, stays: staying(input) };
+  for (const task of input.spec.tasks) for (const file of task.files) checkFile(subject, { task, file }, say);
   checkPatterns(input, say);
   checkOverlaps(input.spec, say);
   checkDependencies(input.spec.tasks, say);

@@ -63,6 +63,19 @@ describe('every check', () => {
     expect(codes(task([file]))).toContain(`5:${code}`);
   });
 
+  it.each([
+    ['a folder in the place of a file', ['DELETE src/a.ts', 'CREATE src/a.ts/x.ts']],
+    ['a folder in the place of a link', ['DELETE link', 'CREATE link/x.ts']],
+    ['a file in the place of a folder', ['DELETE src/a.ts', 'DELETE src/b.ts', 'CREATE src']],
+    ['a name in another case', ['DELETE src/a.ts', 'CREATE src/A.ts']],
+  ])('lets a DELETE make way for %s', (_name, files) => {
+    expect(codes(task(files))).toEqual([]);
+  });
+
+  it('says that a folder keeps a file', () => {
+    expect(codes(task(['DELETE src/a.ts', 'CREATE src']))).toEqual(['6:spec/path']);
+  });
+
   it('allows a protected path that is asked for', () => {
     expect(codes(task(['CREATE .github/workflows/x.yml (ALLOW PROTECTED)']))).toEqual([]);
   });
