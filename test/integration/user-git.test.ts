@@ -1,6 +1,7 @@
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { AGREED } from '../../src/run/agreement.ts';
 import { type Ended, Lab, shell, spec } from '../helpers/repo.ts';
 
 let lab: Lab;
@@ -11,6 +12,8 @@ const polite = 'echo "hello please" > greet.txt';
 /** A repository with a run that waits for review. */
 async function make(script = polite, files = ['MODIFY greet.txt']): Promise<void> {
   lab = new Lab({ 'greet.txt': 'hello\n' });
+  // There is no sandbox here, so hooks run as the user, who agreed.
+  Object.assign(lab.env, AGREED);
   await run(script, files);
 }
 async function run(script = polite, files = ['MODIFY greet.txt']): Promise<void> {
@@ -43,9 +46,6 @@ const state = (): unknown => [
 ];
 
 describe('the hooks of the repository', () => {
-  // There is no sandbox here, so they run as the user, who agreed.
-  beforeEach(() => void Object.assign(lab.env, AGREED));
-
   const COMMIT = ['pre-commit', 'pre-merge-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit', 'post-merge'];
 
   it('that run are those of a commit, for a squashed merge', async () => {
