@@ -3,14 +3,14 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import { type Facts, factsAt, ignoredAmong } from '../git/facts.ts';
-import { type Repo, resolveBase } from '../git/repo.ts';
+import { fileAt, type Repo, resolveBase } from '../git/repo.ts';
 import { Sessions } from '../session/store.ts';
 import { checkSpec } from '../spec/check.ts';
-import type { RepoFacts } from '../spec/facts.ts';
-import type { Finding, Spec } from '../spec/model.ts';
-import { parseSpec } from '../spec/parse.ts';
-import { isSpec } from '../spec/plan/commands.ts';
-import { fromPlan } from '../spec/plan/from-plan.ts';
+import { manifestsAbove } from '../spec/detect.ts';
+import { MANIFESTS, type RepoFacts } from '../spec/facts.ts';
+import { declaredPaths, type Finding, type Spec } from '../spec/model.ts';
+import { isSpec, parseSpec } from '../spec/parse.ts';
+import { fromPlan, type Note } from '../spec/plan/from-plan.ts';
 import { renderSpec } from '../spec/render.ts';
 import { findingsEnvelope, showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
@@ -19,6 +19,8 @@ import { repoOf } from './look.ts';
 import { outputFile } from './output.ts';
 
 const LARGEST = 4 * 1024 * 1024;
+/** Of manifests in the folders above the files that change: each is a call of git. */
+const MOST_MANIFESTS = 8;
 
 /** Reads a plan or spec file, or refuses with what to do. */
 export function readInput(world: World, file: string): { path: string; text: string } {
@@ -54,7 +56,7 @@ export interface Drafted {
   readonly plan: {
     readonly findings: readonly Finding[];
     readonly lines: readonly string[];
-    readonly leftOut: readonly string[];
+    readonly notes: readonly Note[];
   };
 }
 
@@ -76,7 +78,7 @@ export function draft(
     text,
     lines: parsed.lines,
     findings,
-    plan: { findings: plan?.findings ?? [], lines, leftOut: plan?.leftOut ?? [] },
+    plan: { findings: plan?.findings ?? [], lines, notes: plan?.notes ?? [] },
   };
 }
 
@@ -91,10 +93,14 @@ export const hasErrors = (drafted: Drafted, strict = false): boolean =>
 export async function factsFor(repo: Repo, source: string, base?: string): Promise<Facts> {
   const parsed = isSpec(source) ? parseSpec(source).spec : undefined;
   const facts = await factsAt(repo, await resolveBase(repo, base ?? (parsed?.base || 'HEAD')));
-  const spec = parsed ?? draft(source, facts, '001').spec;
-  const declared = spec.tasks.flatMap((task) => task.files.map((file) => file.path));
+  const declared = declaredPaths(parsed ?? draft(source, facts, '001').spec);
+  const nested = manifestsAbove(declared, MANIFESTS).filter((path) => facts.files.has(path) && path.includes('/'));
+  const manifests = new Map(facts.manifests);
+  for (const path of nested.slice(0, MOST_MANIFESTS))
+    manifests.set(path, (await fileAt(repo, facts.commit, path)) ?? '');
   return {
     ...facts,
+    manifests,
     ignored: await ignoredAmong(
       repo,
       declared.filter((path) => !facts.files.has(path)),
@@ -121,7 +127,6 @@ export async function specCommand(
   else {
     world.err(showFindings(relative(world.cwd, path), drafted.plan.lines, drafted.plan.findings));
     world.err(showFindings(name, drafted.lines, drafted.findings));
-    for (const line of drafted.plan.leftOut.slice(0, 12)) world.err(`left out: ${line}\n`);
     if (file !== '-') world.out(`${name}\n`);
   }
   return hasErrors(drafted) ? 2 : 0;
@@ -176,11 +181,14 @@ export async function importCommand(
       'A plan is read as it is: kimi-dispatch spec FILE',
     );
   world.err(`Read as ${format}.\n`);
-  const { plan, order, leftOut } = importPlan(text, format);
+  const { plan, order } = importPlan(text, format);
   const repo = await repoOf(world);
   const given = givenOutput(world, options, path);
   const drafts = join(repo.root, '.kimi-dispatch', 'specs');
-  const inOrder = (spec: Spec): void => applyOrder(spec, order);
+  const inOrder = (spec: Spec): void => {
+    applyOrder(spec, order);
+    spec.plan = text;
+  };
   const drafted = draft(plan, await factsFor(repo, plan), nextNumber(drafts), inOrder);
   const output = given ?? draftFile(drafts, drafted.spec);
   if (output === '-') world.out(drafted.text);
@@ -190,7 +198,7 @@ export async function importCommand(
   else {
     world.err(showFindings('the plan', drafted.plan.lines, drafted.plan.findings));
     world.err(showFindings(name, drafted.lines, drafted.findings));
-    for (const line of [...leftOut, ...drafted.plan.leftOut, ...unreadBeside(path)]) world.err(`left out: ${line}\n`);
+    for (const line of unreadBeside(path)) world.err(`${line}\n`);
     if (output !== '-') world.out(`${name}\n`);
   }
   return hasErrors(drafted) ? 2 : 0;

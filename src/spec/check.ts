@@ -29,7 +29,8 @@ export function checkSpec(input: {
   checkDependencies(input.spec.tasks, say);
   checkVerification(input.spec, input.facts, say);
   checkCriteria(input.spec, say);
-  found.push(...checkText(input.lines));
+  const plan = input.spec.plan === '' ? undefined : input.lines.indexOf('## Plan');
+  found.push(...checkText(input.lines, plan));
   return found.sort((left, right) => left.line - right.line || left.column - right.column);
 }
 
@@ -38,7 +39,7 @@ export type Say = (code: string, severity: Severity, at: Place, message: string,
 function checkHeader(spec: Spec, source: string, say: Say): void {
   if (spec.title === '')
     say('spec/title', 'error', START, 'The spec has no title.', 'Begin with: # Spec: 001 -- Short title');
-  if (spec.format !== '' && spec.format !== '1')
+  if (!['', '1', '2'].includes(spec.format))
     say('spec/format', 'error', START, `Format ${spec.format} is not known.`, 'Write: Format: 1');
   if (spec.tasks.length === 0)
     say('spec/tasks', 'error', START, 'The spec has no task.', 'Add: ## Tasks, then ### Task 1: Title');
@@ -80,10 +81,12 @@ function checkTasks(spec: Spec, say: Say): void {
         'spec/no-files',
         'warning',
         task.at,
-        `Task ${task.number} names no file.`,
-        'Add: Files: and a line such as - MODIFY src/file.ts',
+        spec.scope === 'guess' ? 'Which files does the plan change?' : `Task ${task.number} names no file.`,
+        spec.scope === 'guess'
+          ? 'Write them into the plan under ## Files, a path in backticks on each line.'
+          : 'Add: Files: and a line such as - MODIFY src/file.ts',
       );
-    if (task.files.length > MANY_FILES)
+    if (task.files.length > MANY_FILES && spec.scope === 'contract')
       say(
         'spec/large-task',
         'warning',
@@ -107,6 +110,14 @@ function checkVerification(spec: Spec, facts: RepoFacts | undefined, say: Say): 
   for (const task of spec.tasks) {
     const all = [...task.verification, ...spec.verification];
     if (all.some((command) => command.kind === 'command')) continue;
+    if (spec.scope === 'guess')
+      return say(
+        'spec/verification-none',
+        'warning',
+        START,
+        'Which command shows that this works? Without one the run ends unverified.',
+        'Write it into the plan under ## Verification, in backticks.',
+      );
     // A person who writes down what to look at knows that no machine will.
     const manual = all.length > 0;
     say(

@@ -1,0 +1,230 @@
+import type { Block } from '../blocks.ts';
+import type { RepoFacts } from '../facts.ts';
+import { plainText, spans } from '../inline.ts';
+import type { Verb } from '../model.ts';
+import { byName, byStem, isFolder } from '../tracked.ts';
+import type { Outline, Section } from './outline.ts';
+import { findPaths, type Mention } from './paths.ts';
+
+/** A path with what the plan's structure says of it. */
+export interface Candidate {
+  readonly text: string;
+  readonly section: Section;
+  readonly line: number;
+  /** `listed`: a label, a heading, a table, a tree or the head of an item names it; `prose`: a sentence does. */
+  readonly rank: 'listed' | 'prose' | 'context';
+  /** DELETE or CREATE where the plan says so. */
+  readonly verb: Verb | undefined;
+  /** The folder that the section speaks of, or ''. */
+  readonly folder: string;
+  readonly why: string;
+}
+
+/** What only points at a path, in a label or in the words before it. */
+const POINTS =
+  /\b(see|like|unlike|similar to|same as|based on|mirror\w*|references?|refer to|look at|consult|read|reus\w*|existing|us(es?|ing)|from|defined|described|documented|compared?|verify|check|review|confirm|inspect|unchanged|keep|leave|not|don't|without|follow\w*|suivre|patterns?|conventions?|example|source|spec|design|docs?|run|command|expected|output|evidence|imports?|called by|under test|tests? for|per|via|wraps?|against|grep|in line with|branch|tracking|ticket|backup|depend\w*)\b|参照|参考|参见|既存/i;
+const DELETES =
+  /\b(delet\w+|remov(e[sd]?|al)|drop|supprim\w*|lösch\w*|elimina\w*|borra\w*|sil(in\w*|ecek)?|удал\w*|видал\w*)\b|削除|删除|移除/i;
+const CREATES =
+  /\b(creat\w+|new|crée\w*|créer|creer|nouveau\w*|erstell\w*|nuevo\w*|crear|yeni|oluştur\w*|створ\w*|созда\w*)\b|新規|作成|新建|创建|新增/i;
+const EDITS =
+  /\b(add(s|ed)?|modif\w*|updat\w*|edit\w*|chang\w*|extend\w*|refactor\w*|fix\w*|renam\w*|mov\w*|rewrit\w*|writ\w*|append\w*|insert\w*|implement\w*|wir\w*|register\w*|replac\w*|migrat\w*|convert\w*|in|into|to|güncelle\w*|değiştir\w*)\b|追加|変更|修正|更新|修改/i;
+const FILES = /\b(files?|dosya\w*|fichiers?|archivos?|ficheros?|dateien?)\b|ファイル|文件|файл/i;
+const NOTHING =
+  /^\W*(no( code| api| ui| new)?( \S+){0,4} (changes?|needed|required|necessary)|none|nothing|unchanged|unaffected|not needed)\b/i;
+const SMALL = String.raw`\W*((the|all|root|both|old|unused|legacy|dead|and|files?|directory|folder)\W+)*$`;
+/** The verb that stands right before a path: it is the file itself that goes. */
+const TO_DELETE = new RegExp(`(${DELETES.source})${SMALL}`, 'i');
+const DELETED =
+  /^\W*[(（—–→-]+\W*(deleted?|removed?)\W*($|[)）.,;—–]|(the |this |whole |entire )?(file|entirely)\b)|^[`*\s]*(を|dosyasını)?\s*(削除|删除|sil)/i;
+const LOOK_ONLY =
+  /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not)/i;
+
+/** All paths of the plan with their ranks. Pure. */
+export const candidates = (plan: Outline, facts: RepoFacts): Candidate[] =>
+  plan.sections.flatMap((section) => new Reader(section, facts).read());
+
+/** True for a section that lists files as such: what a sentence elsewhere names is then no work. */
+export const listsFiles = (section: Section): boolean => FILES.test(section.title) && section.role === 'work';
+
+type How = Pick<Candidate, 'rank' | 'why'> & { readonly verb?: Verb | undefined };
+
+class Reader {
+  private readonly found: Candidate[] = [];
+  /** What the last label said, for the items below it. */
+  private label = { text: '', depth: 0 };
+  private readonly folder: string;
+
+  constructor(
+    private readonly section: Section,
+    private readonly facts: RepoFacts,
+  ) {
+    this.folder = folderOf(section, facts);
+  }
+
+  read(): Candidate[] {
+    if (this.section.depth > 0) this.heading(this.section);
+    for (const block of this.section.blocks) {
+      if (block.kind === 'code') this.tree(block);
+      else if (block.kind === 'row') this.row(block);
+      else if (block.checked !== true) this.text(block);
+    }
+    return this.found;
+  }
+
+  private add(text: string, line: number, { rank, why, verb }: How): void {
+    const { section, folder } = this;
+    const reads =
+      section.role === 'context' || (section.role === 'check' && !(rank === 'listed' && /test|spec/i.test(text)));
+    const how = reads ? ({ rank: 'context', why: 'its section is no work' } as const) : { rank, why };
+    this.found.push({ text, section, line, folder, verb, ...how });
+  }
+
+  private heading({ title, line, blocks }: Section): void {
+    const runs = spans(title);
+    const paths = findPaths(runs, this.facts);
+    const quiet = NOTHING.test(blocks[0]?.text ?? '');
+    for (const { text, before, quoted } of paths) {
+      const vague = text.endsWith('/') || (!quoted && !text.includes('/') && byName(text, this.facts).length === 0);
+      const rank = quiet || vague || POINTS.test(nearWords(before)) ? 'context' : 'listed';
+      this.add(text, line, { rank, verb: TO_DELETE.test(before) ? 'DELETE' : undefined, why: 'a heading names it' });
+    }
+    // A type in a heading is the one file that is called so.
+    for (const { kind, text } of paths.length > 0 || quiet ? [] : runs) {
+      const [file, ...others] = kind === 'code' && /^[A-Z]\w+$/.test(text) ? byStem(text, this.facts) : [];
+      if (file !== undefined && others.length === 0)
+        this.add(file, line, { rank: 'prose', why: 'a heading names its type' });
+    }
+  }
+
+  private text(block: Block): void {
+    const paths = findPaths(spans(block.text), this.facts);
+    if (block.kind === 'paragraph' ? !block.nested : block.depth < this.label.depth)
+      this.label = { text: '', depth: 0 };
+    if (paths.length === 0) {
+      const text = plainText(block.text);
+      if (labelOf(text.split('\n')[0] ?? '') || /[:：]$/.test(text)) this.label = { text, depth: block.depth };
+      return;
+    }
+    let head = '';
+    let previous: Mention | undefined;
+    for (const mention of paths) {
+      const same = previous?.offset === mention.offset ? previous : undefined;
+      const between = same === undefined ? '' : mention.before.slice(same.before.length).replace(same.text, '');
+      if (same === undefined || labelOf(head) === undefined || !joins(between)) head = mention.before;
+      const own = labelOf(head);
+      const label = own || this.label.text;
+      const points = POINTS.test(own === undefined ? `${label} ${nearWords(head)}` : label) && !FILES.test(label);
+      const works = own !== undefined || [CREATES, EDITS, DELETES].some((verb) => verb.test(lastWords(head)));
+      const rank =
+        points || !works || (own !== undefined && saysContext(mention.after))
+          ? 'context'
+          : own === undefined
+            ? 'prose'
+            : 'listed';
+      const why =
+        rank === 'context'
+          ? 'the words around it only point at it'
+          : rank === 'prose'
+            ? 'a sentence names it'
+            : label === ''
+              ? 'an item begins with it'
+              : `the label "${label.trim()}"`;
+      const below = same?.text.endsWith('/') === true && !mention.text.includes('/');
+      const text = below ? same.text + mention.text : mention.text;
+      this.add(text, block.line + mention.offset, {
+        rank: below && label !== '' ? 'listed' : rank,
+        why,
+        verb: this.verb(mention, head, label),
+      });
+      previous = mention;
+    }
+  }
+
+  private verb({ after }: Mention, head: string, label: string): Verb | undefined {
+    const { title } = this.section;
+    const said = label === '' && (FILES.test(title) || /^\P{L}*\p{L}+\P{L}*$/u.test(title)) ? title : label;
+    const explained = /^\W*[:—–-]/.test(after) && labelOf(head) === '';
+    if (DELETED.test(after) || (TO_DELETE.test(head) && !/^\W*(from|in|of|'s)\b/i.test(after))) return 'DELETE';
+    if (DELETES.test(said) && !EDITS.test(said) && !explained) return 'DELETE';
+    return CREATES.test(lastWords(head)) || CREATES.test(said) ? 'CREATE' : undefined;
+  }
+
+  /** A row of a table whose column holds paths, and what another cell says is to be done with them. */
+  private row({ cells = [], header = [], line }: Block): void {
+    const rows = this.section.blocks.filter((block) => block.header === header);
+    const leads = (cell = ''): boolean => labelOf(findPaths(spans(cell), this.facts)[0]?.before ?? '-') === '';
+    const at = header.findIndex(
+      (_, column) => rows.filter((row) => leads(row.cells?.[column])).length * 2 > rows.length,
+    );
+    const others = cells.filter((_, column) => column !== at).map(plainText);
+    const rank = others.some((cell) => LOOK_ONLY.test(cell)) ? 'context' : 'listed';
+    const deletes = others.some(
+      (cell) => /^\P{L}*\p{L}+\P{L}*($|file|entire|[(（—–-])/iu.test(cell) && DELETES.test(cell),
+    );
+    for (const mention of findPaths(spans(cells[at] ?? ''), this.facts)) {
+      const verb = deletes
+        ? 'DELETE'
+        : (this.verb(mention, '', '') ?? (others.some((cell) => CREATES.test(cell)) ? 'CREATE' : undefined));
+      this.add(mention.text, line, { rank, verb, why: 'a row of a table' });
+    }
+  }
+
+  /** A drawn tree of folders and files: new files, and those that a remark marks. */
+  private tree({ text, line: start }: Block): void {
+    if (text.split('\n').filter((line) => /[├└]/.test(line)).length < 2) return;
+    const stack: { depth: number; name: string }[] = [];
+    for (const [index, line] of text.split('\n').entries()) {
+      const [, lead = '', name = '', rest = ''] = /^([\s│├└─|`+-]*)([\w.@[\]()-][^\s#]*)(.*)$/.exec(line) ?? [];
+      while ((stack.at(-1)?.depth ?? -1) >= lead.length) stack.pop();
+      const path = rooted([...stack.map((folder) => folder.name), name].join('/').replace(/^\.?\//, ''), this.facts);
+      if (name.endsWith('/') || !/\w\.\w|^\.\w/.test(name))
+        stack.push({ depth: lead.length, name: name.replace(/\/$/, '') });
+      else {
+        const marked = CREATES.test(rest) || EDITS.test(rest) || /[←*]/.test(rest);
+        this.add(path, start + 1 + index, {
+          rank: this.facts.files.has(path) && !marked ? 'context' : 'listed',
+          why: 'a tree of files',
+        });
+      }
+    }
+  }
+}
+
+/** The root of a tree is the repository, whatever it is called, when what lies below is there. */
+function rooted(path: string, facts: RepoFacts): string {
+  const [root = '', ...rest] = path.split('/');
+  const letters = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
+  const below = facts.files.has(rest.join('/')) || (rest.length > 1 && isFolder(rest[0] ?? '', facts));
+  return rest.length > 0 && !isFolder(root, facts) && (below || letters(root) === letters(facts.name))
+    ? rest.join('/')
+    : path;
+}
+
+/** The folder that a heading names, or a sentence right below one says everything goes to. */
+function folderOf(section: Section | undefined, facts: RepoFacts): string {
+  if (section === undefined) return '';
+  const lead = section.blocks.filter((block) => block.kind === 'paragraph' && !block.nested).slice(0, 2);
+  for (const text of [section.title, ...lead.map((block) => block.text)]) {
+    const [folder, ...others] = findPaths(spans(text), facts);
+    if (folder?.text.endsWith('/') === true && others.length === 0) return folder.text.replace(/^\.\/|\/$/g, '');
+  }
+  return folderOf(section.above, facts);
+}
+
+const lastWords = (before: string): string => (before.split(/[.。;；]\s|\s[—–]\s|--|[()（）]/).at(-1) ?? '').slice(-60);
+const nearWords = (before: string): string => lastWords(before).trim().split(/\s+/).slice(-2).join(' ');
+const joins = (between: string): boolean =>
+  /^[\s`*,、/&+|]*(\([^()]*\)|and|or|et|und|y|ve|または|と)?[\s`*,、/&+]*$/i.test(between);
+const saysContext = (after: string): boolean => /^\W*[(（:—–-]/.test(after) && LOOK_ONLY.test(after);
+
+/** What stands before a path that an item or a line is about: '' for nothing, a verb of the spec, or a label such as "Files:". */
+function labelOf(before: string): string | undefined {
+  if (!/[\p{L}\p{N}]/u.test(before)) return '';
+  const [, label = '', small = ''] =
+    /^[^\p{L}\p{N}]*([^.:：。]{1,60}?)\s*(?:\([^)]*\))?\s*([:：]?)[\s*_]*(?:(?:all|every|each|root|the|new|both|one)\s+)?$/iu.exec(
+      before,
+    ) ?? [];
+  if (small === '') return /^\W*(CREATE|MODIFY|DELETE)\W*$/.test(before) ? before : undefined;
+  return /\d$/.test(label) || label === '' ? undefined : label;
+}
