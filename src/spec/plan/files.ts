@@ -3,6 +3,7 @@ import type { RepoFacts } from '../facts.ts';
 import { plainText, spans } from '../inline.ts';
 import type { Verb } from '../model.ts';
 import { byName, byStem, isFolder } from '../tracked.ts';
+import { drawnFiles } from '../tree.ts';
 import type { Outline, Section } from './outline.ts';
 import { findPaths, type Mention } from './paths.ts';
 
@@ -18,11 +19,13 @@ export interface Candidate {
   /** The folder that the section speaks of, or ''. */
   readonly folder: string;
   readonly why: string;
+  /** True for a path that is written from the top. */
+  readonly exact: boolean;
 }
 
 /** What only points at a path, in a label or in the words before it. */
 const POINTS =
-  /\b(see|like|unlike|similar to|same as|based on|mirror\w*|references?|refer to|look at|consult|read|reus\w*|existing|us(es?|ing)|from|defined|described|documented|compared?|verify|check|review|confirm|inspect|unchanged|keep|leave|not|don't|without|follow\w*|suivre|patterns?|conventions?|example|source|spec|design|docs?|run|command|expected|output|evidence|imports?|called by|under test|tests? for|per|via|wraps?|against|grep|in line with|branch|tracking|ticket|backup|depend\w*)\b|参照|参考|参见|既存/i;
+  /\b(see|like|unlike|similar to|same as|based on|mirror\w*|references?|refer to|look at|consult|read|reus\w*|existing|us(es?|ing)|from|defined|described|documented|compared?|verify|check|review|confirm|inspect|unchanged|keep|leave|not|don't|without|follow\w*|suivre|patterns?|conventions?|example|source|spec|design|docs?|run|command|expected|output|evidence|imports?|called by|under test|tests? for|plans?|parent|per|via|wraps?|against|grep|in line with|branch|tracking|ticket|backup|depend\w*)\b|参照|参考|参见|既存/i;
 const DELETES =
   /\b(delet\w+|remov(e[sd]?|al)|drop|supprim\w*|lösch\w*|elimina\w*|borra\w*|sil(in\w*|ecek)?|удал\w*|видал\w*)\b|削除|删除|移除/i;
 const CREATES =
@@ -35,6 +38,7 @@ const NOTHING =
 const SMALL = String.raw`\W*((the|all|root|both|old|unused|legacy|dead|and|files?|directory|folder)\W+)*$`;
 /** The verb that stands right before a path: it is the file itself that goes. */
 const TO_DELETE = new RegExp(`(${DELETES.source})${SMALL}`, 'i');
+const ALONE = new RegExp(`^\\W*(${DELETES.source})${SMALL}`, 'i');
 const DELETED =
   /^\W*[(（—–→-]+\W*(deleted?|removed?)\W*($|[)）.,;—–]|(the |this |whole |entire )?(file|entirely)\b)|^[`*\s]*(を|dosyasını)?\s*(削除|删除|sil)/i;
 const LOOK_ONLY =
@@ -47,7 +51,7 @@ export const candidates = (plan: Outline, facts: RepoFacts): Candidate[] =>
 /** True for a section that lists files as such: what a sentence elsewhere names is then no work. */
 export const listsFiles = (section: Section): boolean => FILES.test(section.title) && section.role === 'work';
 
-type How = Pick<Candidate, 'rank' | 'why'> & { readonly verb?: Verb | undefined };
+type How = Pick<Candidate, 'rank' | 'why'> & { readonly verb?: Verb | undefined; readonly exact?: boolean };
 
 class Reader {
   private readonly found: Candidate[] = [];
@@ -72,12 +76,12 @@ class Reader {
     return this.found;
   }
 
-  private add(text: string, line: number, { rank, why, verb }: How): void {
+  private add(text: string, line: number, { rank, why, verb, exact = false }: How): void {
     const { section, folder } = this;
     const reads =
       section.role === 'context' || (section.role === 'check' && !(rank === 'listed' && /test|spec/i.test(text)));
     const how = reads ? ({ rank: 'context', why: 'its section is no work' } as const) : { rank, why };
-    this.found.push({ text, section, line, folder, verb, ...how });
+    this.found.push({ text, section, line, folder, verb, exact, ...how });
   }
 
   private heading({ title, line, blocks }: Section): void {
@@ -85,7 +89,9 @@ class Reader {
     const paths = findPaths(runs, this.facts);
     const quiet = NOTHING.test(blocks[0]?.text ?? '');
     for (const { text, before, quoted } of paths) {
-      const vague = text.endsWith('/') || (!quoted && !text.includes('/') && byName(text, this.facts).length === 0);
+      const aside = !quoted && /\([^)]*$/.test(before);
+      const vague =
+        aside || text.endsWith('/') || (!quoted && !text.includes('/') && byName(text, this.facts).length === 0);
       const rank = quiet || vague || POINTS.test(nearWords(before)) ? 'context' : 'listed';
       this.add(text, line, { rank, verb: TO_DELETE.test(before) ? 'DELETE' : undefined, why: 'a heading names it' });
     }
@@ -163,30 +169,20 @@ class Reader {
       (cell) => /^\P{L}*\p{L}+\P{L}*($|file|entire|[(（—–-])/iu.test(cell) && DELETES.test(cell),
     );
     for (const mention of findPaths(spans(cells[at] ?? ''), this.facts)) {
-      const verb = deletes
-        ? 'DELETE'
-        : (this.verb(mention, '', '') ?? (others.some((cell) => CREATES.test(cell)) ? 'CREATE' : undefined));
+      const said = others.some((cell) => cell !== '') ? undefined : this.verb(mention, '', '');
+      const creates = others.some((cell) => CREATES.test(cell)) ? 'CREATE' : undefined;
+      const verb = deletes || DELETED.test(mention.after) ? 'DELETE' : (said ?? creates);
       this.add(mention.text, line, { rank, verb, why: 'a row of a table' });
     }
   }
 
-  /** A drawn tree of folders and files: new files, and those that a remark marks. */
-  private tree({ text, line: start }: Block): void {
-    if (text.split('\n').filter((line) => /[├└]/.test(line)).length < 2) return;
-    const stack: { depth: number; name: string }[] = [];
-    for (const [index, line] of text.split('\n').entries()) {
-      const [, lead = '', name = '', rest = ''] = /^([\s│├└─|`+-]*)([\w.@[\]()-][^\s#]*)(.*)$/.exec(line) ?? [];
-      while ((stack.at(-1)?.depth ?? -1) >= lead.length) stack.pop();
-      const path = rooted([...stack.map((folder) => folder.name), name].join('/').replace(/^\.?\//, ''), this.facts);
-      if (name.endsWith('/') || !/\w\.\w|^\.\w/.test(name))
-        stack.push({ depth: lead.length, name: name.replace(/\/$/, '') });
-      else {
-        const marked = CREATES.test(rest) || EDITS.test(rest) || /[←*]/.test(rest);
-        this.add(path, start + 1 + index, {
-          rank: this.facts.files.has(path) && !marked ? 'context' : 'listed',
-          why: 'a tree of files',
-        });
-      }
+  /** The new files of a drawn tree, and those that a remark marks. */
+  private tree(block: Block): void {
+    for (const { path, remark, offset, fromTop } of drawnFiles(block.text)) {
+      const below = rooted(path, this.facts);
+      const marked = CREATES.test(remark) || EDITS.test(remark) || /[←*]/.test(remark);
+      const rank = this.facts.files.has(below) && !marked ? 'context' : 'listed';
+      this.add(below, block.line + 1 + offset, { rank, why: 'a tree of files', exact: fromTop || below !== path });
     }
   }
 }
@@ -216,7 +212,8 @@ const lastWords = (before: string): string => (before.split(/[.。;；]\s|\s[—
 const nearWords = (before: string): string => lastWords(before).trim().split(/\s+/).slice(-2).join(' ');
 const joins = (between: string): boolean =>
   /^[\s`*,、/&+|]*(\([^()]*\)|and|or|et|und|y|ve|または|と)?[\s`*,、/&+]*$/i.test(between);
-const saysContext = (after: string): boolean => /^\W*[(（:—–-]/.test(after) && LOOK_ONLY.test(after);
+const saysContext = (after: string): boolean =>
+  /^\W*if (it |they )?(exists?|present|any)\b/i.test(after) || (/^\W*[(（:—–-]/.test(after) && LOOK_ONLY.test(after));
 
 /** What stands before a path that an item or a line is about: '' for nothing, a verb of the spec, or a label such as "Files:". */
 function labelOf(before: string): string | undefined {
@@ -225,6 +222,6 @@ function labelOf(before: string): string | undefined {
     /^[^\p{L}\p{N}]*([^.:：。]{1,60}?)\s*(?:\([^)]*\))?\s*([:：]?)[\s*_]*(?:(?:all|every|each|root|the|new|both|one)\s+)?$/iu.exec(
       before,
     ) ?? [];
-  if (small === '') return /^\W*(CREATE|MODIFY|DELETE)\W*$/.test(before) ? before : undefined;
+  if (small === '') return /^\W*(CREATE|MODIFY|DELETE)\W*$/.test(before) || ALONE.test(before) ? before : undefined;
   return /\d$/.test(label) || label === '' ? undefined : label;
 }

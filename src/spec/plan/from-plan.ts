@@ -33,10 +33,10 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
   const reader = new Reader(plan, facts);
   const named = reader.named();
   const checks = statedChecks(plan);
-  const notes = checks.map(({ line, kind, text, why }) => ({
+  const notes = checks.map(({ line, kind, text }) => ({
     line,
     taken: `${kind === 'command' ? 'check' : 'for the reviewer'}: ${text}`,
-    why,
+    why: kind === 'command' ? 'a command that checks' : 'a person has to look',
   }));
   const refused = refusal(plan, { source, files: named.length, checks: checks.length });
   if (refused !== undefined) reader.say('plan/refused', 'error', refused.line, refused.message, refused.fix);
@@ -86,7 +86,8 @@ class Reader {
     const full = this.fullPaths(all);
     const work = chosen(all, this.plan);
     for (const item of work) {
-      if (/\/$|\*/.test(item.text)) this.pattern(item);
+      if (item.exact) this.put(item, item.text, !this.facts.files.has(item.text));
+      else if (/\/$|\*/.test(item.text)) this.pattern(item);
       else this.path(item, full);
     }
     for (const { line, text, why } of all.filter((item) => !work.includes(item)))

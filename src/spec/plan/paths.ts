@@ -13,7 +13,7 @@ export interface Mention {
 }
 
 const EXTENSION = new Set(
-  'ts tsx mts cts js jsx mjs cjs vue svelte astro json jsonc json5 yaml yml toml ini cfg conf env md mdx rst txt html htm css scss sass less svg png jpg ico xml graphql gql proto prisma sql py pyi ipynb rb erb rake php go rs c h cc cpp hpp cs razor csproj sln xaml java kt kts scala groovy gradle swift m mm dart arb ex exs heex erl hs lua pl r jl zig sh bash zsh fish ps1 psm1 bat tf tfvars hcl lock snap csv plist pbxproj xcconfig strings xcstrings entitlements service tpl hbs ejs j2 sol nix cmake mk template example mod sum properties'.split(
+  'ts tsx mts cts js jsx mjs cjs vue svelte astro json jsonc json5 yaml yml toml ini cfg conf env md mdx rst txt html htm css scss sass less svg png jpg ico xml graphql gql proto prisma sql py pyi ipynb rb erb rake php go rs c h cc cpp hpp cs razor csproj sln xaml java kt kts scala groovy gradle swift m mm dart arb ex exs heex erl hs lua pl r jl zig sh bash zsh fish ps1 psm1 bat tf tfvars hcl lock snap csv plist xctestplan storyboard xib fsproj resx tex clj cljs ino vim pbxproj xcconfig strings xcstrings entitlements service tpl hbs ejs j2 sol nix cmake mk template example mod sum properties'.split(
     ' ',
   ),
 );
