@@ -38,8 +38,12 @@ export async function checkGate(repo: Repo, spec: Spec, input: GateInput): Promi
   const declared = declaredIn(spec);
   const [before, after] = await Promise.all([entriesOf(repo, input.base), entriesOf(repo, input.commit)]);
   const lower = new Map([...before.keys()].map((path) => [path.toLowerCase(), path]));
+  const kept = notDeleted(declared, { changed, after });
   const found = [
-    { violations: [...scope.violations, ...notDeleted(declared, { changed, after })], flags: [] },
+    // What a plan says of a file was read out of its words: a file that stays is a question, not a breach.
+    spec.scope === 'guess'
+      ? { violations: scope.violations, flags: [...scope.flags, ...kept] }
+      : { violations: [...scope.violations, ...kept], flags: scope.flags },
     ...input.changes.map((change) => judgePath(change, { declared, before, after, lower })),
     await judgeContents(repo, input, { declared, before, after }),
   ];

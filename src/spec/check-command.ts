@@ -7,6 +7,8 @@ interface Around {
   readonly facts: RepoFacts | undefined;
   /** Paths that the spec creates. */
   readonly created: ReadonlySet<string>;
+  /** True when an earlier command builds: what it makes is not there at the base. */
+  readonly built?: boolean;
   readonly scripts: { readonly names: Readonly<Record<string, string>>; readonly changes: boolean } | undefined;
 }
 
@@ -62,7 +64,12 @@ export function checkCommand(command: Command, argv: readonly string[], around: 
   resolvable(command, argv, around, say);
 }
 
-function resolvable(command: Command, argv: readonly string[], { facts, created, scripts }: Around, say: Say): void {
+function resolvable(
+  command: Command,
+  argv: readonly string[],
+  { facts, created, scripts, built = false }: Around,
+  say: Say,
+): void {
   const [first = '', second = '', third = ''] = argv;
   if (facts === undefined || scripts === undefined) return;
   const script = /^(npm|pnpm|yarn|bun)$/.test(first)
@@ -91,6 +98,7 @@ function resolvable(command: Command, argv: readonly string[], { facts, created,
   const path = first.replace(/^\.\//, '');
   if (
     first.includes('/') &&
+    !built &&
     !first.startsWith('/') &&
     !facts.files.has(path) &&
     !created.has(path) &&

@@ -125,7 +125,9 @@ describe('the shapes of real plans', () => {
     expect(seen.tasks).toEqual([
       'Sign-up flow: MODIFY App/LoginView.swift, MODIFY App/SignupView.swift, MODIFY App.xcodeproj/project.pbxproj',
     ]);
-    expect(seen.findings).toEqual(['5 plan/which-file One of: App/Helper.swift, Kit/Helper.swift']);
+    expect(seen.findings).toEqual([
+      '5 plan/which-file Write under Files: - MODIFY and one of: App/Helper.swift, Kit/Helper.swift',
+    ]);
     expect(seen.errors).toEqual([]);
   });
 

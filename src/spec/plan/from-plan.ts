@@ -141,9 +141,11 @@ class Reader {
 
   private ask(): void {
     for (const [text, { line, options }] of this.unclear) {
-      const some = `One of: ${options.slice(0, 5).join(', ')}${options.length > 5 ? ` (${options.length} in all)` : ''}`;
+      const some = `Write under Files: - MODIFY and one of: ${options.slice(0, 5).join(', ')}${options.length > 5 ? ` (${options.length} in all)` : ''}`;
       const fix =
-        options.length === 0 ? 'Write its whole path under ## Files, unless it is no part of the work.' : some;
+        options.length === 0
+          ? 'Write: - MODIFY and its whole path under Files:, or nothing if it is no part of the work.'
+          : some;
       this.say('plan/which-file', 'warning', line, `Which file is ${text}?`, fix);
     }
     const [first] = this.outside.values();
