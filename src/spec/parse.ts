@@ -92,6 +92,21 @@ function parseText(source: string): Parsed {
   return { spec: specSchema.parse(parser.spec), findings, lines: document.lines };
 }
 
+export const emptyTask = (number: number, title: string, at: Place): Task => ({
+  number,
+  title,
+  independent: false,
+  dependsOn: [],
+  uses: [],
+  files: [],
+  interfaces: [],
+  requirements: [],
+  verification: [],
+  criteria: [],
+  notes: '',
+  at,
+});
+
 export const emptySpec = (): Spec => ({
   number: '',
   title: '',
@@ -217,20 +232,8 @@ class Parser {
     const rest = ` ${(match[2] ?? '').trim()}`;
     this.section = 'tasks';
     this.slot = undefined;
-    this.task = {
-      number: Number(match[1]),
-      title: rest.replace(TAG, '').trim(),
-      independent: TAG.test(rest),
-      dependsOn: [],
-      uses: [],
-      files: [],
-      interfaces: [],
-      requirements: [],
-      verification: [],
-      criteria: [],
-      notes: '',
-      at: placeIn(block),
-    };
+    const task = emptyTask(Number(match[1]), rest.replace(TAG, '').trim(), placeIn(block));
+    this.task = { ...task, independent: TAG.test(rest) };
     this.open(block, `task ${this.spec.tasks.length}`);
     this.spec.tasks.push(this.task);
   }

@@ -26,3 +26,36 @@ export function judgeCommand(text: string): 'check' | 'look' | 'person' {
       : 'check';
   return LOOKS.test(plain) || !(NEVER.test(plain) || NEVER.test(plain.replace(RUNNER, ''))) ? 'look' : 'person';
 }
+
+export interface CommandLine {
+  readonly text: string;
+  /** The comments before, on and after the line. */
+  readonly note: string;
+  /** The line in the block, from 0. */
+  readonly offset: number;
+  /** False for a command whose input follows on more lines. */
+  readonly whole: boolean;
+}
+
+/** The commands of a shell block: one a line, continued lines joined, `cd` kept before what follows it. */
+export function commandLines(source: string): CommandLine[] {
+  const lines = source.split('\n').map((line) => line.trim().replace(/^[$>]\s+/, ''));
+  const found: CommandLine[] = [];
+  let [folder, held, comment] = ['', '', ''];
+  for (const [offset, raw] of lines.entries()) {
+    const full = held + raw;
+    held = full.endsWith('\\') ? `${full.slice(0, -1).trimEnd()} ` : '';
+    if (held !== '') continue;
+    if (/^(#|\/\/|$)/.test(full)) {
+      comment = full;
+      continue;
+    }
+    if (/<<-?\s*['"]?\w/.test(full)) return [...found, { text: full, note: '', offset, whole: false }];
+    const [text = '', said = ''] = full.split(/\s+#\s+(.*)$/);
+    const next = /^#.*(expect|→|=>|should|must)/i.test(lines[offset + 1] ?? '') ? lines[offset + 1] : '';
+    if (/^cd\s+[^&|;]+$/.test(text)) folder = /^cd\s+[-.~/]/.test(text) ? '' : `${text} && `;
+    else found.push({ text: folder + text, note: `${said} ${comment} ${next}`, offset, whole: true });
+    comment = '';
+  }
+  return found;
+}

@@ -29,7 +29,7 @@ function indexOf(facts: RepoFacts): Index {
 }
 
 /** All folders that hold a tracked file, at any depth. */
-export const foldersOf = (facts: RepoFacts): ReadonlySet<string> => indexOf(facts).folders;
+const foldersOf = (facts: RepoFacts): ReadonlySet<string> => indexOf(facts).folders;
 
 /** Tracked files that a path can mean: the path is the end of theirs. */
 export const byName = (path: string, facts: RepoFacts): string[] =>
@@ -51,4 +51,92 @@ export function matching(pattern: string, facts: RepoFacts): string[] {
     .replace(/\*\*\/?|\*|\?/g, (star) => (star.startsWith('**') ? '.*' : star === '*' ? '[^/]*' : '[^/]'));
   const regex = new RegExp(`^(.*/)?${source}$`);
   return [...facts.files.keys()].filter((path) => regex.test(path));
+}
+
+export type Resolved =
+  | { readonly kind: 'tracked' | 'new'; readonly path: string }
+  | { readonly kind: 'many'; readonly candidates: readonly string[] }
+  | { readonly kind: 'outside' | 'unknown' };
+
+/** What else tells where a file lies: paths that are written in full beside it, and the folder that is spoken of. */
+export interface Around {
+  readonly full: readonly string[];
+  readonly folder: string;
+}
+
+/** What a mentioned path means in this repository: what is written beside it first, then the tracked files, then a new file. */
+export function resolvePath(text: string, { full, folder }: Around, facts: RepoFacts): Resolved {
+  const path = inside(text.replace(/^(\.\/)+/, ''), facts);
+  if (path === undefined) return { kind: 'outside' };
+  if (facts.files.has(path)) return { kind: 'tracked', path };
+  const at = folder === '' ? '' : `${folder}/${path}`;
+  if (at !== '' && facts.files.has(at)) return { kind: 'tracked', path: at };
+  const said = [...new Set(full.filter((other) => other.endsWith(`/${path}`)))];
+  if (said.length === 1 && said[0] !== undefined)
+    return { kind: facts.files.has(said[0]) ? 'tracked' : 'new', path: said[0] };
+  const known = nearest(byName(path, facts), full);
+  if (known.length === 1 && known[0] !== undefined) return { kind: 'tracked', path: known[0] };
+  if (at !== '' && !(path.includes('/') && isFolder(path.slice(0, path.indexOf('/')), facts)))
+    return { kind: 'new', path: at };
+  if (known.length > 1) return { kind: 'many', candidates: known };
+  if (path.includes('/')) return { kind: 'new', path: under(path, full, facts) };
+  return rootPlausible(path, facts) ? { kind: 'new', path } : { kind: 'unknown' };
+}
+
+/** Of several candidates those that share most folders with what the plan writes in full. */
+function nearest(candidates: readonly string[], full: readonly string[]): readonly string[] {
+  if (candidates.length < 2 || full.length === 0) return candidates;
+  const shared = (path: string): number => Math.max(...full.map((other) => common(path, other)));
+  const best = Math.max(...candidates.map(shared));
+  const kept = candidates.filter((path) => shared(path) === best);
+  return best === 0 ? candidates : kept;
+}
+
+const common = (left: string, right: string): number => {
+  const parts = left.split('/');
+  const others = right.split('/');
+  let count = 0;
+  while (count < parts.length - 1 && parts[count] === others[count]) count += 1;
+  return count;
+};
+
+/** `utils/x.ts` where only `src/utils` is there means `src/utils/x.ts`. */
+function under(path: string, full: readonly string[], facts: RepoFacts): string {
+  const folder = path.slice(0, path.lastIndexOf('/'));
+  const top = path.slice(0, path.indexOf('/'));
+  if (isFolder(top, facts) || top.startsWith('.')) return path;
+  const found = nearest(
+    [...foldersOf(facts)].filter((other) => other.endsWith(`/${folder}`)),
+    full,
+  );
+  return found.length === 1 ? `${found[0]}/${path.slice(path.lastIndexOf('/') + 1)}` : path;
+}
+
+/** The path relative to the repository; undefined when it lies outside. Another person's checkout is this one. */
+function inside(path: string, facts: RepoFacts): string | undefined {
+  if (path.startsWith(`${facts.root}/`)) return path.slice(facts.root.length + 1);
+  if (!/^(\/|~|[A-Za-z]:[\\/]|\.\.\/)/.test(path)) {
+    const rest = path.startsWith(`${facts.name}/`) ? path.slice(facts.name.length + 1) : path;
+    return rest !== path && !isFolder(facts.name, facts) ? rest : path;
+  }
+  if (/^\/(etc|var|usr|opt|s?bin|dev|proc|sys|System|Library|Applications)\//.test(path)) return undefined;
+  const parts = path.replaceAll('\\', '/').split('/');
+  const name = parts.lastIndexOf(facts.name);
+  const from = name > 0 ? [name + 1, ...parts.keys()] : [...parts.keys()];
+  for (const start of from.filter((at) => at > 0 && at < parts.length)) {
+    const rest = parts.slice(start).join('/');
+    const folder = parts.slice(start, -1).join('/');
+    if (facts.files.has(rest) || (folder !== '' && isFolder(folder, facts))) return rest;
+  }
+  return name > 0 && name < parts.length - 1 ? parts.slice(name + 1).join('/') : undefined;
+}
+
+const SOURCE =
+  /\.(tsx?|jsx?|mts|cts|mjs|cjs|vue|svelte|py|rb|php|go|rs|c|h|cpp|cs|razor|java|kt|scala|swift|m|dart|exs?|erl|hs|lua)$/;
+
+/** A bare new name goes to the top folder where files of its kind lie there, or when it is no source file. */
+function rootPlausible(path: string, facts: RepoFacts): boolean {
+  if (!SOURCE.test(path) || /\.config\.\w+$/.test(path) || facts.files.size === 0) return true;
+  const extension = path.slice(path.lastIndexOf('.'));
+  return [...facts.files.keys()].some((file) => !file.includes('/') && file.endsWith(extension));
 }

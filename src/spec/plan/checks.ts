@@ -4,7 +4,7 @@ import { checkCommand } from '../check-command.ts';
 import { plainText, spans } from '../inline.ts';
 import { looksLikeCommand } from '../lines.ts';
 import type { Command } from '../model.ts';
-import { judgeCommand, withoutFolder } from '../programs.ts';
+import { commandLines, judgeCommand, withoutFolder } from '../programs.ts';
 import type { Outline, Section } from './outline.ts';
 
 /** What a plan says shows that the work is right: a command, or what a person looks at. */
@@ -50,30 +50,16 @@ function inBlock({ role }: Section, block: Block, before: string): Stated[] {
   return [{ text: whole.replace(/\s+/g, ' ').slice(0, 300), line: block.line, kind: 'manual', expect: 0 }];
 }
 
-/** The commands of a fenced block: one a line, continued lines joined, `cd` kept before what follows it. */
-function inCode({ lang = '', text: source, line: start }: Block, checking: boolean): Stated[] {
-  const lines = source.split('\n').map((line) => line.trim().replace(/^[$>]\s+/, ''));
-  if (!SHELL.test(lang.split(/\s/)[0] ?? '') || SCRIPT.test(source)) return [];
-  if (lang === '' && !lines.some(looksLikeCommand)) return [];
-  const found: Stated[] = [];
-  let [folder, held, comment] = ['', '', ''];
-  for (const [index, raw] of lines.entries()) {
-    const full = held + raw;
-    const line = start + 1 + index;
-    held = full.endsWith('\\') ? `${full.slice(0, -1).trimEnd()} ` : '';
-    if (held !== '') continue;
-    if (/^(#|\/\/|$)/.test(full)) comment = full;
-    else if (/<<-?\s*['"]?\w/.test(full))
-      return [...found, { text: `${full.slice(0, 200)} …`, line, kind: 'manual', expect: 0 }];
-    else {
-      const [text = '', note = ''] = full.split(/\s+#\s+(.*)$/);
-      const next = /^#.*(expect|→|=>|should|must)/i.test(lines[index + 1] ?? '') ? lines[index + 1] : '';
-      if (/^cd\s+[^&|;]+$/.test(text)) folder = /^cd\s+[-.~/]/.test(text) ? '' : `${text} && `;
-      else found.push(...command(folder + text, { line, note: `${note} ${comment} ${next}`, checking }));
-      comment = '';
-    }
-  }
-  return found;
+/** The commands of a fenced block, unless it is a script to be written. */
+function inCode({ lang = '', text, line }: Block, checking: boolean): Stated[] {
+  const lines = commandLines(text);
+  if (!SHELL.test(lang.split(/\s/)[0] ?? '') || SCRIPT.test(text)) return [];
+  if (lang === '' && !lines.some((one) => looksLikeCommand(one.text))) return [];
+  return lines.flatMap((one) => {
+    const at = line + 1 + one.offset;
+    if (one.whole) return command(one.text, { line: at, note: one.note, checking });
+    return [{ text: `${one.text.slice(0, 200)} …`, line: at, kind: 'manual' as const, expect: 0 }];
+  });
 }
 
 function command(text: string, { line, note, checking }: { line: number; note: string; checking: boolean }): Stated[] {

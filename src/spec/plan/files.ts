@@ -1,24 +1,26 @@
 import type { Block } from '../blocks.ts';
 import type { RepoFacts } from '../facts.ts';
 import { plainText, spans } from '../inline.ts';
+import { findPaths, type Mention } from '../mentions.ts';
 import type { Verb } from '../model.ts';
 import { byName, byStem, isFolder } from '../tracked.ts';
 import { drawnFiles } from '../tree.ts';
 import type { Outline, Section } from './outline.ts';
-import { findPaths, type Mention } from './paths.ts';
 
 /** A path with what the plan's structure says of it. */
 export interface Candidate {
   readonly text: string;
   readonly section: Section;
   readonly line: number;
-  /** `listed`: a label, a heading, a table, a tree or the head of an item names it; `prose`: a sentence does. */
-  readonly rank: 'listed' | 'prose' | 'context';
+  /**
+   * `listed`: a label, a heading, a table, a tree or the head of an item names it; `prose`: a sentence says to change it;
+   * `mention`: a sentence holds it; `context`: the words or the section around it say that it is no work.
+   */
+  readonly rank: 'listed' | 'prose' | 'mention' | 'context';
   /** DELETE or CREATE where the plan says so. */
   readonly verb: Verb | undefined;
   /** The folder that the section speaks of, or ''. */
   readonly folder: string;
-  readonly why: string;
   /** True for a path that is written from the top. */
   readonly exact: boolean;
 }
@@ -51,7 +53,7 @@ export const candidates = (plan: Outline, facts: RepoFacts): Candidate[] =>
 /** True for a section that lists files as such: what a sentence elsewhere names is then no work. */
 export const listsFiles = (section: Section): boolean => FILES.test(section.title) && section.role === 'work';
 
-type How = Pick<Candidate, 'rank' | 'why'> & { readonly verb?: Verb | undefined; readonly exact?: boolean };
+type How = Pick<Candidate, 'rank'> & { readonly verb?: Verb | undefined; readonly exact?: boolean };
 
 class Reader {
   private readonly found: Candidate[] = [];
@@ -76,12 +78,11 @@ class Reader {
     return this.found;
   }
 
-  private add(text: string, line: number, { rank, why, verb, exact = false }: How): void {
+  private add(text: string, line: number, { rank, verb, exact = false }: How): void {
     const { section, folder } = this;
     const reads =
       section.role === 'context' || (section.role === 'check' && !(rank === 'listed' && /test|spec/i.test(text)));
-    const how = reads ? ({ rank: 'context', why: 'its section is no work' } as const) : { rank, why };
-    this.found.push({ text, section, line, folder, verb, exact, ...how });
+    this.found.push({ text, section, line, folder, verb, exact, rank: reads ? 'context' : rank });
   }
 
   private heading({ title, line, blocks }: Section): void {
@@ -93,13 +94,12 @@ class Reader {
       const vague =
         aside || text.endsWith('/') || (!quoted && !text.includes('/') && byName(text, this.facts).length === 0);
       const rank = quiet || vague || POINTS.test(nearWords(before)) ? 'context' : 'listed';
-      this.add(text, line, { rank, verb: TO_DELETE.test(before) ? 'DELETE' : undefined, why: 'a heading names it' });
+      this.add(text, line, { rank, verb: TO_DELETE.test(before) ? 'DELETE' : undefined });
     }
     // A type in a heading is the one file that is called so.
     for (const { kind, text } of paths.length > 0 || quiet ? [] : runs) {
       const [file, ...others] = kind === 'code' && /^[A-Z]\w+$/.test(text) ? byStem(text, this.facts) : [];
-      if (file !== undefined && others.length === 0)
-        this.add(file, line, { rank: 'prose', why: 'a heading names its type' });
+      if (file !== undefined && others.length === 0) this.add(file, line, { rank: 'prose' });
     }
   }
 
@@ -121,26 +121,13 @@ class Reader {
       const own = labelOf(head);
       const label = own || this.label.text;
       const points = POINTS.test(own === undefined ? `${label} ${nearWords(head)}` : label) && !FILES.test(label);
-      const works = own !== undefined || [CREATES, EDITS, DELETES].some((verb) => verb.test(lastWords(head)));
-      const rank =
-        points || !works || (own !== undefined && saysContext(mention.after))
-          ? 'context'
-          : own === undefined
-            ? 'prose'
-            : 'listed';
-      const why =
-        rank === 'context'
-          ? 'the words around it only point at it'
-          : rank === 'prose'
-            ? 'a sentence names it'
-            : label === ''
-              ? 'an item begins with it'
-              : `the label "${label.trim()}"`;
+      const works = [CREATES, EDITS, DELETES].some((verb) => verb.test(lastWords(head)));
+      const context = points || (own !== undefined && saysContext(mention.after));
+      const rank = context ? 'context' : own !== undefined ? 'listed' : works ? 'prose' : 'mention';
       const below = same?.text.endsWith('/') === true && !mention.text.includes('/');
       const text = below ? same.text + mention.text : mention.text;
       this.add(text, block.line + mention.offset, {
         rank: below && label !== '' ? 'listed' : rank,
-        why,
         verb: this.verb(mention, head, label),
       });
       previous = mention;
@@ -172,7 +159,7 @@ class Reader {
       const said = others.some((cell) => cell !== '') ? undefined : this.verb(mention, '', '');
       const creates = others.some((cell) => CREATES.test(cell)) ? 'CREATE' : undefined;
       const verb = deletes || DELETED.test(mention.after) ? 'DELETE' : (said ?? creates);
-      this.add(mention.text, line, { rank, verb, why: 'a row of a table' });
+      this.add(mention.text, line, { rank, verb });
     }
   }
 
@@ -182,7 +169,7 @@ class Reader {
       const below = rooted(path, this.facts);
       const marked = CREATES.test(remark) || EDITS.test(remark) || /[←*]/.test(remark);
       const rank = this.facts.files.has(below) && !marked ? 'context' : 'listed';
-      this.add(below, block.line + 1 + offset, { rank, why: 'a tree of files', exact: fromTop || below !== path });
+      this.add(below, block.line + 1 + offset, { rank, exact: fromTop || below !== path });
     }
   }
 }

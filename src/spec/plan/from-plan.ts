@@ -3,11 +3,11 @@ import type { RepoFacts } from '../facts.ts';
 import { plainText } from '../inline.ts';
 import { type Finding, finding, type Severity, type Spec } from '../model.ts';
 import { emptySpec } from '../parse.ts';
-import { matching } from '../tracked.ts';
+import { matching, resolvePath } from '../tracked.ts';
 import { asCommand, statedChecks } from './checks.ts';
 import { type Candidate, candidates, listsFiles } from './files.ts';
 import { type Outline, outline, type Section } from './outline.ts';
-import { resolvePath } from './paths.ts';
+
 import { refusal } from './refusal.ts';
 import { type Named, tasksOf } from './tasks.ts';
 
@@ -26,6 +26,12 @@ export interface Note {
 }
 
 const MOST = 12;
+const WHY: Record<Candidate['rank'], string> = {
+  listed: 'a label, a heading, a table, a tree or the head of an item names it',
+  prose: 'a sentence says to change it',
+  mention: 'a sentence holds it',
+  context: 'its section, or the words around it, say that it is no work',
+};
 
 /** Makes the header of a spec out of an approved plan, with no model; the plan goes with it, byte for byte. Pure. */
 export function fromPlan(source: string, facts: RepoFacts, number: string): Converted {
@@ -38,8 +44,15 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
     taken: `${kind === 'command' ? 'check' : 'for the reviewer'}: ${text}`,
     why: kind === 'command' ? 'a command that checks' : 'a person has to look',
   }));
-  const refused = refusal(plan, { source, files: named.length, checks: checks.length });
-  if (refused !== undefined) reader.say('plan/refused', 'error', refused.line, refused.message, refused.fix);
+  const refused = refusal(plan, { source, files: reader.sure ? named.length : 0, checks: checks.length });
+  if (refused !== undefined)
+    reader.say(
+      'plan/refused',
+      'error',
+      refused.line,
+      `This plan is ${refused.what}: there is no work to hand over.`,
+      refused.fix,
+    );
   else if (named.length === 0 && checks.length === 0 && reader.findings.length === 0)
     reader.say(
       'plan/empty',
@@ -68,6 +81,8 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
 class Reader {
   readonly findings: Finding[] = [];
   readonly notes: Note[] = [];
+  /** False when the plan only mentions files. */
+  sure = false;
   private readonly files: Named[] = [];
   private readonly unclear = new Map<string, { line: number; options: readonly string[] }>();
   private readonly outside = new Map<string, number>();
@@ -85,21 +100,22 @@ class Reader {
     const all = candidates(this.plan, this.facts);
     const full = this.fullPaths(all);
     const work = chosen(all, this.plan);
+    this.sure = work.some((item) => item.rank !== 'mention');
     for (const item of work) {
       if (item.exact) this.put(item, item.text, !this.facts.files.has(item.text));
       else if (/\/$|\*/.test(item.text)) this.pattern(item);
       else this.path(item, full);
     }
-    for (const { line, text, why } of all.filter((item) => !work.includes(item)))
-      this.notes.push({ line, taken: `not work: ${text}`, why });
+    for (const { line, text, rank } of all.filter((item) => !work.includes(item)))
+      this.notes.push({ line, taken: `not work: ${text}`, why: WHY[rank] });
     this.ask();
     return this.files;
   }
 
-  private put({ line, why, section, verb }: Candidate, path: string, isNew = false): void {
+  private put({ line, rank, section, verb }: Candidate, path: string, isNew = false): void {
     const does = isNew ? 'CREATE' : verb === 'DELETE' ? 'DELETE' : 'MODIFY';
     this.files.push({ path, verb: does, section, line });
-    this.notes.push({ line, taken: `${does} ${path}`, why });
+    this.notes.push({ line, taken: `${does} ${path}`, why: WHY[rank] });
     if (verb !== 'CREATE' || isNew || this.findings.some((item) => item.message.startsWith(`${path} `))) return;
     this.say(
       'plan/create-exists',
@@ -157,7 +173,7 @@ class Reader {
   }
 }
 
-/** What the plan lists outranks what its sentences name: those count only where nothing is listed. */
+/** What the plan lists outranks what its sentences say; and those, what they only hold. */
 function chosen(all: readonly Candidate[], plan: Outline): Candidate[] {
   const listed = all.filter((item) => item.rank === 'listed');
   const complete = plan.sections.some(
@@ -166,7 +182,8 @@ function chosen(all: readonly Candidate[], plan: Outline): Candidate[] {
   const top = (section: Section): Section =>
     (section.above?.depth ?? 0) <= 1 ? section : top(section.above ?? section);
   const spoken = new Set(listed.map((item) => top(item.section)));
-  return all.filter(
+  const work = all.filter(
     ({ rank, section }) => rank === 'listed' || (rank === 'prose' && !complete && !spoken.has(top(section))),
   );
+  return work.length > 0 ? work : all.filter(({ rank }) => rank === 'mention');
 }

@@ -1,5 +1,6 @@
 import { plainText } from '../inline.ts';
 import type { Task, Verb } from '../model.ts';
+import { emptyTask } from '../parse.ts';
 import type { Section } from './outline.ts';
 
 /** A file of the plan's work, and the section that names it. */
@@ -14,32 +15,26 @@ const PARALLEL = /\b(in parallel|parallel(izable)?|concurrently)\b|\[P\]|並行|
 
 /**
  * One task; or one for each numbered unit of the plan where each has files of its own. They keep the order of the plan:
- * only what a heading calls parallel goes together. A plan in the words of the spec grammar ("Task 2") may share files.
+ * only what headings call parallel goes together. A plan in the words of the spec grammar ("Task 2") may share files.
  */
 export function tasksOf(named: readonly Named[], title: string): Task[] {
   const units = [...new Set(named.map(({ section }) => unitOf(section)))];
-  const owners = new Map<string, Set<Section | undefined>>();
-  for (const { path, section } of named) owners.set(path, (owners.get(path) ?? new Set()).add(unitOf(section)));
-  const shared = [...owners.values()].some((own) => own.size > 1);
+  const pairs = new Set(named.map(({ path, section }) => `${units.indexOf(unitOf(section))} ${path}`));
+  const shared = pairs.size > new Set(named.map(({ path }) => path)).size;
   const inGrammar = units.every((unit) => unit?.unit?.word === 'task');
   if (units.length < 2 || units.includes(undefined) || (shared && !inGrammar)) return [taskOf(1, title, named)];
-  let before: number[] = [];
-  let group: number[] = [];
-  let together = false;
-  const made = new Set<string>();
+  const parallel = units.map((unit) => !shared && PARALLEL.test(unit?.title ?? ''));
+  let [before, group]: number[][] = [[], []];
   return units.map((unit, index) => {
+    if (!(parallel[index] && parallel[index - 1])) [before, group] = [group, []];
+    group?.push(index + 1);
     const files = named.filter(({ section }) => unitOf(section) === unit);
-    const parallel = !shared && PARALLEL.test(unit?.title ?? '');
-    if (!(parallel && together)) [before, group] = [group, []];
-    together = parallel;
-    group.push(index + 1);
-    const own = files.map(
-      (file): Named => (made.has(file.path) && file.verb === 'CREATE' ? { ...file, verb: 'MODIFY' } : file),
-    );
-    for (const { path } of own) made.add(path);
-    const all = units.every((one) => PARALLEL.test(one?.title ?? ''));
-    const task = taskOf(index + 1, plainText(unit?.title ?? ''), own);
-    return { ...task, dependsOn: before, independent: parallel && all };
+    const task = taskOf(index + 1, plainText(unit?.title ?? ''), files);
+    for (const file of task.files) {
+      const made = named.find(({ path }) => path === file.path);
+      if (file.verb === 'CREATE' && made !== undefined && !files.includes(made)) file.verb = 'MODIFY';
+    }
+    return { ...task, dependsOn: before ?? [], independent: parallel.every((one) => one) };
   });
 }
 
@@ -51,25 +46,13 @@ function unitOf(section: Section | undefined): Section | undefined {
 
 function taskOf(number: number, title: string, named: readonly Named[]): Task {
   const deleted = new Set(named.filter(({ verb }) => verb === 'DELETE').map(({ path }) => path));
-  const first = new Map(named.map((file) => [file.path, file]).reverse() as [string, Named][]);
-  return {
-    number,
-    title,
-    independent: false,
-    dependsOn: [],
-    uses: [],
-    files: [...new Set(named.map(({ path }) => path))].map((path) => ({
-      verb: deleted.has(path) ? 'DELETE' : (first.get(path)?.verb ?? 'MODIFY'),
-      path,
-      note: '',
-      allowProtected: false,
-      at: { line: first.get(path)?.line ?? 1, column: 1 },
-    })),
-    interfaces: [],
-    requirements: [],
-    verification: [],
-    criteria: [],
-    notes: '',
-    at: { line: named[0]?.line ?? 1, column: 1 },
-  };
+  const each = [...new Map(named.toReversed().map((file) => [file.path, file])).values()].toReversed();
+  const files = each.map(({ path, verb, line }) => ({
+    verb: deleted.has(path) ? ('DELETE' as const) : verb,
+    path,
+    note: '',
+    allowProtected: false,
+    at: { line, column: 1 },
+  }));
+  return { ...emptyTask(number, title, { line: named[0]?.line ?? 1, column: 1 }), files };
 }
