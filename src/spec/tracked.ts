@@ -53,34 +53,54 @@ export function matching(pattern: string, facts: RepoFacts): string[] {
   return [...facts.files.keys()].filter((path) => regex.test(path));
 }
 
-export type Resolved =
-  | { readonly kind: 'tracked' | 'new'; readonly path: string }
-  | { readonly kind: 'many'; readonly candidates: readonly string[] }
-  | { readonly kind: 'outside' | 'unknown' };
-
-/** What else tells where a file lies: paths that are written in full beside it, and the folder that is spoken of. */
-export interface Around {
-  readonly full: readonly string[];
-  readonly folder: string;
+/** The files that a path means: `tracked`, `new`, `open` (none or several can be meant), or `outside` the repository. */
+export interface Resolved {
+  readonly kind: 'tracked' | 'new' | 'open' | 'outside' | 'context';
+  readonly paths: readonly string[];
 }
 
-/** What a mentioned path means in this repository: what is written beside it first, then the tracked files, then a new file. */
-export function resolvePath(text: string, { full, folder }: Around, facts: RepoFacts): Resolved {
+/** What else tells where a file lies, and what is to be done with it. */
+export interface Around {
+  /** Paths that are written in full beside it. */
+  readonly full: readonly string[];
+  /** The folder that is spoken of, or ''. */
+  readonly folder: string;
+  /** True for a path that is written from the top. */
+  readonly exact: boolean;
+  readonly deletes: boolean;
+}
+
+/** Of files that a pattern stands for. */
+const FEW = 12;
+
+/** What a written path means in this repository: what is written beside it first, then the tracked files, then a new file. */
+export function resolvePath(text: string, around: Around, facts: RepoFacts): Resolved {
+  const { full, folder, exact, deletes } = around;
+  const tracked = (path: string): Resolved => ({ kind: facts.files.has(path) ? 'tracked' : 'new', paths: [path] });
+  if (/\/$|\*/.test(text)) return pattern(text, deletes, facts);
   const path = inside(text.replace(/^(\.\/)+/, ''), facts);
-  if (path === undefined) return { kind: 'outside' };
-  if (facts.files.has(path)) return { kind: 'tracked', path };
-  const at = folder === '' ? '' : `${folder}/${path}`;
-  if (at !== '' && facts.files.has(at)) return { kind: 'tracked', path: at };
-  const said = [...new Set(full.filter((other) => other.endsWith(`/${path}`)))];
-  if (said.length === 1 && said[0] !== undefined)
-    return { kind: facts.files.has(said[0]) ? 'tracked' : 'new', path: said[0] };
+  if (path === undefined) return { kind: 'outside', paths: [] };
+  if (exact || facts.files.has(path)) return tracked(path);
+  const at = `${folder}/${path}`;
+  if (folder !== '' && facts.files.has(at)) return tracked(at);
+  const [said, ...others] = new Set(full.filter((other) => other.endsWith(`/${path}`)));
+  if (said !== undefined && others.length === 0) return tracked(said);
   const known = nearest(byName(path, facts), full);
-  if (known.length === 1 && known[0] !== undefined) return { kind: 'tracked', path: known[0] };
-  if (at !== '' && !(path.includes('/') && isFolder(path.slice(0, path.indexOf('/')), facts)))
-    return { kind: 'new', path: at };
-  if (known.length > 1) return { kind: 'many', candidates: known };
-  if (path.includes('/')) return { kind: 'new', path: under(path, full, facts) };
-  return rootPlausible(path, facts) ? { kind: 'new', path } : { kind: 'unknown' };
+  if (known.length === 1) return { kind: 'tracked', paths: known };
+  const below = path.includes('/') && isFolder(path.slice(0, path.indexOf('/')), facts);
+  if (folder !== '' && !below) return tracked(at);
+  if (known.length > 1) return { kind: 'open', paths: known };
+  if (path.includes('/')) return tracked(under(path, full, facts));
+  return rootPlausible(path, facts) ? tracked(path) : { kind: 'open', paths: [] };
+}
+
+/** A folder stands for its files where it is deleted; a pattern stands for the few files that it matches. */
+function pattern(text: string, deletes: boolean, facts: RepoFacts): Resolved {
+  const paths = matching(text, facts);
+  const star = text.includes('*');
+  const deep = /^[/~]|\*\*/.test(text);
+  if (star ? paths.length > 0 && paths.length <= FEW && !deep : deletes) return { kind: 'tracked', paths };
+  return { kind: star && !deep ? 'open' : 'context', paths };
 }
 
 /** Of several candidates those that share most folders with what the plan writes in full. */

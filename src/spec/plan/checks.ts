@@ -2,7 +2,7 @@ import { splitCommand } from '../../verify/words.ts';
 import type { Block } from '../blocks.ts';
 import { checkCommand } from '../check-command.ts';
 import { plainText, spans } from '../inline.ts';
-import { looksLikeCommand } from '../lines.ts';
+import { codeSpan, looksLikeCommand, readCommand } from '../lines.ts';
 import type { Command } from '../model.ts';
 import { commandLines, judgeCommand, withoutFolder } from '../programs.ts';
 import type { Outline, Section } from './outline.ts';
@@ -89,11 +89,8 @@ function refused(text: string): boolean {
 
 /** A stated check as a line of the spec. */
 export const asCommand = ({ text, line, expect }: Omit<Stated, 'kind'>, detected = false): Command => ({
-  kind: 'command',
-  text,
+  ...readCommand(codeSpan(text), { line, column: 1 }),
   expect,
-  baselineFails: false,
   shell: 'needsShell' in splitCommand(text),
   detected,
-  at: { line, column: 1 },
 });

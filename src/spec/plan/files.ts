@@ -2,7 +2,6 @@ import type { Block } from '../blocks.ts';
 import type { RepoFacts } from '../facts.ts';
 import { plainText, spans } from '../inline.ts';
 import { findPaths, type Mention } from '../mentions.ts';
-import type { Verb } from '../model.ts';
 import { byName, byStem, isFolder } from '../tracked.ts';
 import { drawnFiles } from '../tree.ts';
 import type { Outline, Section } from './outline.ts';
@@ -17,8 +16,8 @@ export interface Candidate {
    * `mention`: a sentence holds it; `context`: the words or the section around it say that it is no work.
    */
   readonly rank: 'listed' | 'prose' | 'mention' | 'context';
-  /** DELETE or CREATE where the plan says so. */
-  readonly verb: Verb | undefined;
+  /** True where the plan says that the file itself goes. */
+  readonly deletes: boolean;
   /** The folder that the section speaks of, or ''. */
   readonly folder: string;
   /** True for a path that is written from the top. */
@@ -53,7 +52,7 @@ export const candidates = (plan: Outline, facts: RepoFacts): Candidate[] =>
 /** True for a section that lists files as such: what a sentence elsewhere names is then no work. */
 export const listsFiles = (section: Section): boolean => FILES.test(section.title) && section.role === 'work';
 
-type How = Pick<Candidate, 'rank'> & { readonly verb?: Verb | undefined; readonly exact?: boolean };
+type How = Pick<Candidate, 'rank'> & { readonly deletes?: boolean; readonly exact?: boolean };
 
 class Reader {
   private readonly found: Candidate[] = [];
@@ -78,11 +77,11 @@ class Reader {
     return this.found;
   }
 
-  private add(text: string, line: number, { rank, verb, exact = false }: How): void {
+  private add(text: string, line: number, { rank, deletes = false, exact = false }: How): void {
     const { section, folder } = this;
     const reads =
       section.role === 'context' || (section.role === 'check' && !(rank === 'listed' && /test|spec/i.test(text)));
-    this.found.push({ text, section, line, folder, verb, exact, rank: reads ? 'context' : rank });
+    this.found.push({ text, section, line, folder, deletes, exact, rank: reads ? 'context' : rank });
   }
 
   private heading({ title, line, blocks }: Section): void {
@@ -94,7 +93,7 @@ class Reader {
       const vague =
         aside || text.endsWith('/') || (!quoted && !text.includes('/') && byName(text, this.facts).length === 0);
       const rank = quiet || vague || POINTS.test(nearWords(before)) ? 'context' : 'listed';
-      this.add(text, line, { rank, verb: TO_DELETE.test(before) ? 'DELETE' : undefined });
+      this.add(text, line, { rank, deletes: TO_DELETE.test(before) });
     }
     // A type in a heading is the one file that is called so.
     for (const { kind, text } of paths.length > 0 || quiet ? [] : runs) {
@@ -128,19 +127,18 @@ class Reader {
       const text = below ? same.text + mention.text : mention.text;
       this.add(text, block.line + mention.offset, {
         rank: below && label !== '' ? 'listed' : rank,
-        verb: this.verb(mention, head, label),
+        deletes: this.deletes(mention, head, label),
       });
       previous = mention;
     }
   }
 
-  private verb({ after }: Mention, head: string, label: string): Verb | undefined {
+  private deletes({ after }: Mention, head: string, label: string): boolean {
     const { title } = this.section;
     const said = label === '' && (FILES.test(title) || /^\P{L}*\p{L}+\P{L}*$/u.test(title)) ? title : label;
     const explained = /^\W*[:—–-]/.test(after) && labelOf(head) === '';
-    if (DELETED.test(after) || (TO_DELETE.test(head) && !/^\W*(from|in|of|'s)\b/i.test(after))) return 'DELETE';
-    if (DELETES.test(said) && !EDITS.test(said) && !explained) return 'DELETE';
-    return CREATES.test(lastWords(head)) || CREATES.test(said) ? 'CREATE' : undefined;
+    if (DELETED.test(after) || (TO_DELETE.test(head) && !/^\W*(from|in|of|'s)\b/i.test(after))) return true;
+    return DELETES.test(said) && !EDITS.test(said) && !explained;
   }
 
   /** A row of a table whose column holds paths, and what another cell says is to be done with them. */
@@ -152,14 +150,13 @@ class Reader {
     );
     const others = cells.filter((_, column) => column !== at).map(plainText);
     const rank = others.some((cell) => LOOK_ONLY.test(cell)) ? 'context' : 'listed';
-    const deletes = others.some(
+    const goes = others.some(
       (cell) => /^\P{L}*\p{L}+\P{L}*($|file|entire|[(（—–-])/iu.test(cell) && DELETES.test(cell),
     );
+    const alone = others.every((cell) => cell === '');
     for (const mention of findPaths(spans(cells[at] ?? ''), this.facts)) {
-      const said = others.some((cell) => cell !== '') ? undefined : this.verb(mention, '', '');
-      const creates = others.some((cell) => CREATES.test(cell)) ? 'CREATE' : undefined;
-      const verb = deletes || DELETED.test(mention.after) ? 'DELETE' : (said ?? creates);
-      this.add(mention.text, line, { rank, verb });
+      const deletes = goes || DELETED.test(mention.after) || (alone && this.deletes(mention, '', ''));
+      this.add(mention.text, line, { rank, deletes });
     }
   }
 
