@@ -92,7 +92,7 @@ export function draft(
   const text = plan === undefined ? source : renderSpec(plan.spec);
   const parsed = parseSpec(text);
   // Why the whole is no plan is all there is to say.
-  const refused = plan?.findings.some((item) => item.code === 'plan/refused' || item.code === 'plan/empty') === true;
+  const refused = plan?.findings.some((item) => item.code === 'plan/refused') === true;
   const found = refused ? [] : checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts });
   const findings = [...parsed.findings, ...found];
   const lines = source.split(/\r\n?|\n/);

@@ -12,6 +12,16 @@ interface Around {
   readonly scripts: { readonly names: Readonly<Record<string, string>>; readonly changes: boolean } | undefined;
 }
 
+const NO_OPTIONS: Command = {
+  kind: 'command',
+  text: '',
+  expect: 0,
+  baselineFails: false,
+  shell: true,
+  detected: false,
+  at: { line: 1, column: 1 },
+};
+
 const DESTRUCTIVE =
   /\brm\s+-\w*[rf]\w*\b|\bgit\s+(push|reset|checkout|clean|rebase|stash|commit|merge|switch|restore)\b|\b(mkfs|dd|shutdown|reboot|sudo)\b|>\s*\/dev\/sd/;
 const INSTALL =
@@ -62,6 +72,16 @@ export function checkCommand(command: Command, argv: readonly string[], around: 
       'Remove it, or name it as `setup` in your profile.',
     );
   resolvable(command, argv, around, say);
+}
+
+/** True when a spec with this command would have an error, whatever the repository holds. */
+export function hasCommandError(text: string): boolean {
+  let bad = false;
+  const command = { ...NO_OPTIONS, text };
+  checkCommand(command, [], { facts: undefined, created: new Set(), scripts: undefined }, (_code, severity) => {
+    bad ||= severity === 'error';
+  });
+  return bad;
 }
 
 function resolvable(

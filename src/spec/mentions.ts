@@ -79,3 +79,12 @@ function pathsIn(token: string, quoted: boolean, facts: RepoFacts): string[] {
   // "e.g", "Mr.c": a bare word with a short ending is a file when the repository knows it.
   return quoted || text.includes('/') || extension.length > 1 || byName(text, facts).length > 0 ? [text] : [];
 }
+
+/** The clause that a path stands in, up to the path. */
+export const lastWords = (before: string): string =>
+  (before.split(/[.。;；]\s|\s[—–]\s|--|[()（）]/).at(-1) ?? '').slice(-60);
+/** The two words before a path. */
+export const nearWords = (before: string): string => lastWords(before).trim().split(/\s+/).slice(-2).join(' ');
+/** True for what stands between paths of one list: commas, "and", a remark in parentheses. */
+export const joins = (between: string): boolean =>
+  /^[\s`*,、/&+|]*(\([^()]*\)|and|or|et|und|y|ve|または|と)?[\s`*,、/&+]*$/i.test(between);

@@ -160,3 +160,13 @@ function rootPlausible(path: string, facts: RepoFacts): boolean {
   const extension = path.slice(path.lastIndexOf('.'));
   return [...facts.files.keys()].some((file) => !file.includes('/') && file.endsWith(extension));
 }
+
+/** The root of a tree is the repository, whatever it is called, when what lies below is there. */
+export function rooted(path: string, facts: RepoFacts): string {
+  const [root = '', ...rest] = path.split('/');
+  const letters = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
+  const below = facts.files.has(rest.join('/')) || (rest.length > 1 && isFolder(rest[0] ?? '', facts));
+  return rest.length > 0 && !isFolder(root, facts) && (below || letters(root) === letters(facts.name))
+    ? rest.join('/')
+    : path;
+}

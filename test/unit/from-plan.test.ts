@@ -178,7 +178,7 @@ describe('the shapes of real plans', () => {
   });
 
   it('a plan that names neither a file nor a check is refused', () => {
-    expect(convert('none', ['src/a.ts']).findings.map((item) => item.slice(0, 12))).toEqual(['1 plan/empty']);
+    expect(convert('none', ['src/a.ts']).findings.map((item) => item.slice(0, 14))).toEqual(['1 plan/refused']);
   });
 
   it('knows a spec', () => {

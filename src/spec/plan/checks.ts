@@ -1,6 +1,6 @@
 import { splitCommand } from '../../verify/words.ts';
 import type { Block } from '../blocks.ts';
-import { checkCommand } from '../check-command.ts';
+import { hasCommandError } from '../check-command.ts';
 import { plainText, spans } from '../inline.ts';
 import { codeSpan, looksLikeCommand, readCommand } from '../lines.ts';
 import type { Command } from '../model.ts';
@@ -72,19 +72,9 @@ function command(text: string, { line, note, checking }: { line: number; note: s
   const searches = /^(grep|rg|git grep)\b/.test(plain);
   const expect = searches && EMPTY.test(note) ? 1 : 0;
   const open = searches && expect === 0 && !/ -\w*q|[|]/.test(plain) && !SAID.test(note);
-  const manual = judged === 'person' || open || FAILS.test(note) || refused(text);
+  const manual = judged === 'person' || open || FAILS.test(note) || hasCommandError(text);
   if (manual && /^(cat|sed|ls|git|cd|echo|head|tail)\b/.test(plain)) return [];
   return [{ text, line, kind: manual ? 'manual' : 'command', expect }];
-}
-
-/** True when the check of a spec refuses the command. */
-function refused(text: string): boolean {
-  let bad = false;
-  const around = { facts: undefined, created: new Set<string>(), scripts: undefined };
-  checkCommand(asCommand({ text, line: 1, expect: 0 }), [], around, (_code, severity) => {
-    bad ||= severity === 'error';
-  });
-  return bad;
 }
 
 /** A stated check as a line of the spec. */

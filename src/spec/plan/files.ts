@@ -1,8 +1,8 @@
 import type { Block } from '../blocks.ts';
 import type { RepoFacts } from '../facts.ts';
 import { plainText, spans } from '../inline.ts';
-import { findPaths, type Mention } from '../mentions.ts';
-import { byName, byStem, isFolder } from '../tracked.ts';
+import { findPaths, joins, lastWords, type Mention, nearWords } from '../mentions.ts';
+import { byName, byStem, rooted } from '../tracked.ts';
 import { drawnFiles } from '../tree.ts';
 import type { Outline, Section } from './outline.ts';
 
@@ -58,14 +58,12 @@ class Reader {
   private readonly found: Candidate[] = [];
   /** What the last label said, for the items below it. */
   private label = { text: '', depth: 0 };
-  private readonly folder: string;
 
   constructor(
     private readonly section: Section,
     private readonly facts: RepoFacts,
-  ) {
-    this.folder = folderOf(section, facts);
-  }
+    private readonly folder = folderOf(section, facts),
+  ) {}
 
   read(): Candidate[] {
     if (this.section.depth > 0) this.heading(this.section);
@@ -89,9 +87,8 @@ class Reader {
     const paths = findPaths(runs, this.facts);
     const quiet = NOTHING.test(blocks[0]?.text ?? '');
     for (const { text, before, quoted } of paths) {
-      const aside = !quoted && /\([^)]*$/.test(before);
-      const vague =
-        aside || text.endsWith('/') || (!quoted && !text.includes('/') && byName(text, this.facts).length === 0);
+      const unsure = /\([^)]*$/.test(before) || (!text.includes('/') && byName(text, this.facts).length === 0);
+      const vague = text.endsWith('/') || (!quoted && unsure);
       const rank = quiet || vague || POINTS.test(nearWords(before)) ? 'context' : 'listed';
       this.add(text, line, { rank, deletes: TO_DELETE.test(before) });
     }
@@ -171,16 +168,6 @@ class Reader {
   }
 }
 
-/** The root of a tree is the repository, whatever it is called, when what lies below is there. */
-function rooted(path: string, facts: RepoFacts): string {
-  const [root = '', ...rest] = path.split('/');
-  const letters = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
-  const below = facts.files.has(rest.join('/')) || (rest.length > 1 && isFolder(rest[0] ?? '', facts));
-  return rest.length > 0 && !isFolder(root, facts) && (below || letters(root) === letters(facts.name))
-    ? rest.join('/')
-    : path;
-}
-
 /** The folder that a heading names, or a sentence right below one says everything goes to. */
 function folderOf(section: Section | undefined, facts: RepoFacts): string {
   if (section === undefined) return '';
@@ -192,10 +179,6 @@ function folderOf(section: Section | undefined, facts: RepoFacts): string {
   return folderOf(section.above, facts);
 }
 
-const lastWords = (before: string): string => (before.split(/[.。;；]\s|\s[—–]\s|--|[()（）]/).at(-1) ?? '').slice(-60);
-const nearWords = (before: string): string => lastWords(before).trim().split(/\s+/).slice(-2).join(' ');
-const joins = (between: string): boolean =>
-  /^[\s`*,、/&+|]*(\([^()]*\)|and|or|et|und|y|ve|または|と)?[\s`*,、/&+]*$/i.test(between);
 const saysContext = (after: string): boolean =>
   /^\W*if (it |they )?(exists?|present|any)\b/i.test(after) || (/^\W*[(（:—–-]/.test(after) && LOOK_ONLY.test(after));
 

@@ -40,15 +40,9 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
   const checks = statedChecks(plan);
   for (const { line, kind, text } of checks)
     notes.push({ line, taken: `${kind}: ${text}`, why: kind === 'command' ? 'it checks by itself' : 'a person looks' });
-  const refused = refusal(plan, { source, files: sure ? named.length : 0, checks: checks.length });
-  if (refused !== undefined)
-    findings.push(
-      say('plan/refused', 'error', refused.line, `This plan is ${refused.what}, no work to hand over.`, refused.fix),
-    );
-  else if (named.length + checks.length + findings.length === 0)
-    findings.push(
-      say('plan/empty', 'error', 1, 'The plan names neither a file nor a check.', 'Add ## Files and ## Verification.'),
-    );
+  const files = sure ? named.length : findings.length;
+  const refused = refusal(plan, { files, checks: checks.length });
+  if (refused !== undefined) findings.push(refused);
   const title = (plan.title || plainText(plan.sections[1]?.title ?? '') || 'Plan').slice(0, 120);
   const spec: Spec = { ...emptySpec(), number, title, format: '2', scope: 'guess', plan: source };
   const commands = checks.filter(({ kind }) => kind === 'command');
