@@ -90,3 +90,21 @@ export function detectCommands(facts: RepoFacts, changed: readonly string[]): st
     found.add('make test');
   return [...found].slice(0, 3);
 }
+
+/** Tools that look for a manifest from their folder upwards, and end without one. */
+const NEEDS: readonly [RegExp, readonly string[]][] = [
+  [/^(npm|pnpm|yarn) /, ['package.json']],
+  [/^cargo /, ['Cargo.toml']],
+  [/^go /, ['go.mod', 'go.work']],
+  [/^swift (build|test)\b/, ['Package.swift']],
+  [/^mix /, ['mix.exs']],
+];
+
+/** False for a command whose tool finds no manifest in its folder or above, neither tracked nor made by the change. */
+export function canStart(command: string, facts: RepoFacts, changed: readonly string[]): boolean {
+  const [, folder = '', rest = ''] = /^(?:cd\s+(\S+)\s*&&\s*)?(.*)$/s.exec(command) ?? [];
+  const manifests = NEEDS.find(([tool]) => tool.test(rest))?.[1];
+  if (manifests === undefined || / (-C|--(prefix|cwd|dir|manifest-path|package-path))\b/.test(rest)) return true;
+  const above = foldersAbove(`${folder.replace(/^\.\/|\/$/g, '')}${folder === '' ? '' : '/'}x`);
+  return above.some((one) => manifests.some((name) => facts.files.has(one + name) || changed.includes(one + name)));
+}

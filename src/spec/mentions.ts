@@ -56,8 +56,10 @@ export function findPaths(runs: readonly Span[], facts: RepoFacts): Mention[] {
 const WORD =
   /(?<![\w/.@~\\-])(?:~\/|\/|\.{1,2}\/)?[\w.@\u00c0-\u024f-]+(?:\/[\w.@[\]()*\u00c0-\u024f-]+)*\/?(?![\w\\])/g;
 
+const WINDOWS = /^([A-Za-z]:)?\\?([\w.@-]+\\)+[\w.@-]+$/;
+
 function pathsIn(token: string, quoted: boolean, facts: RepoFacts): string[] {
-  const text = token
+  const text = (WINDOWS.test(token) ? token.replaceAll('\\', '/') : token)
     .replace(/[.,:;]+$/, '')
     .replace(/::.*$/, '')
     .replace(/(:L?\d+([-–]L?\d+)?|#L\d+.*)(,\s*\d+([-–]\d+)?)*$/, '');

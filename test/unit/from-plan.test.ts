@@ -90,6 +90,7 @@ describe('the shapes of real plans', () => {
 
   it('phases that own their files are tasks in order, not independent because one says so; "remove section" is no deletion', () => {
     const seen = convert('phases', [
+      'Cargo.toml',
       'crates/core/src/lib.rs',
       'crates/parser/src/lib.rs',
       'crates/parser/src/old.rs',
@@ -150,6 +151,12 @@ describe('the shapes of real plans', () => {
     expect(seen.findings.map((item) => item.slice(0, 18))).toEqual(['10 plan/which-file']);
   });
 
+  it('a question about a row of a table is on its line', () => {
+    const plan = '# T\n\n## Files\n\n| File | Action |\n|---|---|\n| `src/a.ts` | edit |\n| `b.ts` | edit |\n';
+    const { findings } = fromPlan(plan, facts(['src/a.ts', 'x/b.ts', 'y/b.ts']), '001');
+    expect(findings.map((item) => [item.line, item.message])).toEqual([[8, 'Which file is b.ts?']]);
+  });
+
   it('done items are no work', () => {
     const seen = convert('done', ['src/a.go', 'src/b.go', 'go.mod']);
     expect(seen.tasks).toEqual(['Remaining work: MODIFY src/b.go, CREATE src/c.go']);
@@ -177,6 +184,25 @@ describe('the shapes of real plans', () => {
     expect(turkish.commands).toEqual(['mix test']);
   });
 
+  const refusals: [string, string, string][] = [
+    ['done', 'done', '# P\n\n**Status:** ✅ all merged\n\n- `src/a.ts`\n'],
+    ['ticked', 'done', '# P\n\n- [x] `src/a.ts`\n- [x] b\n- [x] c\n'],
+    ['board', 'a status board', '# P\n\n| Task | Owner | Status |\n|---|---|---|\n| Pay | Ann | open |\n'],
+    ['runbook', 'a runbook', '# P\n\n```sh\nkubectl apply -f x\n```\n\nThen:\n\n```sh\n./scripts/check all\n```\n'],
+  ];
+  it.each(refusals)('%s: refused as %s', (_name, what, plan) => {
+    const { findings } = fromPlan(plan, facts(['src/a.ts']), '001');
+    expect(findings.map((item) => [item.code, item.message])).toEqual([
+      ['plan/refused', `This plan is ${what}: no work to hand over.`],
+    ]);
+  });
+
+  it('a plan of which a part is done, or whose design is, is work', () => {
+    const part = '# P\n\n## Step 1\n\nStatus: done\n\n## Step 2\n\nStatus: open\n\n- `src/a.ts`\n';
+    const design = '# P\n\nStatus: design complete, ready to build\n\n- `src/a.ts`\n';
+    for (const plan of [part, design]) expect(fromPlan(plan, facts(['src/a.ts']), '001').findings).toEqual([]);
+  });
+
   it('a plan that names neither a file nor a check is refused', () => {
     expect(convert('none', ['src/a.ts']).findings.map((item) => item.slice(0, 14))).toEqual(['1 plan/refused']);
   });
@@ -184,6 +210,88 @@ describe('the shapes of real plans', () => {
   it('knows a spec', () => {
     expect(isSpec('# Spec: 001 -- T\n')).toBe(true);
     expect(isSpec('# Plan\n\n# Spec: 001 -- T\n')).toBe(false);
+  });
+});
+
+describe('what a plan says of paths', () => {
+  const read = (plan: string, files: string[]): string[] =>
+    fromPlan(plan, facts(files), '001').spec.tasks.flatMap((task) =>
+      task.files.map((file) => `${file.verb} ${file.path}`),
+    );
+
+  it('a folder for all new files holds the bare names below it', () => {
+    const plan = '# P\n\n## New files\n\nAll of them go in `app/geo/`.\n\n### `Store.kt`\n\n### `Fence.kt`\n';
+    expect(read(plan, ['app/Main.kt'])).toEqual(['CREATE app/geo/Store.kt', 'CREATE app/geo/Fence.kt']);
+  });
+
+  it('a drawn tree is new files, and tracked ones only where a remark marks them', () => {
+    const plan =
+      '# P\n\n```\nshop/\n├── src/\n│   ├── new.ts\n│   ├── old.ts\n│   └── main.ts   # modified\n└── README.md\n```\n';
+    expect(read(plan, ['src/old.ts', 'src/main.ts', 'README.md'])).toEqual(['CREATE src/new.ts', 'MODIFY src/main.ts']);
+  });
+
+  it('what is reused, not touched or under test is no work', () => {
+    const plan =
+      '# P\n\n## Changes\n\n- `src/a.ts` - the new rule\n- `src/b.ts` (no changes)\n\n## Reuse\n\n- `src/c.ts`\n\n## Not touched\n\n- `src/d.ts`\n';
+    expect(read(plan, ['src/a.ts', 'src/b.ts', 'src/c.ts', 'src/d.ts'])).toEqual(['MODIFY src/a.ts']);
+  });
+
+  it('a checkout of another person is this one', () => {
+    const plan =
+      '# P\n\n- `/Users/ann/code/shop/src/a.ts`\n- `C:\\\\work\\\\shop\\\\src\\\\b.ts`\n- `/home/bob/other/src/c.ts`\n';
+    expect(read(plan.replaceAll('\\\\', '\\'), ['src/a.ts', 'src/b.ts', 'src/c.ts'])).toEqual([
+      'MODIFY src/a.ts',
+      'MODIFY src/b.ts',
+      'MODIFY src/c.ts',
+    ]);
+  });
+
+  it('a deleted folder is its files', () => {
+    expect(read('# P\n\n**Delete:**\n\n- `src/old/`\n', ['src/old/a.ts', 'src/old/b.ts', 'src/c.ts'])).toEqual([
+      'DELETE src/old/a.ts',
+      'DELETE src/old/b.ts',
+    ]);
+  });
+
+  it('what is listed outranks what a sentence says', () => {
+    const plan =
+      '# P\n\n## Step 1\n\n**Files:**\n- Modify: `src/a.ts`\n\nThen change the caller in `src/b.ts` later.\n';
+    expect(read(plan, ['src/a.ts', 'src/b.ts'])).toEqual(['MODIFY src/a.ts']);
+  });
+});
+
+describe('what a plan says of checks', () => {
+  const read = (plan: string): string[] =>
+    fromPlan(plan, facts(['src/a.ts', 'web/package.json', 'package.json']), '001').spec.verification.map(
+      (item) => `${item.text}${item.shell ? ' (shell)' : ''}${item.expect === 0 ? '' : ` (expect ${item.expect})`}`,
+    );
+  const checks = (block: string): string =>
+    `# P\n\n- \`src/a.ts\`\n\n## Verification\n\n\`\`\`bash\n${block}\n\`\`\`\n`;
+
+  it('a folder stays before its commands, and lines that go on are one', () => {
+    expect(read(checks('cd web\nnpm run lint\nnpm test \\\\\n  --silent'.replaceAll('\\\\', '\\')))).toEqual([
+      'cd web && npm run lint (shell)',
+      'cd web && npm test --silent (shell)',
+    ]);
+  });
+
+  it('a search that must print nothing must fail; one without a word on it is for a person', () => {
+    expect(read(checks('# must print nothing\ngrep -rn "old" src'))).toEqual(['grep -rn "old" src (expect 1)']);
+    expect(read(checks('grep -rn "old" src'))).toEqual([]);
+  });
+
+  it('a tool without its manifest is for a person', () => {
+    const plan = checks('cargo test');
+    const seen = (files: string[]) => fromPlan(plan, facts(['src/a.ts', ...files]), '001').spec;
+    expect(seen([]).verification).toEqual([]);
+    expect(seen([]).criteria.map((item) => item.text)).toEqual(['cargo test']);
+    expect(seen(['Cargo.toml']).verification.map((item) => item.text)).toEqual(['cargo test']);
+  });
+
+  it('what is to be written, commits, waits, or has a gap is no check', () => {
+    const plan =
+      '# P\n\n## Step 1\n\n- `src/a.ts`\n\n```bash\nbuild() {\n  npm test\n}\n```\n\n```bash\ngit commit -m "test"\nnpm run dev\nnpm test -- <name>\n```\n';
+    expect(read(plan)).toEqual([]);
   });
 });
 

@@ -12,7 +12,6 @@ export interface Stated {
   readonly text: string;
   readonly line: number;
   readonly kind: 'command' | 'manual';
-  /** The exit code that says yes. */
   readonly expect: number;
 }
 

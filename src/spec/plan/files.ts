@@ -11,10 +11,7 @@ export interface Candidate {
   readonly text: string;
   readonly section: Section;
   readonly line: number;
-  /**
-   * `listed`: a label, a heading, a table, a tree or the head of an item names it; `prose`: a sentence says to change it;
-   * `mention`: a sentence holds it; `context`: the words or the section around it say that it is no work.
-   */
+  /** What names it: the plan's structure, a sentence that changes it, a sentence, or words that only point at it. */
   readonly rank: 'listed' | 'prose' | 'mention' | 'context';
   /** True where the plan says that the file itself goes. */
   readonly deletes: boolean;
@@ -42,6 +39,7 @@ const TO_DELETE = new RegExp(`(${DELETES.source})${SMALL}`, 'i');
 const ALONE = new RegExp(`^\\W*(${DELETES.source})${SMALL}`, 'i');
 const DELETED =
   /^\W*[(（—–→-]+\W*(deleted?|removed?)\W*($|[)）.,;—–]|(the |this |whole |entire )?(file|entirely)\b)|^[`*\s]*(を|dosyasını)?\s*(削除|删除|sil)/i;
+const ONE_WORD = /^\P{L}*\p{L}+\P{L}*($|file|entire|[(（—–-])/iu;
 const LOOK_ONLY =
   /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not)/i;
 
@@ -51,8 +49,6 @@ export const candidates = (plan: Outline, facts: RepoFacts): Candidate[] =>
 
 /** True for a section that lists files as such: what a sentence elsewhere names is then no work. */
 export const listsFiles = (section: Section): boolean => FILES.test(section.title) && section.role === 'work';
-
-type How = Pick<Candidate, 'rank'> & { readonly deletes?: boolean; readonly exact?: boolean };
 
 class Reader {
   private readonly found: Candidate[] = [];
@@ -75,11 +71,11 @@ class Reader {
     return this.found;
   }
 
-  private add(text: string, line: number, { rank, deletes = false, exact = false }: How): void {
+  private add(text: string, line: number, how: Pick<Candidate, 'rank'> & Partial<Candidate>): void {
     const { section, folder } = this;
-    const reads =
-      section.role === 'context' || (section.role === 'check' && !(rank === 'listed' && /test|spec/i.test(text)));
-    this.found.push({ text, section, line, folder, deletes, exact, rank: reads ? 'context' : rank });
+    const tests = section.role === 'check' && how.rank === 'listed' && /test|spec/i.test(text);
+    const rank = section.role === 'work' || tests ? how.rank : 'context';
+    this.found.push({ deletes: false, exact: false, ...how, rank, text, section, line, folder });
   }
 
   private heading({ title, line, blocks }: Section): void {
@@ -120,19 +116,16 @@ class Reader {
       const works = [CREATES, EDITS, DELETES].some((verb) => verb.test(lastWords(head)));
       const context = points || (own !== undefined && saysContext(mention.after));
       const rank = context ? 'context' : own !== undefined ? 'listed' : works ? 'prose' : 'mention';
-      const below = same?.text.endsWith('/') === true && !mention.text.includes('/');
-      const text = below ? same.text + mention.text : mention.text;
-      this.add(text, block.line + mention.offset, {
-        rank: below && label !== '' ? 'listed' : rank,
-        deletes: this.deletes(mention, head, label),
-      });
+      const below = same?.text.endsWith('/') === true && !mention.text.includes('/') ? same.text : '';
+      const deletes = this.deletes(mention, head, label);
+      this.add(below + mention.text, block.line + mention.offset, { rank: below && label ? 'listed' : rank, deletes });
       previous = mention;
     }
   }
 
   private deletes({ after }: Mention, head: string, label: string): boolean {
     const { title } = this.section;
-    const said = label === '' && (FILES.test(title) || /^\P{L}*\p{L}+\P{L}*$/u.test(title)) ? title : label;
+    const said = label === '' && (FILES.test(title) || ONE_WORD.test(title)) ? title : label;
     const explained = /^\W*[:—–-]/.test(after) && labelOf(head) === '';
     if (DELETED.test(after) || (TO_DELETE.test(head) && !/^\W*(from|in|of|'s)\b/i.test(after))) return true;
     return DELETES.test(said) && !EDITS.test(said) && !explained;
@@ -147,9 +140,7 @@ class Reader {
     );
     const others = cells.filter((_, column) => column !== at).map(plainText);
     const rank = others.some((cell) => LOOK_ONLY.test(cell)) ? 'context' : 'listed';
-    const goes = others.some(
-      (cell) => /^\P{L}*\p{L}+\P{L}*($|file|entire|[(（—–-])/iu.test(cell) && DELETES.test(cell),
-    );
+    const goes = others.some((cell) => ONE_WORD.test(cell) && DELETES.test(cell));
     const alone = others.every((cell) => cell === '');
     for (const mention of findPaths(spans(cells[at] ?? ''), this.facts)) {
       const deletes = goes || DELETED.test(mention.after) || (alone && this.deletes(mention, '', ''));
@@ -161,9 +152,11 @@ class Reader {
   private tree(block: Block): void {
     for (const { path, remark, offset, fromTop } of drawnFiles(block.text)) {
       const below = rooted(path, this.facts);
-      const marked = CREATES.test(remark) || EDITS.test(remark) || /[←*]/.test(remark);
-      const rank = this.facts.files.has(below) && !marked ? 'context' : 'listed';
-      this.add(below, block.line + 1 + offset, { rank, exact: fromTop || below !== path });
+      const works = !this.facts.files.has(below) || [CREATES, EDITS, /[←*]/].some((mark) => mark.test(remark));
+      this.add(below, block.line + 1 + offset, {
+        rank: works ? 'listed' : 'context',
+        exact: fromTop || below !== path,
+      });
     }
   }
 }

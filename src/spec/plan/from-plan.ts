@@ -1,7 +1,7 @@
-import { detectCommands } from '../detect.ts';
+import { canStart, detectCommands } from '../detect.ts';
 import type { RepoFacts } from '../facts.ts';
 import { plainText } from '../inline.ts';
-import { type Finding, finding, type Severity, type Spec } from '../model.ts';
+import { type Finding, finding, type Spec } from '../model.ts';
 import { emptySpec } from '../parse.ts';
 import { resolvePath } from '../tracked.ts';
 import { asCommand, statedChecks } from './checks.ts';
@@ -17,14 +17,8 @@ export interface Converted {
   /** What was taken for what, and why, by line of the plan. */
   readonly notes: readonly Note[];
 }
+export type Note = { readonly line: number; readonly taken: string; readonly why: string };
 
-export interface Note {
-  readonly line: number;
-  readonly taken: string;
-  readonly why: string;
-}
-
-/** Of lines for the reviewer: more are in the plan. */
 const MOST = 12;
 const WHY: Record<Candidate['rank'], string> = {
   listed: 'a label, a heading, a table, a tree or the head of an item names it',
@@ -45,23 +39,21 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
   if (refused !== undefined) findings.push(refused);
   const title = (plan.title || plainText(plan.sections[1]?.title ?? '') || 'Plan').slice(0, 120);
   const spec: Spec = { ...emptySpec(), number, title, format: '2', scope: 'guess', plan: source };
-  const commands = checks.filter(({ kind }) => kind === 'command');
-  const detected = commands.length > 0 ? [] : detectCommands(facts, [...new Set(named.map(({ path }) => path))]);
+  const paths = named.map(({ path }) => path);
+  const commands = checks.filter(({ kind, text }) => kind === 'command' && canStart(text, facts, paths));
+  const detected = commands.length > 0 ? [] : detectCommands(facts, paths);
   spec.tasks = tasksOf(named, title);
   spec.verification = [
     ...commands.map((check) => asCommand(check)),
     ...detected.map((text) => asCommand({ text, line: 1, expect: 0 }, true)),
   ];
   spec.criteria = checks
-    .filter(({ kind }) => kind === 'manual')
+    .filter((check) => !commands.includes(check))
     .slice(0, MOST)
     .map(({ text, line }) => ({ text: text.replaceAll('<-', '←'), targets: ['review'], at: { line, column: 1 } }));
   const byLine = (left: { line: number }, right: { line: number }): number => left.line - right.line;
   return { spec, findings: findings.sort(byLine), notes: notes.sort(byLine) };
 }
-
-const say = (code: string, severity: Severity, line: number, message: string, fix: string): Finding =>
-  finding(code, severity, { line, column: 1 }, message, fix);
 
 /** Decides which paths of a plan are its work, and asks once about each that it cannot place. */
 function readFiles(plan: Outline, facts: RepoFacts) {
@@ -69,48 +61,39 @@ function readFiles(plan: Outline, facts: RepoFacts) {
   const work = chosen(all, plan);
   const named: Named[] = [];
   const notes: Note[] = [];
-  const findings = new Map<string, Finding>();
+  const unclear = new Map<string, Finding>();
   const outside = new Map<string, number>();
   const whole = all.filter(({ rank, text }) => rank !== 'context' && /\/[^/*]+$/.test(text));
   const full = whole.flatMap((item) => resolvePath(item.text, { ...item, full: [] }, facts).paths.slice(0, 1));
   for (const item of all) {
     const { text, line, section, deletes } = item;
     const found = work.includes(item) ? resolvePath(text, { ...item, full }, facts) : { kind: 'context', paths: [] };
-    const verb = found.kind === 'new' ? 'CREATE' : deletes ? 'DELETE' : 'MODIFY';
-    const known = found.kind === 'tracked' || (found.kind === 'new' && !deletes);
-    if (known) named.push(...found.paths.map((path) => ({ path, verb, section, line }) as const));
+    const kind = found.kind === 'new' && deletes ? 'open' : found.kind;
+    const verb = kind === 'new' ? 'CREATE' : deletes ? 'DELETE' : 'MODIFY';
+    const known = kind === 'tracked' || kind === 'new' ? found.paths : [];
+    named.push(...known.map((path) => ({ path, verb, section, line }) as const));
     notes.push({
       line,
-      taken: known ? `${verb} ${found.paths.join(', ')}` : `${found.kind}: ${text}`,
+      taken: known.length > 0 ? `${verb} ${known.join(', ')}` : `${kind}: ${text}`,
       why: WHY[item.rank],
     });
-    if (found.kind === 'outside') outside.set(text, line);
-    else if (!known && found.kind !== 'context')
-      findings.set(text, question(item, found.kind === 'new' ? [] : found.paths));
+    if (kind === 'outside') outside.set(text, line);
+    if (kind === 'open') unclear.set(text, question(item, found.kind === 'open' ? found.paths : []));
   }
-  const [first] = outside.values();
-  const asked = [...findings.values()];
-  if (first !== undefined) {
-    const fix = 'Make those changes yourself, or start kimi-dispatch in the repository that holds them.';
+  const findings = [...unclear.values()];
+  for (const [, line] of [...outside].slice(0, 1)) {
     const message = `Outside this repository, where no run writes: ${[...outside.keys()].slice(0, 5).join(', ')}.`;
-    asked.push(say('plan/outside', named.length === 0 ? 'error' : 'warning', first, message, fix));
+    const fix = 'Make those changes yourself, or start kimi-dispatch in the repository that holds them.';
+    findings.push(finding('plan/outside', named.length > 0 ? 'warning' : 'error', { line, column: 1 }, message, fix));
   }
-  return { named, notes, findings: asked, sure: work.some(({ rank }) => rank !== 'mention') };
+  return { named, notes, findings, sure: work.some(({ rank }) => rank !== 'mention') };
 }
 
 function question({ text, line }: Candidate, options: readonly string[]): Finding {
-  const some =
-    options.length === 0
-      ? 'its whole path, or nothing if it is no part of the work'
-      : `one of: ${options.slice(0, 5).join(', ')}`;
-  const more = options.length > 5 ? ` (${options.length} in all)` : '';
-  return say(
-    'plan/which-file',
-    'warning',
-    line,
-    `Which file is ${text}?`,
-    `Write under Files: - MODIFY and ${some}${more}`,
-  );
+  const some = options.length > 5 ? [...options.slice(0, 5), `… (${options.length} in all)`] : options;
+  const which = some.length > 0 ? `one of: ${some.join(', ')}` : 'its whole path, or nothing if it is no work';
+  const fix = `Write under Files: - MODIFY and ${which}`;
+  return finding('plan/which-file', 'warning', { line, column: 1 }, `Which file is ${text}?`, fix);
 }
 
 /** What the plan lists outranks what its sentences say; and those, what they only hold. */

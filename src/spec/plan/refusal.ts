@@ -5,7 +5,7 @@ import type { Outline } from './outline.ts';
 const STATUS = /^\W*(overall )?(status|state|estado|durum|statut|stand|状態|状态)\W*$/i;
 const DONE =
   /\b(complete[d]?|done|implemented|merged|shipped|finished|closed|erledigt|terminé|completad[oa]|tamamlandı)\b|✅|完了|完成/i;
-const OPEN = /\bnot\b|partial|in progress|pending/i;
+const OPEN = /\bnot\b|partial|progress|pending|ready|approv|plan|await|propos|draft|design|next/i;
 
 const refuse = (line: number, what: string, fix: string): Finding =>
   finding('plan/refused', 'error', { line, column: 1 }, `This plan is ${what}: no work to hand over.`, fix);
@@ -15,15 +15,15 @@ export function refusal({ sections }: Outline, found: { files: number; checks: n
   const blocks = sections.flatMap((section) => section.blocks);
   const boxes = blocks.filter((block) => block.checked !== undefined);
   const texts = sections.flatMap(({ title, line, blocks: own }) => [{ text: title, line }, ...own]);
-  const status = texts.find(({ text }) =>
-    text.split('\n').some((one) => {
+  const states = texts.flatMap(({ text, line }) =>
+    text.split('\n').flatMap((one) => {
       const [name = '', value = ''] = one.split(/[:：](.*)$/);
-      return STATUS.test(name) && DONE.test(value) && !OPEN.test(value);
+      return STATUS.test(name) ? [{ line, done: DONE.test(value) && !OPEN.test(value) }] : [];
     }),
   );
-  const ticked = boxes.length > 2 && boxes.every((block) => block.checked) ? boxes[0] : undefined;
-  const done = status ?? ticked;
-  if (done !== undefined) return refuse(done.line, 'done', 'Write what is left as a plan of its own.');
+  const [done] = boxes.length > 2 && boxes.every((block) => block.checked) ? boxes : states;
+  if (done !== undefined && ('kind' in done || states.every((state) => state.done)))
+    return refuse(done.line, 'done', 'Write what is left as a plan of its own.');
   if (found.files > 0) return undefined;
   const board = blocks.find(({ header = [] }) => header.some((cell) => STATUS.test(plainText(cell))));
   if (board !== undefined) return refuse(board.line, 'a status board', 'Name one item of it and its files.');

@@ -1,15 +1,11 @@
 import { plainText } from '../inline.ts';
 import type { Task, Verb } from '../model.ts';
 import { emptyTask } from '../parse.ts';
+import type { Candidate } from './files.ts';
 import type { Section } from './outline.ts';
 
 /** A file of the plan's work, and the section that names it. */
-export interface Named {
-  readonly path: string;
-  readonly verb: Verb;
-  readonly section: Section;
-  readonly line: number;
-}
+export type Named = Pick<Candidate, 'section' | 'line'> & { readonly path: string; readonly verb: Verb };
 
 const PARALLEL = /\b(in parallel|parallel(izable)?|concurrently)\b|\[P\]|並行|並列|并行/i;
 
@@ -21,7 +17,7 @@ export function tasksOf(named: readonly Named[], title: string): Task[] {
   const units = [...new Set(named.map(({ section }) => unitOf(section)))];
   const pairs = new Set(named.map(({ path, section }) => `${units.indexOf(unitOf(section))} ${path}`));
   const shared = pairs.size > new Set(named.map(({ path }) => path)).size;
-  const inGrammar = units.every((unit) => unit?.unit?.word === 'task');
+  const inGrammar = units.every((unit) => unit?.unit === 'task');
   if (units.length < 2 || units.includes(undefined) || (shared && !inGrammar)) return [taskOf(1, title, named)];
   const parallel = units.map((unit) => !shared && PARALLEL.test(unit?.title ?? ''));
   let [before, group]: number[][] = [[], []];
