@@ -72,6 +72,7 @@ export function declare(bind: Bind): Command {
     .option('--timeout <seconds>', 'wall clock for Kimi', number('--timeout'))
     .option('--idle <seconds>', 'silence of Kimi', number('--idle'))
     .option('--base <ref>', 'where the change starts (default: the spec, else HEAD)')
+    .option('--header <file>', 'lines that a plan leaves open (## Files, ## Verification); - is stdin')
     .option('--sandbox <mode>', 'auto, required or off', choice('--sandbox', 'auto', 'required', 'off'))
     .option('--no-baseline', 'do not run the verification on the base first')
     .option('--task <id>', 'the task of the mailbox that this run carries out')
@@ -126,6 +127,8 @@ export function declare(bind: Bind): Command {
   add('spec <plan>', write, 'turn a plan into a spec, without a model')
     .option('-o, --output <file>', 'write it there; - prints it')
     .option('--force', 'also over a file that exists')
+    .option('--header <file>', 'lines that the plan leaves open (## Files, ## Verification); - is stdin')
+    .option('--explain', 'say for each line of the plan what it was taken for, and why')
     .option('--json', 'findings as data')
     .action(bind(async () => (await import('./spec.ts')).specCommand));
   add(
@@ -269,6 +272,7 @@ export function declare(bind: Bind): Command {
     }),
   );
   add('hook', more, "what Claude Code's hooks decided, and the switch of this repository")
+    .option('--header <file>', 'lines that the plan leaves open (## Files, ## Verification); - is stdin')
     .option('--explain', 'the latest decisions and why')
     .option('--off', 'no offers in this repository')
     .option('--on', 'offers again')

@@ -16,7 +16,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   logs: ['logs @last', 'logs @last -f'],
   watch: ['watch'],
   stats: ['stats'],
-  spec: ['spec plan.md', 'spec plan.md -o spec.md', 'spec plan.md -o -'],
+  spec: ['spec plan.md', 'spec plan.md -o spec.md', 'spec plan.md -o -', 'spec plan.md --explain'],
   worker: ['worker', 'worker --concurrency 4'],
   import: [
     'import mailbox ~/.claude-interagent',

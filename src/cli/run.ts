@@ -27,7 +27,7 @@ import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress, plainProgress } from './progress.ts';
 import { makeOrder, type Ordered, queueFor, runThroughQueue, showOrder } from './queue.ts';
-import { draft, factsFor, hasErrors, readInput } from './spec.ts';
+import { draft, factsFor, hasErrors, readWithHeader } from './spec.ts';
 import { refuseTogether } from './taken.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
@@ -53,7 +53,7 @@ export async function runCommand(
   const wanted = runOptions(options, world.env);
   const read: Read[] = [];
   for (const name of args) {
-    const one = await readSpec(world, repo, { name, base: wanted.base });
+    const one = await readSpec(world, repo, { name, base: wanted.base, header: options.header });
     if (one === undefined) return 2;
     read.push(one);
   }
@@ -117,11 +117,12 @@ interface Read {
 async function readSpec(
   world: World,
   repo: Repo,
-  what: { name: string; base?: string | undefined },
+  what: { name: string; base?: string | undefined; header?: unknown },
 ): Promise<Read | undefined> {
-  const { path, text } = readInput(world, what.name);
-  const facts = await factsFor(repo, text, what.base);
-  const drafted = draft(text, facts, '001');
+  const input = readWithHeader(world, what.name, what.header);
+  const { path, text } = input;
+  const facts = await factsFor(repo, input, what.base);
+  const drafted = draft(input, facts, '001');
   const name = relative(world.cwd, path);
   world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
   annotateFindings(world, name, [...drafted.plan.findings, ...(drafted.text === text ? drafted.findings : [])]);

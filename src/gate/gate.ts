@@ -38,10 +38,14 @@ export async function checkGate(repo: Repo, spec: Spec, input: GateInput): Promi
   const scope = checkScope(spec, changed);
   const declared = declaredIn(spec);
   const [before, after] = await Promise.all([entriesOf(repo, input.base), entriesOf(repo, input.commit)]);
-  const kept = [...before.keys()].filter((path) => after.has(path));
-  const lower = new Map([...after.keys(), ...kept].map((path) => [path.toLowerCase(), path]));
+  const stays = [...before.keys()].filter((path) => after.has(path));
+  const lower = new Map([...after.keys(), ...stays].map((path) => [path.toLowerCase(), path]));
+  const kept = notDeleted(declared, { changed, after });
   const found = [
-    { violations: [...scope.violations, ...notDeleted(declared, { changed, after })], flags: [] },
+    // What a plan says of a file was read out of its words: a file that stays is a question, not a breach.
+    spec.scope === 'guess'
+      ? { violations: scope.violations, flags: [...scope.flags, ...kept] }
+      : { violations: [...scope.violations, ...kept], flags: scope.flags },
     { violations: unnameable(input), flags: [] },
     ...input.changes.map((change) => judgePath(change, { declared, before, after, lower })),
     await judgeContents(repo, input, { declared, before, after }),

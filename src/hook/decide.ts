@@ -8,7 +8,7 @@ import { sandboxProven } from '../process/proven.ts';
 import { planId, type Sessions } from '../session/store.ts';
 import { textInside } from './inside.ts';
 import { permit } from './permission.ts';
-import { adviceFor, describeSize, sizeOf } from './size.ts';
+import { adviceFor, describeSize, sizeOf, unchecked } from './size.ts';
 import * as words from './words.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -284,7 +284,13 @@ class Hook {
     this.sessions.note('question', this.#session, { plan: id });
     const size = sizeOf(plan);
     const said = wrap(
-      words.offer({ plan: id, size: describeSize(size), advice: adviceFor(size), proven: sandboxProven(this.env) }),
+      words.offer({
+        plan: id,
+        size: describeSize(size),
+        advice: adviceFor(size),
+        proven: sandboxProven(this.env),
+        unchecked: unchecked(plan),
+      }),
     );
     return inject(event, said, `offered plan ${id} (${describeSize(size)})`);
   }

@@ -13,22 +13,27 @@ interface Offer {
   readonly advice: Advice;
   /** True when the sandbox is proven: a run that requires it starts without a question. */
   readonly proven: boolean;
+  /** True when the plan says nowhere how it is checked. */
+  readonly unchecked?: boolean;
 }
 
-export function offer({ plan, size, advice, proven }: Offer): string {
+export function offer({ plan, size, advice, proven, unchecked = false }: Offer): string {
   const kimi = '"Kimi" (own worktree, tests run by kimi-dispatch, Claude reviews the diff)';
   const claude = '"Claude" (implements it here)';
   const order = advice === 'kimi' ? `${kimi} first, then ${claude}` : `${claude} first, then ${kimi}`;
   return [
     `kimi-dispatch: the approved plan touches ${size}. Before the first edit the user chooses who implements it.`,
     `If their words with the approval name Kimi or Claude, that is the choice. Otherwise ask once with AskUserQuestion: question "${QUESTION}", header "Implementer", options ${order}.`,
-    `Kimi: ${start(plan, proven)} Claude: implement as usual.`,
+    `Kimi: ${unchecked ? UNCHECKED : ''}${start(plan, proven)} Claude: implement as usual.`,
   ].join(' ');
 }
 
 /** After "clear context" the same words, tied to the plan that this session begins with. */
 export const offerAfterClear = (text: string): string =>
   `If this session begins with "Implement the following plan": ${text}`;
+
+const UNCHECKED =
+  'the plan names no check: write only `## Verification` with commands in backticks to a file and add `--header FILE`; ';
 
 const required = (proven: boolean): string => (proven ? ' --sandbox required' : '');
 

@@ -67,7 +67,7 @@ async function allowAlone(call: AllowCall): Promise<Result> {
     ...rest,
     outcome,
     verification: rows.map((row) => ({ ...row, newlyFailing: [...row.newlyFailing] })) as Result['verification'],
-    scope: { violations: all.map(({ path, why }) => ({ path, why })), untouched: [...untouched] },
+    scope: { ...result.scope, violations: all.map(({ path, why }) => ({ path, why })), untouched: [...untouched] },
     flags: [
       ...flags.map(({ path, why }) => ({ path, why })),
       ...paths.map((path) => ({ path, why: 'allowed by hand' })),

@@ -169,7 +169,7 @@ function changeLines(result: Result): string[] {
   });
   const more = result.changes.length - rows.length;
   return [
-    `Changes: ${result.changes.length} files, +${added} -${removed} (riskiest first)`,
+    `Changes: ${result.changes.length} files, +${added} -${removed} (riskiest first)${result.scope.kind === 'guess' ? '; their scope was read out of the plan' : ''}`,
     ...lines,
     ...(more > 0 ? [`  and ${more} more`] : []),
     ...outsideLines(result),

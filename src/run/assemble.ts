@@ -59,6 +59,7 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
     sandbox: plan.sandbox,
     changes: [...changes],
     scope: {
+      kind: request.spec.scope,
       violations: (gate?.violations ?? []).map(({ path, why }) => ({ path, why })),
       untouched: [...(gate?.untouched ?? [])],
     },

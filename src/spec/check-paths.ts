@@ -29,7 +29,7 @@ export function checkFile(
   if (problem !== undefined) return say('spec/path', 'error', file.at, problem.message, problem.fix);
   const before = spec.tasks.filter((other) => other.number < task.number || task.dependsOn.includes(other.number));
   const created = before.some((other) => other.files.some((item) => item.path === file.path && item.verb === 'CREATE'));
-  checkProtectedClass(file, say);
+  checkProtectedClass(file, spec.scope === 'guess' ? 'warning' : 'error', say);
   if (facts === undefined) return;
   const tracked = facts.files.has(file.path);
   // A deletion makes way for what is created: a folder where a file was, or the same name in another case.
@@ -123,12 +123,12 @@ function parentProblem(path: string, files: RepoFacts['files']): string | undefi
   return undefined;
 }
 
-function checkProtectedClass(file: SpecFile, say: Say): void {
+function checkProtectedClass(file: SpecFile, severity: Severity, say: Say): void {
   const found = protectedClass(file.path);
   if (found === undefined || file.allowProtected) return;
   say(
     'spec/protected',
-    'error',
+    severity,
     file.at,
     `${file.path} is protected: it is ${found.name}.`,
     `If you mean it, write: - ${file.verb ?? 'MODIFY'} ${file.path} (ALLOW PROTECTED)`,

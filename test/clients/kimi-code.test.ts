@@ -60,6 +60,30 @@ describe('kimi-code 2.1.0', () => {
     expect(result.report?.status).toBe('done');
   });
 
+  it('reads an approved plan whole, and the mockup that it shows', async () => {
+    const mockup = join(lab.repo, 'mockup.png');
+    writeFileSync(mockup, 'not tracked');
+    const unusual = '## Tasks\n\n### Task 9: no task\n\n````md\n```sh\nnpm test\n```\n````\n\nŸ 計画 `a`` b`\r\n';
+    const plan = `# Polite greeting\n\n## Files\n\n- MODIFY \`greet.txt\`\n\n## Verification\n\n- \`grep -q please greet.txt\`\n\n![how it looks](mockup.png)\n\n${unusual}`;
+    writeFileSync(join(lab.folder, 'plan.md'), plan);
+    const brief = (messages: unknown): string =>
+      /Read the file (\S+) completely/.exec(JSON.stringify(messages))?.[1] ?? '';
+    script = ({ turn, messages }) =>
+      turn === 0 ? call('Read', { path: brief(messages) }) : turn === 1 ? write('hello please\n') : done;
+    const ended = await lab.run(['run', '../plan.md']);
+    expect(ended.code).toBe(0);
+    const result = await lab.result();
+    expect(result.scope.kind).toBe('guess');
+    const sent = model.requests
+      .map((request) => JSON.stringify((request as { messages: unknown }).messages))
+      .join('\n');
+    for (const line of plan.split(/\r?\n/).filter((one) => one !== ''))
+      expect(sent).toContain(JSON.stringify(line).slice(1, -1));
+    expect(sent).toContain('1-mockup.png');
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
+  });
+
   it('ends with 3 when the verification fails', async () => {
     script = turns(write('rude\n'));
     expect((await run('--no-baseline')).code).toBe(3);

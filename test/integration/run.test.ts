@@ -206,7 +206,7 @@ describe('a run', () => {
     lab = new Lab({ 'package.json': '{"scripts":{"test":"grep -q please greet.txt"}}', ...FILES });
     writeFileSync(
       join(lab.folder, 'plan.md'),
-      '# Polite greeting\n\nSCENARIO success\n\n## Step 1: Greeting\n\nMake `greet.txt` polite.\n',
+      '# Polite greeting\n\nSCENARIO success\n\n## Step 1: Greeting\n\nMake `greet.txt` polite.\n\n## Verification\n\n- `npm test`\n',
     );
     const ended = await lab.run(['run', '../plan.md']);
     expect(ended.stderr).not.toContain('error');

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkSpec } from '../../src/spec/check.ts';
-import { detectCommands, type RepoFacts } from '../../src/spec/facts.ts';
+import { detectCommands } from '../../src/spec/detect.ts';
+import type { RepoFacts } from '../../src/spec/facts.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
 import { showFindings } from '../../src/spec/show.ts';
 
@@ -225,17 +226,36 @@ describe('detected commands', () => {
     files: new Map([...files, ...Object.keys(manifests)].map((path) => [path, '100644'])),
     manifests: new Map(Object.entries(manifests)),
   });
-  const table: [RepoFacts, string[]][] = [
-    [world(['pnpm-lock.yaml'], { 'package.json': '{"scripts":{"test":"vitest"}}' }), ['pnpm test']],
-    [world([], { 'package.json': '{"scripts":{"test":"echo \\"Error: no test specified\\" && exit 1"}}' }), []],
-    [world(['uv.lock'], { 'pyproject.toml': '[tool.pytest.ini_options]' }), ['uv run pytest']],
-    [world([], { 'go.mod': 'module x' }), ['go test ./...']],
-    [world([], { 'Cargo.toml': '' }), ['cargo test']],
-    [world([], { Makefile: 'test: all\n\techo' }), ['make test']],
-    [world(['README.md']), []],
+  const npm = { 'package.json': '{"scripts":{"test":"vitest","lint":"x"}}' };
+  const table: [string, RepoFacts, string[], string[]][] = [
+    ['the lock file names the manager', world(['pnpm-lock.yaml'], npm), ['src/a.ts'], ['pnpm test']],
+    [
+      'a test that is none',
+      world([], { 'package.json': '{"scripts":{"test":"echo \\"Error: no test specified\\" && exit 1"}}' }),
+      ['a.ts'],
+      [],
+    ],
+    [
+      'no test: type check before lint before build',
+      world([], { 'package.json': '{"scripts":{"build":"x","lint":"x","typecheck":"x"}}' }),
+      ['a.ts'],
+      ['npm run typecheck'],
+    ],
+    ['python', world(['uv.lock'], { 'pyproject.toml': '[tool.pytest.ini_options]' }), ['a.py'], ['uv run pytest']],
+    ['go', world([], { 'go.mod': 'module x' }), ['a.go'], ['go test ./...']],
+    ['rust', world([], { 'Cargo.toml': '' }), ['src/a.rs'], ['cargo test']],
+    ['make', world([], { Makefile: 'test: all\n\techo' }), ['src/a.c'], ['make test']],
+    [
+      'the manifest nearest to the file',
+      world([], { ...npm, 'web/package.json': '{"scripts":{"test":"jest"}}' }),
+      ['web/src/a.ts'],
+      ['cd web && npm test'],
+    ],
+    ['not that of another kind of project', world([], npm), ['ios/App/View.swift'], []],
+    ['nothing for documents', world(['README.md'], npm), ['README.md'], []],
   ];
-  it.each(table)('%#', (seen, commands) => {
-    expect(detectCommands(seen)).toEqual(commands);
+  it.each(table)('%s', (_name, seen, changed, commands) => {
+    expect(detectCommands(seen, changed)).toEqual(commands);
   });
 });
 

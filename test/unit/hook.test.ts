@@ -512,6 +512,7 @@ describe('decisions', () => {
     const said = [
       words.banner('12 files, about 1200 lines, 4 independent tasks'),
       words.offerAfterClear(words.offer({ ...large, size: '12 files, about 1200 lines, 4 independent tasks' })),
+      words.offerAfterClear(words.offer({ ...large, size: '12 files', unchecked: true })),
       words.chosen('0123456789ab', true),
       words.waits('260101-0101-abcde', true),
       words.ended('260101-0101-abcde', 'verification-failed'),
