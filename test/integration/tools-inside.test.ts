@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Result } from '../../src/review/result.ts';
@@ -69,4 +69,28 @@ describe.skipIf(!probe.works)('real tools run inside the sandbox', () => {
       const row = result.verification.find(({ command }) => command === `sh ${file(tool)}`);
       expect([row?.verdict, row?.after.message]).toEqual([expect.stringMatching(/passing|no-witness/), undefined]);
     });
+});
+
+describe.skipIf(!probe.works)('doctor', () => {
+  it('names a tool that starts here and not inside, and how to open what it needs', async () => {
+    const lab = new Lab({ 'greet.txt': 'hello\n' });
+    try {
+      // A program on PATH whose other half lies in the closed home.
+      lab.write(
+        { 'apps/uv/real': '#!/bin/sh\n', 'tools/uv': `#!/bin/sh\nexec sh "${lab.home}/apps/uv/real"\n` },
+        lab.home,
+      );
+      chmodSync(join(lab.home, 'tools', 'uv'), 0o755);
+      const env = { PATH: `${join(lab.home, 'tools')}:${process.env.PATH}` };
+      const row = async () =>
+        JSON.parse((await lab.run(['doctor', '--json'], { env })).stdout).rows.find(
+          ({ check }: { check: string }) => check === 'Tools inside',
+        );
+      expect(await row()).toMatchObject({ verdict: 'warn', found: expect.stringMatching(/inside: .*\buv\b/) });
+      lab.write({ 'kimi-dispatch/profiles.toml': '[default]\nallowRead = ["~/apps"]\n' }, join(lab.home, '.config'));
+      expect((await row()).found).not.toMatch(/\buv\b/);
+    } finally {
+      lab.remove();
+    }
+  });
 });
