@@ -44,6 +44,7 @@ export const TOOLS: readonly string[] = [
   '.cache/puppeteer',
   '.cache/Cypress',
   '.npm/_cacache',
+  '.yarn/berry/cache',
   '.m2/repository',
   '.gradle/caches',
   '.gradle/wrapper',

@@ -13,10 +13,12 @@ import { type Collected, collect } from '../git/collect.ts';
 import { whyUnfiltered } from '../git/filters.ts';
 import { at } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
+import { editedInSubmodules, type Submodule, submodulesOf } from '../git/submodules.ts';
 import type { RunTree } from '../git/worktree.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
+import { inTree } from '../process/environment.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { declaredPaths } from '../spec/model.ts';
 import { refusalFrom } from '../system-error.ts';
@@ -157,6 +159,9 @@ class Execution {
   /** The steps before Kimi, which a run does once. */
   async #makeReady(): Promise<void> {
     await this.#step('worktree', () => openTree(this.#prepared, this.#tree));
+    const { repo } = this.#prepared.request;
+    const submodules = await submodulesOf(repo, repo.commonDir, this.#tree.base);
+    this.#gathered.notes.push(...submodules.filter((one) => one.gitDir === undefined).map(emptySubmodule));
     await this.#step('provision', () => this.#provision());
     const { provisioned } = this.#gathered;
     keepReady(this.#record.folder, { provisioned, ignored: this.#ignored, readOnly: this.#readOnly });
@@ -243,7 +248,7 @@ class Execution {
   async #kimi(turn: Turn): Promise<void> {
     const place = {
       folder: this.#record.folder,
-      env: this.#env,
+      env: inTree(this.#env, this.#prepared.request.repo.root, this.#tree.dir),
       enclosure: this.#enclosure,
       say: (event: NewEvent) => this.#record.say(event),
       signal: either(this.#signal, this.#endKimi),
@@ -274,7 +279,7 @@ class Execution {
     return {
       kimi: home.source,
       claude: request.env.CLAUDE_CONFIG_DIR ?? join(request.env.HOME ?? '/', '.claude'),
-      linked: dependencies.how === 'link' ? dependencies.folder : undefined,
+      linked: dependencies.how === 'share' && dependencies.linkable ? dependencies.folders[0]?.from : undefined,
       copyOfConfig: join(this.#record.folder, 'git-config.before'),
     };
   }
@@ -301,10 +306,11 @@ class Execution {
     this.#gathered.collected = collected;
     const known = readKnownKeys(request.env);
     const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base, known });
+    const edited = await editedInSubmodules(this.#tree, request.repo.commonDir, plan.base);
     const { outside } = this.#gathered;
     const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
     this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...raw, ...gate.violations] };
-    this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected), ...(outside?.notes ?? []));
+    this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected, edited), ...(outside?.notes ?? []));
   }
 
   async #verify(): Promise<void> {
@@ -405,12 +411,16 @@ const isMissing = (check: Check): boolean => notStarted(check) && !check.baselin
 const isDenied = (check: Check): boolean => !ok(check) && (check.denied ?? []).length > 0;
 
 /** What of the worktree is not in the change, in words. */
-function notesOnLeft({ left, ignored }: Collected): string[] {
+const emptySubmodule = ({ path }: Submodule): string =>
+  `the submodule ${path} is empty in the worktree: your checkout never fetched its commit (git submodule update --init ${path})`;
+
+function notesOnLeft({ left, ignored }: Collected, edited: readonly string[]): string[] {
   const some = (paths: readonly string[]): string =>
     `${paths.slice(0, 5).join(', ')}${paths.length > 5 ? ` and ${paths.length - 5} more` : ''}`;
   return [
     ...left.slice(0, 3).map(({ path, why }) => `not in the change: ${path} (${why}); it lies in the worktree`),
     ...(left.length > 3 ? [`not in the change either: ${some(left.slice(3).map(({ path }) => path))}`] : []),
+    ...(edited.length === 0 ? [] : [`changed inside of a submodule, so not in the change: ${some(edited)}`]),
     ...(ignored.length === 0 ? [] : [`ignored by git, so not in the change: ${some(ignored)}`]),
   ];
 }

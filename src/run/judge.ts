@@ -5,8 +5,10 @@ import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
 import { gitFolderOf } from '../git/slot.ts';
+import { fillTree } from '../git/submodules.ts';
 import { restoreLink } from '../git/worktree.ts';
 import { withinDisk } from '../process/disk.ts';
+import { inTree } from '../process/environment.ts';
 import type { Runner } from '../process/run.ts';
 import type { Profile } from '../profile/profile.ts';
 import { scriptsIn } from '../spec/facts.ts';
@@ -127,7 +129,7 @@ export class Judge {
     // Nothing ran there yet, so only the tracked files are other ones.
     if (fresh) {
       await git(place, ['reset', '--hard', '-q', commit], { quiet: true });
-      await fillPointers(place, commit);
+      await fillTree(place, repo.commonDir, commit);
     } else {
       if (this.#at !== undefined || commit !== base) await this.#put(dir, commit);
       await this.#provide(dir, commit);
@@ -207,7 +209,15 @@ export class Judge {
     const call = { repo, enclosure: this.#enclosure, profile, state: places.state, env: own, base };
     const runner = await provisionerFor(call, plan, commit);
     const log = join(folder, 'provision.log');
-    const place = { ...at(repo, dir), env: own, marker: run, log, run: runner, ...cut };
+    const place = {
+      ...at(repo, dir),
+      env: own,
+      marker: run,
+      log,
+      run: runner,
+      ...cut,
+      walled: this.#enclosure !== undefined,
+    };
     const made = await provision(repo, plan, place, true);
     this.#enclosure?.protect(made.readOnly);
   }
@@ -220,7 +230,7 @@ export class Judge {
   }
 
   async #verify(commands: readonly Command[], { each, ...how }: CheckCall): Promise<Check[]> {
-    const { env, run, walls, signal, base, profile } = this.#call;
+    const { repo, env, run, walls, signal, base, profile } = this.#call;
     const commit = this.#at?.commit ?? base;
     this.#at = { commit, used: true };
     // Without walls, what runs could write to the dependencies.
@@ -229,7 +239,7 @@ export class Judge {
     const dir = await this.#open();
     const place = {
       dir,
-      env: runEnvironment(env, profile),
+      env: inTree(runEnvironment(env, profile), repo.root, dir),
       scripts: await this.#scripts(commit),
       marker: run,
       ...how,

@@ -9,16 +9,18 @@ const KEPT = new Set(['node_modules', '.venv', 'venv', 'vendor']);
 /** Folders in node_modules that tools write to: never shared. */
 export const CACHES = new Set(['.cache', '.vite', '.vitest', '.vite-temp']);
 
-/** Remembers the dependency folders that provisioning made, and lends the tools a place for their caches. */
-export async function keepFolders(place: GitPlace, plan: Provision): Promise<string[]> {
-  if (plan.dependencies.how !== 'install' && plan.setup === undefined) return [];
+/**
+ * Remembers the dependency folders that provisioning made, and lends the tools a place for their caches. `linked` is a
+ * folder of links to packages of the checkout: it is made each time.
+ */
+export async function keepFolders(place: GitPlace, plan: Provision, linked?: string): Promise<string[]> {
+  if (plan.dependencies.how === 'none' && plan.setup === undefined) return [];
   const record = readSlot(place.dir);
   if (record === undefined) return [];
   const made = fields(await git(place, ['ls-files', '-z', '--others', '--directory'])).map((path) =>
     path.replace(/\/$/, ''),
   );
-  const linked = plan.dependencies.how === 'link' ? ['node_modules'] : [];
-  const others = made.filter((path) => !plan.copies.includes(path) && !linked.includes(path));
+  const others = made.filter((path) => !plan.copies.includes(path) && path !== linked);
   const rest = fields(await git(place, ['diff-files', '-z', '--name-only']));
   const submodules = fields(await git(place, ['ls-files', '-s', '-z'])).some((entry) => entry.startsWith('160000'));
   const folders = others.filter((path) => KEPT.has(basename(path)) && lstatSync(join(place.dir, path)).isDirectory());

@@ -14,6 +14,7 @@ import { probeSandbox } from '../process/sandbox.ts';
 import { currentProfile, loadProfile, type Profile } from '../profile/profile.ts';
 import { checkQuota, QuotaBook } from '../profile/quota.ts';
 import type { Spec } from '../spec/model.ts';
+import { describeShared } from './dependencies.ts';
 import type { Walls } from './enclosure.ts';
 import { type Places, placesOf } from './places.ts';
 import { planRun, type RunPlan } from './plan.ts';
@@ -241,7 +242,7 @@ function describeProvision(plan: Provision): string[] {
   const { dependencies } = plan;
   return [
     ...plan.copies.map((path) => `copy ${path}`),
-    ...(dependencies.how === 'link' ? ['link the packages of node_modules'] : []),
+    ...(dependencies.how === 'share' ? dependencies.folders.map(describeShared) : []),
     ...(dependencies.how === 'install' ? [dependencies.argv.join(' ')] : []),
     ...(plan.setup === undefined ? [] : [plan.setup]),
   ];

@@ -59,7 +59,7 @@ export async function provideTree(
   const cut = signal === undefined ? {} : { signal };
   const call = { repo: request.repo, enclosure, profile, state: places.state, env, base: plan.base };
   const run = await provisionerFor(call, planned, plan.base);
-  const place = { ...at(tree, tree.dir), env, marker: plan.run, log, run, ...cut };
+  const place = { ...at(tree, tree.dir), env, marker: plan.run, log, run, ...cut, walled: enclosure !== undefined };
   const made = await provision(request.repo, planned, place, keepsDependencies(prepared));
   return { provisioned: made.paths, readOnly: made.readOnly, ignored: await ignoredIn(tree, {}) };
 }
@@ -175,7 +175,9 @@ export async function provide(run: RunState, { repo, env, root }: TreeCall): Pro
   try {
     // What lies there is the run's own commit, which Kimi wrote, or the base where it has none.
     const runner = await provisionerFor(call, plan, await git(tree, ['rev-parse', 'HEAD']));
-    const place = { ...tree, env: own, marker: run.id, log: join(record, 'provision.log'), run: runner };
+    const log = join(record, 'provision.log');
+    const walled = enclosure !== undefined;
+    const place = { ...tree, env: own, marker: run.id, log, run: runner, walled };
     const made = await provision(repo, plan, place);
     const { before } = readReady(record);
     const ignored = await ignoredIn(tree, {});
