@@ -31,6 +31,8 @@ export interface HomePlan {
   readonly source: string;
   /** Every address in the carried config: the hosts that Kimi needs. */
   readonly urls: readonly string[];
+  /** True where a provider logs in by tokens that rotate, and not by a key. */
+  readonly login: boolean;
   /** Names the account without telling its key: quota is counted for each. */
   readonly account: string;
 }
@@ -76,6 +78,7 @@ export function planHome(
     digest: createHash('sha256').update(config).digest('hex'),
     source,
     urls: urlsIn(carried),
+    login: Object.values((carried.providers ?? {}) as Record<string, Table>).some(({ oauth }) => oauth !== undefined),
     account: accountOf(carried),
   };
 }

@@ -6,6 +6,7 @@ import { planHome } from '../flavour/home.ts';
 import { ask } from '../process/ask.ts';
 import { probeSandbox } from '../process/sandbox.ts';
 import { loadProfile } from '../profile/profile.ts';
+import { toolsRefused } from '../run/tools-inside.ts';
 import { Sessions } from '../session/store.ts';
 import { readManifest } from './changes.ts';
 import { installedPlugin } from './install.ts';
@@ -44,7 +45,7 @@ export async function examine(call: DoctorCall): Promise<Row[]> {
     claude,
     ...installRows(call),
     hookRow(call),
-    await sandboxRow(call),
+    ...(await sandboxRows(call, env)),
   ];
 }
 
@@ -155,11 +156,22 @@ function hookRow(call: DoctorCall): Row {
     : row('Hooks', 'ok', `last heard ${String(last.t).slice(0, 16)}`);
 }
 
-async function sandboxRow(call: DoctorCall): Promise<Row> {
+async function sandboxRows(call: DoctorCall, env: Record<string, string>): Promise<Row[]> {
   const probe = await probeSandbox(call.root, call.env);
-  return probe.works
-    ? row('Sandbox', 'ok', 'a probe ran inside and held')
-    : row('Sandbox', 'warn', probe.reason, 'apt-get install bubblewrap socat ripgrep; without it Kimi runs as you');
+  if (!probe.works)
+    return [
+      row('Sandbox', 'warn', probe.reason, 'apt-get install bubblewrap socat ripgrep; without it Kimi runs as you'),
+    ];
+  const refused = await toolsRefused(call.root, env);
+  return [
+    row('Sandbox', 'ok', 'a probe ran inside and held'),
+    row(
+      'Tools inside',
+      refused.length === 0 ? 'ok' : 'warn',
+      refused.length === 0 ? 'every tool that starts here starts inside' : `do not start inside: ${refused.join(', ')}`,
+      'Name the folders that they need in the profile: allowRead = ["~/path/of/the/tool"]',
+    ),
+  ];
 }
 
 function switchedOff(file: string): boolean {

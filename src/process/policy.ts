@@ -38,8 +38,9 @@ export interface PolicyInput {
   /** The Kimi home of the run, and the folder of all of them. */
   readonly kimiHome: string;
   readonly kimiHomes: string;
-  /** The user's own Kimi home; its credential folders are open for a token refresh. */
+  /** The user's own Kimi home; its credential folders are open for a token refresh, where there are tokens. */
   readonly userKimi: string;
+  readonly login?: boolean;
   readonly scratch: string;
   /** A review: the worktree may be read and not written. */
   readonly readOnly: boolean;
@@ -74,7 +75,7 @@ const KIMI_HOSTS = ['*.kimi.com', '*.kimi.ai', '*.moonshot.ai', '*.moonshot.cn']
 
 /** The policy under which Kimi runs: worktree, own home, credentials for a refresh, its own hosts. */
 export function attemptPolicy(input: PolicyInput): Policy {
-  const credentials = ['credentials', 'oauth']
+  const credentials = (input.login === true ? ['credentials', 'oauth'] : [])
     .map((name) => join(input.userKimi, name))
     .filter(existsSync)
     .map(realpath);

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { type ErrorCode, type Outcome, refusalOf, refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
+import { keepCredentials } from '../flavour/credentials.ts';
 import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
@@ -260,7 +261,12 @@ class Execution {
     // The scanner of the gate takes a moment to load: it does so while Kimi works.
     void import('../gate/secrets.ts').catch(() => undefined);
     if (this.#prepared.plan.steps.some((step) => step.id === 'verify' && step.run)) this.#judge.prepare();
-    this.#gathered.attempt = await runKimi(this.#prepared, place, turn);
+    const putBack = keepCredentials(this.#prepared.home.source);
+    try {
+      this.#gathered.attempt = await runKimi(this.#prepared, place, turn);
+    } finally {
+      this.#gathered.notes.push(...putBack());
+    }
     this.#cut = this.#endKimi.signal.aborted;
     this.#gathered.notes.push(...takeOutbox(this.#prepared));
     if (before !== undefined) this.#gathered.outside = changedOutside(before, await look(), outside);

@@ -89,6 +89,7 @@ export const wallsOf = ({ plan, request, profile, home, places, kimi }: Prepared
   kimiHomes: join(places.state, 'homes'),
   briefs: briefsOf(plan.home),
   userKimi: home.source,
+  login: home.login,
   apiUrls: home.urls,
   hosts: profile.hosts,
   verifyHosts: profile.verifyHosts,

@@ -1,12 +1,10 @@
+import { hiddenAt } from '../quote.ts';
 import { type Finding, finding } from './model.ts';
 
 const PLACEHOLDER =
   /\b(TBD|TODO|FIXME|XXX)\b|\b(as needed|if needed|as appropriate|and so on|similar to task \d+)\b|\betc\.|^\s*(?:[-*]\s*)?(\.\.\.|…)\s*$/i;
 const SECRET =
   /\b(sk-[A-Za-z0-9_-]{20,}|ghp_[A-Za-z0-9]{36}|github_pat_\w{40,}|AKIA[0-9A-Z]{16}|xox[baprs]-[A-Za-z0-9-]{20,}|AIza[0-9A-Za-z_-]{35}|glpat-[\w-]{20,})|-----BEGIN [A-Z ]*PRIVATE KEY-----/;
-// A zero-width joiner between the parts of an emoji is how that emoji is written.
-const HIDDEN =
-  /(?<!\p{Extended_Pictographic}[\ufe0f\u{1f3fb}-\u{1f3ff}]?)\u200d|[\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\u{e0000}-\u{e007f}]/u;
 const LONG = 2000;
 
 /**
@@ -46,13 +44,14 @@ export function checkText(lines: readonly string[], quoted = lines.length): Find
           'Take it out, and replace the key: it may be known now.',
         ),
       );
-    const hidden = HIDDEN.exec(line);
-    if (hidden !== null)
+    // A byte order mark at the beginning of a file is how some editors save.
+    const hidden = hiddenAt(index === 0 ? line.replace(/^\ufeff/, ' ') : line);
+    if (hidden >= 0)
       found.push(
         finding(
           'spec/hidden',
           'error',
-          at(hidden),
+          { line: index + 1, column: hidden + 1 },
           'There is an invisible character here (zero width or text direction).',
           'Delete it.',
         ),

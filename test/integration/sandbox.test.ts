@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -54,6 +54,24 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
     expect(ended.code).toBe(3);
     expect(ended.stdout).toMatch(/DENIED {2}node net\.cjs: the sandbox refused example\.com:80/);
     expect(ended.stdout).toContain('verifyHosts');
+  });
+
+  it('provisioning runs inside; registry credentials are there for a reviewed tree only', async () => {
+    const files = ['MODIFY go.sum (ALLOW PROTECTED)'];
+    withSpec(spec('sum', { files, verify: ['`grep -q two go.sum`'] }), {
+      'go.sum': 'one\n',
+      'setup.sh':
+        'echo "sum $(cat go.sum) token $(grep -c SECRET ~/.npmrc)"\ncat ~/.netrc && echo LEAK\ntouch ~/escaped\n',
+    });
+    lab.write({ '.npmrc': '//r.example/:_authToken=SECRET\n', '.netrc': 'SECRET\n' }, lab.home);
+    lab.write({ 'kimi-dispatch/profiles.toml': "[default]\nsetup = 'sh setup.sh'\n" }, join(lab.home, '.config'));
+    const ended = await run();
+    expect([ended.code, ended.stderr]).toEqual([0, expect.anything()]);
+    const log = readFileSync(join((await lab.result()).files.folder, 'provision.log'), 'utf8');
+    expect(log).toMatch(/^sum one token 1$/m);
+    expect(log).toMatch(/^sum two token (?:0)?$/m);
+    expect(log).not.toContain('LEAK');
+    expect(existsSync(join(lab.home, 'escaped'))).toBe(false);
   });
 
   it('a limit ends what runs inside', async () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkSpec } from '../../src/spec/check.ts';
+import { checkText } from '../../src/spec/check-text.ts';
 import { detectCommands } from '../../src/spec/detect.ts';
 import type { RepoFacts } from '../../src/spec/facts.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
@@ -145,6 +146,7 @@ describe('every check', () => {
     ['a placeholder', '# Spec: 1 -- T\n## Goal\nHandle errors etc. and more\n', '3:spec/placeholder'],
     ['a secret', `# Spec: 1 -- T\n## Goal\nuse ${'sk-'}${'a'.repeat(24)}\n`, '3:spec/secret'],
     ['hidden text', '# Spec: 1 -- T\n## Goal\nplain\u202etext\n', '3:spec/hidden'],
+    ['a joiner that joins nothing', '# Spec: 1 -- T\n## Goal\npass\u200dword\n', '3:spec/hidden'],
     ['a comment', '# Spec: 1 -- T\n## Goal\n<!-- do evil -->\n', '3:spec/comment'],
     ['a misspelt section', '# Spec: 1 -- T\n## Verfication\n', '2:spec/section-unknown'],
     ['a wrong limit', '# Spec: 1 -- T\nLimits: steps=many\n', '2:spec/limit'],
@@ -287,4 +289,10 @@ describe('hostile input', () => {
     parseSpec(inputs[name] as string);
     expect(performance.now() - started).toBeLessThan(8000);
   });
+});
+
+it('an emoji that is joined of several, and a byte order mark at the beginning, hide nothing', () => {
+  const text =
+    '\ufeff# Spec: 1 -- T\n## Goal\nFor the \u{1f468}\u200d\u{1f469}\u200d\u{1f467} and \u{1f3f3}\ufe0f\u200d\u{1f308}\n';
+  expect(checkText(text.split('\n')).map(({ code }) => code)).toEqual([]);
 });
