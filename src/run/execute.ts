@@ -1,4 +1,3 @@
-import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type Outcome, refusalOf, refuse } from '../errors.ts';
@@ -6,7 +5,6 @@ import { writeWhole } from '../files.ts';
 import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
-import { changedOutside, lookOutside, type Outside } from '../gate/tripwire.ts';
 import { type Collected, collect } from '../git/collect.ts';
 import { whyUnfiltered } from '../git/filters.ts';
 import { at } from '../git/git.ts';
@@ -21,13 +19,14 @@ import { refusalFrom } from '../system-error.ts';
 import type { Check } from '../verify/compare.ts';
 import { baselineNotes, confirmRed, settle } from '../verify/settle.ts';
 import { aroundOf } from './around.ts';
-import { assemble, type Gathered } from './assemble.ts';
+import { assemble, type Gathered, violationsOf } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
 import { takeOutbox } from './outbox.ts';
 import { outcomeOf } from './outcome.ts';
+import { keepOutside, type OutsideCall, readOutside, watchRun } from './outside.ts';
 import { commandsOf, type StepId } from './plan.ts';
 import { keepReady, readReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
@@ -98,8 +97,19 @@ class Execution {
   async go(): Promise<Result> {
     this.#begin();
     await this.#moveTask('in_progress');
-    let outcome: Outcome;
-    let reason: string | undefined;
+    const failed = await watchRun({ ...this.#outside, walled: this.#enclosure !== undefined }, () => this.#work());
+    this.#gathered.outside = readOutside(this.#outside);
+    const outcome = failed?.outcome ?? this.#outcome();
+    const reason = failed?.reason;
+    const closed = this.#judge.close();
+    await this.#moveTask(stateAfter(outcome));
+    const result = this.#finish(outcome, reason);
+    await closed;
+    return result;
+  }
+
+  /** All that runs commands; says how it failed where it did. */
+  async #work(): Promise<{ outcome: Outcome; reason: string } | undefined> {
     try {
       if (this.#entry.again === undefined) await this.#makeReady();
       else await this.#takeReady();
@@ -107,23 +117,25 @@ class Execution {
       if (turn !== undefined) await this.#limiter(() => this.#step('kimi', () => this.#kimi(turn)));
       await this.#step('collect', () => this.#collect());
       await this.#step('verify', () => this.#verify());
-      outcome = this.#outcome();
+      return undefined;
     } catch (error) {
       const begun = this.#entry.again !== undefined || this.#gathered.attempt !== undefined;
       if (!begun && this.#signal?.aborted !== true && refusalOf(error) !== undefined) await this.#abandon(error);
       const refusal = refusalFrom(error);
       const failed = refusal?.code === 'disk-full' ? 'output-limit' : 'internal-error';
-      outcome = this.#signal?.aborted === true ? 'cancelled' : failed;
-      reason = refusal?.message ?? (error instanceof Error ? error.message : String(error));
       await this.#salvage();
+      return {
+        outcome: this.#signal?.aborted === true ? 'cancelled' : failed,
+        reason: refusal?.message ?? (error instanceof Error ? error.message : String(error)),
+      };
     } finally {
       this.#enclosure?.close();
     }
-    const closed = this.#judge.close();
-    await this.#moveTask(stateAfter(outcome));
-    const result = this.#finish(outcome, reason);
-    await closed;
-    return result;
+  }
+
+  get #outside(): OutsideCall {
+    const { request, plan } = this.#prepared;
+    return { repo: request.repo, env: request.env, run: plan.run };
   }
 
   async #moveTask(to: TaskState): Promise<void> {
@@ -133,7 +145,10 @@ class Execution {
   #begin(): void {
     const { again } = this.#entry;
     if (again === undefined) this.#record.begin();
-    else this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
+    else {
+      this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
+      keepOutside(this.#outside, { ...readOutside(this.#outside), notes: [] });
+    }
   }
 
   /** The steps before Kimi, which a run does once. */
@@ -222,29 +237,11 @@ class Execution {
       say: (event: NewEvent) => this.#record.say(event),
       signal: this.#signal,
     };
-    const outside = this.#outside();
-    const look = () => lookOutside(this.#prepared.request.repo, outside);
-    const before = this.#enclosure === undefined ? await look() : undefined;
-    const config = join(this.#prepared.request.repo.commonDir, 'config');
-    if (before !== undefined && existsSync(config)) copyFileSync(config, outside.copyOfConfig);
     // The scanner of the gate takes a moment to load: it does so while Kimi works.
     void import('../gate/secrets.ts').catch(() => undefined);
     if (this.#prepared.plan.steps.some((step) => step.id === 'verify' && step.run)) this.#judge.prepare();
     this.#gathered.attempt = await runKimi(this.#prepared, place, turn);
     this.#gathered.notes.push(...takeOutbox(this.#prepared));
-    if (before !== undefined) this.#gathered.outside = changedOutside(before, await look(), outside);
-  }
-
-  /** What a worker without a sandbox could reach. */
-  #outside(): Outside {
-    const { request, home, provision } = this.#prepared;
-    const { dependencies } = provision;
-    return {
-      kimi: home.source,
-      claude: request.env.CLAUDE_CONFIG_DIR ?? join(request.env.HOME ?? '/', '.claude'),
-      linked: dependencies.how === 'link' ? dependencies.folder : undefined,
-      copyOfConfig: join(this.#record.folder, 'git-config.before'),
-    };
   }
 
   async #collect(): Promise<void> {
@@ -268,10 +265,9 @@ class Execution {
     this.#gathered.collected = collected;
     const known = readKnownKeys(request.env);
     const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base, known });
-    const { outside } = this.#gathered;
     const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
-    this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...raw, ...gate.violations] };
-    this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected), ...(outside?.notes ?? []));
+    this.#gathered.gate = { ...gate, violations: [...raw, ...gate.violations] };
+    this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected));
   }
 
   async #verify(): Promise<void> {
@@ -296,14 +292,14 @@ class Execution {
   }
 
   #outcome(): Outcome {
-    const { attempt, collected, rows, gate } = this.#gathered;
+    const { attempt, collected, rows } = this.#gathered;
     return outcomeOf({
       cancelled: this.#signal?.aborted === true,
       attempt,
       review: this.#prepared.plan.review === true,
       changed: (collected?.changes ?? []).length > 0,
       rows,
-      violations: (gate?.violations ?? []).length,
+      violations: violationsOf(this.#gathered).length,
     });
   }
 

@@ -1,0 +1,55 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeWhole } from '../files.ts';
+import { userHome } from '../flavour/home.ts';
+import { NOTHING, type Reach, type Seen, watched } from '../gate/tripwire/tripwire.ts';
+import type { Repo } from '../git/repo.ts';
+import { runsFolder } from '../ledger/store.ts';
+import { placesOf, type RunRequest } from './run.ts';
+
+export interface OutsideCall {
+  readonly repo: Repo;
+  readonly env: RunRequest['env'];
+  /** The id of the run. */
+  readonly run: string;
+}
+
+/** What the commands of a run could reach without a sandbox. */
+export const reachOf = ({ repo, env, run }: OutsideCall): Reach => ({
+  repo,
+  kimi: [userHome(env), userHome(env, 'kimi-cli')],
+  claude: env.CLAUDE_CONFIG_DIR ?? join(env.HOME ?? '/', '.claude'),
+  worktrees: join(placesOf(env, repo).state, 'worktrees'),
+  keep: join(runsFolder(repo.commonDir), run, 'before'),
+});
+
+const fileOf = ({ repo, run }: Omit<OutsideCall, 'env'>): string =>
+  join(runsFolder(repo.commonDir), run, 'outside.json');
+
+/** What was seen outside the worktree of a run so far. It stands, whatever later attempts do, until a person allows it. */
+export function readOutside(call: Omit<OutsideCall, 'env'>): Seen {
+  try {
+    return existsSync(fileOf(call)) ? (JSON.parse(readFileSync(fileOf(call), 'utf8')) as Seen) : NOTHING;
+  } catch {
+    return NOTHING;
+  }
+}
+
+/** Forgets what is not in `seen`. */
+export const keepOutside = (call: Omit<OutsideCall, 'env'>, seen: Seen): void =>
+  writeWhole(fileOf(call), JSON.stringify(seen));
+
+/** Carries out what runs strangers' commands for a run. What they did outside goes on record, where nothing walled them in. */
+export const watchRun = <T>(call: OutsideCall & { readonly walled: boolean }, act: () => Promise<T>): Promise<T> =>
+  watched(
+    call.walled ? undefined : reachOf(call),
+    {
+      phase: 'working',
+      tell: (seen) => {
+        const { violations, notes } = readOutside(call);
+        if (seen.violations.length + seen.notes.length === 0) return;
+        keepOutside(call, { violations: [...violations, ...seen.violations], notes: [...notes, ...seen.notes] });
+      },
+    },
+    act,
+  );
