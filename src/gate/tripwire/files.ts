@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { listStranger, readStranger } from '../../files.ts';
 import type { Repo } from '../../git/repo.ts';
@@ -9,6 +9,8 @@ export interface FileSeen {
   /** Differs whenever the file does; empty where there is none. */
   readonly print: string;
   readonly mode: number;
+  /** Where it leads, if it is a link. */
+  readonly link: string;
   /** What it held, unless it is large. */
   readonly text: string | undefined;
   /** True for a file of git's configuration, which is compared key by key. */
@@ -96,20 +98,18 @@ function realOf(path: string): string {
   }
 }
 
-const NONE = { print: '', mode: 0, text: undefined };
+const NONE = { print: '', mode: 0, link: '', text: undefined };
 
 /** A file and where it leads, if it is a link: a person's dotfiles often are. */
 function look(path: string): Omit<FileSeen, 'config'> {
   try {
-    const own = lstatSync(path);
-    const link = own.isSymbolicLink() ? `-> ${readlinkSync(path)} ` : '';
-    const stat: Stats | undefined = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined) return { ...NONE, print: link };
-    if (!stat.isFile()) return { ...NONE, print: `${link}${stat.mode.toString(8)}` };
+    const link = lstatSync(path).isSymbolicLink() ? readlinkSync(path) : '';
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat?.isFile() !== true) return { ...NONE, print: `${link} ${stat?.mode ?? ''}`, link };
     const bytes = readStranger(realpathSync(path), { cap: CAP });
     const what =
       bytes === undefined ? `${stat.size} ${stat.mtimeMs}` : createHash('sha256').update(bytes).digest('hex');
-    return { print: `${link}${stat.mode} ${what}`, mode: stat.mode & 0o777, text: bytes?.toString('utf8') };
+    return { print: `${link} ${stat.mode} ${what}`, mode: stat.mode & 0o777, link, text: bytes?.toString('utf8') };
   } catch {
     return NONE;
   }

@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { basename, join } from 'node:path';
 import { writeWhole } from '../../files.ts';
 import { fields, gitAnswer } from '../../git/git.ts';
 import type { FileSeen } from './files.ts';
@@ -31,14 +32,27 @@ function fileDifference(path: string, [old, now]: Pair, keep: () => string): Dif
     return { kind, how: 'added', name: path, said: `was made${MEANWHILE}`, back: `rm ${sh(path)}` };
   const how = (now?.print ?? '') === '' ? 'gone' : 'changed';
   const said = `${how === 'gone' ? 'is gone' : 'was changed'}${MEANWHILE}`;
-  if (old?.text === undefined) return { kind, how, name: path, said, back: '' };
-  const mode = (old.mode & 0o777).toString(8);
-  const back = old.text === now?.text ? `chmod ${mode} ${sh(path)}` : `install -m ${mode} ${sh(keep())} ${sh(path)}`;
-  return { kind, how, name: path, said, back };
+  return { kind, how, name: path, said, back: old === undefined ? '' : wayBack(path, [old, now], keep) };
 }
 
+function wayBack(path: string, [old, now]: readonly [FileSeen, FileSeen | undefined], keep: () => string): string {
+  const place = sh(path);
+  if (old.link !== (now?.link ?? '')) {
+    const remove = now === undefined || now.print === '' ? '' : `rm ${place} && `;
+    if (old.link !== '') return `${remove}ln -s ${sh(old.link)} ${place}`;
+    return old.text === undefined ? '' : `${remove}install -m ${octal(old)} ${sh(keep())} ${place}`;
+  }
+  if (old.text === undefined) return '';
+  if (now === undefined || now.print === '') return `install -m ${octal(old)} ${sh(keep())} ${place}`;
+  // A link of the user's stays one.
+  const mode = old.mode === now.mode ? [] : [`chmod ${octal(old)} ${place}`];
+  return [...(old.text === now.text ? [] : [`cp ${sh(keep())} ${place}`]), ...mode].join(' && ');
+}
+
+const octal = ({ mode }: FileSeen): string => mode.toString(8);
+
 function keepCopy(folder: string, path: string, text: string): string {
-  const file = join(folder, path.replaceAll('/', '%'));
+  const file = join(folder, `${basename(path)}.${createHash('sha256').update(text).digest('hex').slice(0, 8)}`);
   writeWhole(file, text);
   return file;
 }

@@ -31,13 +31,13 @@ async function differences(reach: Reach, before: Reading, after: Reading): Promi
           ...(await refDifferences(reach.repo, before.git, after.git)),
           ...pathDifferences(reach, before.git, after.git),
         ];
-  return [...git, ...files, ...packageDifferences(before, after)];
+  return [...files, ...git, ...packageDifferences(before, after)];
 }
 
 /** A repository that git could read before. */
 const unreadable = (before: Reading, after: Reading): Difference[] =>
   before.git !== undefined && after.git === undefined
-    ? [{ kind: 'file', how: 'changed', name: '.git', said: `cannot be read by git${MEANWHILE}`, back: 'git status' }]
+    ? [{ kind: 'file', how: 'changed', name: '.git', said: `cannot be read by git${MEANWHILE}`, back: '' }]
     : [];
 
 /** Files of the checkout; one that was only committed or staged lies there as it did. */
