@@ -14,6 +14,8 @@ export interface KeepCall {
   readonly run: RunState;
   readonly judge: Judge;
   readonly style: 'squash' | 'no-ff';
+  /** Carries out what runs the user's hooks, which may run what the change brings. */
+  readonly watched: (act: () => Promise<string>) => Promise<string>;
 }
 
 interface Wanted {
@@ -27,7 +29,7 @@ export async function keepCommit(call: KeepCall, wanted: Wanted): Promise<string
   const { repo, run, style } = call;
   const hooks = await hooksFolder(repo);
   const squashed = hooksIn(hooks).some((name) => name !== 'post-merge')
-    ? await commitWithHooks(call, wanted, hooks)
+    ? await call.watched(() => commitWithHooks(call, wanted, hooks))
     : await plain(repo, wanted);
   if (style === 'squash') return squashed;
   const message = await git(repo, ['log', '-1', '--format=%B', squashed]);

@@ -21,6 +21,7 @@ import { alone, openRun } from './lock.ts';
 import { type MergeState, refusalToMerge } from './mergeable.ts';
 import type { Result } from './result.ts';
 import { readResult } from './stored.ts';
+import { watchMerge } from './watch.ts';
 
 export interface MergeRequest {
   readonly repo: Repo;
@@ -52,6 +53,8 @@ export interface Merged {
   readonly hooks: readonly string[];
   /** What a person made in the worktree or on the branch, and where it is kept. */
   readonly saved: readonly string[];
+  /** What changed in the repository while commands ran for the merge. */
+  readonly outside: readonly string[];
 }
 
 /** The commit that arrives, and what is known of it. */
@@ -59,6 +62,7 @@ interface Arriving {
   readonly commit: string;
   readonly changes: readonly Change[];
   readonly reverified: boolean;
+  readonly outside: readonly string[];
 }
 
 /**
@@ -90,6 +94,7 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
     undo: `kimi-dispatch undo ${run.id}`,
     hooks: hooksIn(await hooksFolder(repo)),
     saved,
+    outside: arriving.outside,
   };
 }
 
@@ -174,20 +179,28 @@ async function prepareCommit(
 ): Promise<Arriving> {
   const { repo, run, force } = request;
   const judge = await judgeLater(request, tip);
+  const outside: string[] = [];
+  const watch = { ...request, outside };
+  const verifyAgain = (commit: string): Promise<void> =>
+    watchMerge(watch, { phase: 'merging', walled: judge.walled }, () =>
+      reverify(request, judge, { result, tip, commit }),
+    );
+  // Hooks are the user's and have no walls; a note or a tag that they write is in order.
+  const watched = (act: () => Promise<string>) => watchMerge(watch, { phase: 'working', walled: false }, act);
   try {
     const moved = tip !== run.base && !force;
     if (moved) {
       const args = ['commit-tree', tree, '-p', tip, '-m', 'kimi-dispatch: the merged tree'];
-      await reverify(request, judge, { result, tip, commit: await git(repo, args, { env: IDENTITY }) });
+      await verifyAgain(await git(repo, args, { env: IDENTITY }));
     }
     const message = request.message ?? messageOf(result);
-    const commit = await keepCommit({ repo, run, judge, style: request.style }, { tip, tree, message });
+    const commit = await keepCommit({ repo, run, judge, style: request.style, watched }, { tip, tree, message });
     const hooked = (await git(repo, ['rev-parse', `${commit}^{tree}`])) !== tree;
-    if (hooked && !force) await reverify(request, judge, { result, tip, commit });
+    if (hooked && !force) await verifyAgain(commit);
     const changes = await changesBetween(repo, tip, commit);
     if (hooked) await refuseInTheWay(repo, run, changes);
     if (!force) await gateAgain(request, { tip, commit, changes });
-    return { commit, changes, reverified: moved || (hooked && !force) };
+    return { commit, changes, reverified: moved || (hooked && !force), outside };
   } finally {
     await judge.close();
   }

@@ -5,6 +5,7 @@ import { writeWhole } from '../files.ts';
 import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
+import type { Seen } from '../gate/tripwire/tripwire.ts';
 import { type Collected, collect } from '../git/collect.ts';
 import { whyUnfiltered } from '../git/filters.ts';
 import { at } from '../git/git.ts';
@@ -26,7 +27,7 @@ import { type Judge, judgeOf } from './judge.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
 import { takeOutbox } from './outbox.ts';
 import { outcomeOf } from './outcome.ts';
-import { keepOutside, type OutsideCall, readOutside, watchRun } from './outside.ts';
+import { forgetNotes, type OutsideCall, readOutside, watchRun } from './outside.ts';
 import { commandsOf, type StepId } from './plan.ts';
 import { keepReady, readReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
@@ -97,7 +98,10 @@ class Execution {
   async go(): Promise<Result> {
     this.#begin();
     await this.#moveTask('in_progress');
-    const failed = await watchRun({ ...this.#outside, walled: this.#enclosure !== undefined }, () => this.#work());
+    const watch = { ...this.#outside, walled: this.#enclosure !== undefined };
+    const failed = await watchRun(watch, () => this.#work()).catch((error: unknown) => {
+      throw withOutside(error, readOutside(this.#outside));
+    });
     this.#gathered.outside = readOutside(this.#outside);
     const outcome = failed?.outcome ?? this.#outcome();
     const reason = failed?.reason;
@@ -147,7 +151,7 @@ class Execution {
     if (again === undefined) this.#record.begin();
     else {
       this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
-      keepOutside(this.#outside, { ...readOutside(this.#outside), notes: [] });
+      forgetNotes(this.#outside);
     }
   }
 
@@ -337,6 +341,14 @@ class Execution {
     this.#record.end(result, this.#gathered.collected?.commit);
     return result;
   }
+}
+
+/** A run that is refused has no result to say it in. */
+function withOutside(error: unknown, { violations }: Seen): unknown {
+  const refusal = refusalOf(error);
+  if (refusal === undefined || violations.length === 0) return error;
+  const lost = violations.map(({ path, why }) => `${path} ${why}`).join('; ');
+  return refuse(refusal.code, `${refusal.message} Outside the worktree: ${lost}`, refusal.fix);
 }
 
 /** What of the worktree is not in the change, in words. */

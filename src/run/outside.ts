@@ -35,9 +35,18 @@ export function readOutside(call: Omit<OutsideCall, 'env'>): Seen {
   }
 }
 
-/** Forgets what is not in `seen`. */
-export const keepOutside = (call: Omit<OutsideCall, 'env'>, seen: Seen): void =>
+const keepOutside = (call: Omit<OutsideCall, 'env'>, seen: Seen): void =>
   writeWhole(fileOf(call), JSON.stringify(seen));
+
+/** Notes are told once. */
+export const forgetNotes = (call: Omit<OutsideCall, 'env'>): void =>
+  keepOutside(call, { ...readOutside(call), notes: [] });
+
+/** Takes what a person allowed off the record, by its name. */
+export function allowOutside(call: Omit<OutsideCall, 'env'>, names: readonly string[]): void {
+  const { violations, notes } = readOutside(call);
+  keepOutside(call, { violations: violations.filter(({ path }) => !names.includes(path)), notes });
+}
 
 /** Carries out what runs strangers' commands for a run. What they did outside goes on record, where nothing walled them in. */
 export const watchRun = <T>(call: OutsideCall & { readonly walled: boolean }, act: () => Promise<T>): Promise<T> =>

@@ -13,6 +13,7 @@ import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { Enclosure, hasWalls, keepWalls, moveWalls, readWalls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
+import { watchRun } from './outside.ts';
 import { planProvision, provision } from './provision.ts';
 import { provisionerFor } from './provisioner.ts';
 import { keepReady, type Ready, readReady } from './ready.ts';
@@ -174,7 +175,8 @@ export async function provide(run: RunState, { repo, env, root }: TreeCall): Pro
   try {
     const runner = await provisionerFor(call, plan, run.base);
     const place = { ...tree, env: own, marker: run.id, log: join(record, 'provision.log'), run: runner };
-    const made = await provision(repo, plan, place);
+    const watch = { repo, env, run: run.id, walled: enclosure !== undefined };
+    const made = await watchRun(watch, () => provision(repo, plan, place));
     const { before } = readReady(record);
     const ignored = await ignoredIn(tree, {});
     keepReady(record, { provisioned: made.paths, ignored, ...(before === undefined ? {} : { before }) });
