@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Phase } from '../../src/gate/tripwire/rule.ts';
@@ -74,6 +74,7 @@ describe('a loss is a violation, and what it names brings it back:', () => {
     ['another remote', 'git remote set-url origin /evil', /^git config remote\.origin\.url was changed/],
     ['a push URL', 'git config remote.origin.pushurl /e', /^git config remote\.origin\.pushurl was set/],
     ['a remote that is gone', 'git remote remove origin', /^git config remote\.origin\.url is gone/],
+    ['an upstream elsewhere', 'git config branch.main.remote /evil', /^git config branch\.main\.remote was set/],
     ['another identity', 'git config user.email e@x', /^git config user\.email was set/],
     ['a config that git cannot read', 'echo "[broken" >> $R/.git/config', /\.git\/config was changed/],
     ['a deleted branch', 'git branch -qD feature', /^refs\/heads\/feature is gone/],
@@ -136,6 +137,34 @@ describe('a loss is a violation, and what it names brings it back:', () => {
     expect(lines(seen).match(/git config core\.fsmonitor was set/g)).toHaveLength(2);
     expect(lines(seen)).toMatch(/modules\/deep\/sub\/hooks\/post-checkout was made/);
   });
+
+  it('work of the user that was saved by a discard', async () => {
+    fresh();
+    lab.git('update-ref', 'refs/kimi-dispatch/saved/x/work', 'HEAD');
+    lab.git('update-ref', 'refs/kimi-dispatch/reviewed/x/1', 'HEAD');
+    const seen = await watch(
+      'git update-ref -d refs/kimi-dispatch/saved/x/work; git update-ref -d refs/kimi-dispatch/reviewed/x/1',
+    );
+    expect(seen.violations.map(({ path }) => path)).toEqual(['refs/kimi-dispatch/saved/x/work']);
+  });
+
+  it('a filter that was set runs at no look of ours', async () => {
+    fresh();
+    const seen = await watch(
+      'git config filter.f.clean "touch $R/../ran; cat"; echo "* filter=f" > $R/.git/info/attributes; echo x > $R/a.txt; touch $R/b.txt',
+    );
+    expect(lines(seen)).toMatch(/filter\.f\.clean was set/);
+    expect(existsSync(join(lab.folder, 'ran'))).toBe(false);
+  });
+
+  it.each([['hooks/post-merge'], ['logs/HEAD'], ['logs/refs/stash']])(
+    'a pipe in the place of %s is not waited for',
+    async (file) => {
+      fresh();
+      const seen = await watch(`rm -f $R/.git/${file}; mkfifo $R/.git/${file}`);
+      expect(seen.violations).not.toEqual([]);
+    },
+  );
 
   it('an emptied reflog of the checkout', async () => {
     fresh();
@@ -230,6 +259,11 @@ describe('daily work of the user while a run works is no violation:', () => {
     ],
     ['edits', 'echo x > $R/a.txt; echo y > $R/b.txt; rm $R/new.txt; echo z > $R/more.txt', /in your checkout: /],
     ['a stash', 'git -C $R stash -q', /git stash changed/],
+    [
+      'a worktree that is removed',
+      'git -C $R worktree add -q $R/../w feature; git -C $R worktree remove $R/../old',
+      /worktrees\/old\/logs\/HEAD changed meanwhile/,
+    ],
     ['a pack of refs and objects', 'git -C $R gc -q', /^$/],
     [
       'packages that are used',
@@ -243,9 +277,8 @@ describe('daily work of the user while a run works is no violation:', () => {
     ],
   ])('%s', async (_name, script, note) => {
     fresh();
-    if (script.includes('ln ')) {
-      lab.sh('ln node_modules/dep/index.js ../other');
-    }
+    lab.git('worktree', 'add', '-q', '../old', '-b', 'old');
+    lab.sh('ln node_modules/dep/index.js ../other');
     const seen = await watch(script);
     expect(lines(seen)).toBe('');
     expect(seen.notes.join('\n')).toMatch(note);

@@ -1,6 +1,7 @@
-import { existsSync, lstatSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
-import { listStranger } from '../../files.ts';
+import { listStranger, readStranger } from '../../files.ts';
+import { readFilters } from '../../git/filters.ts';
 import { fields, gitAnswer } from '../../git/git.ts';
 import type { Repo } from '../../git/repo.ts';
 import { type FileSeen, type Homes, readFiles } from './files.ts';
@@ -43,20 +44,30 @@ export interface GitSeen {
   readonly checkout: ReadonlyMap<string, PathSeen>;
 }
 
-/** Looks at all of it. Two git processes at the same time, and a third where the stash has no log of its own. */
-export async function read(reach: Reach): Promise<Reading> {
+/**
+ * Looks at all of it, by two git processes at the same time. There is a third where the stash has no log of its own, and
+ * one where git's configuration is not as it was `before`: no filter that came since runs.
+ */
+export async function read(reach: Reach, before?: Reading): Promise<Reading> {
   const { repo } = reach;
-  const seen = readGit(reach).catch(() => undefined);
   const files = readFiles(repo, reach);
+  const asBefore = [...files].every(([path, { config, print }]) => !config || before?.files.get(path)?.print === print);
+  const seen = (async () => {
+    const filters = before === undefined || asBefore ? repo.filters : await readFilters(repo);
+    return readGit({ ...reach, repo: { ...repo, filters } });
+  })().catch(() => undefined);
   const packages = readPackages(join(repo.root, 'node_modules'));
   return { git: await seen, files, packages };
 }
 
+/** A pipe in the place of a file of git's would be waited for. */
+const BOUNDED = { quiet: true, timeoutMs: 120_000 };
+
 async function readGit({ repo, worktrees }: Reach): Promise<GitSeen> {
   const flags = ['--porcelain=v2', '-z', '--branch', '--untracked-files=all', '--ignored=matching', '--no-renames'];
   const [list, status] = await Promise.all([
-    gitAnswer(repo, ['for-each-ref', '--format=%(refname) %(objectname)%(symref)'], { quiet: true }),
-    gitAnswer(repo, ['status', ...flags], { quiet: true }),
+    gitAnswer(repo, ['for-each-ref', '--format=%(refname) %(objectname)%(symref)'], BOUNDED),
+    gitAnswer(repo, ['status', ...flags], BOUNDED),
   ]);
   const refs = new Map(list.stdout.split('\n').filter(Boolean).map(pair));
   const stash = refs.has('refs/stash') ? await readStash(repo) : [];
@@ -80,9 +91,9 @@ const pair = (line: string): [string, string] => {
 };
 
 async function readStash(repo: Repo): Promise<string[]> {
-  const log = join(repo.commonDir, 'logs', 'refs', 'stash');
-  if (existsSync(log)) return entriesOf(readFileSync(log, 'utf8'));
-  const list = await gitAnswer(repo, ['log', '-g', '--format=%H', 'refs/stash', '--'], { answers: [128], quiet: true });
+  const file = join(repo.commonDir, 'logs', 'refs', 'stash');
+  if (lstatSync(file, { throwIfNoEntry: false }) !== undefined) return entriesOf(textOf(file) ?? '');
+  const list = await gitAnswer(repo, ['log', '-g', '--format=%H', 'refs/stash', '--'], { ...BOUNDED, answers: [128] });
   return list.stdout.split('\n').filter(Boolean);
 }
 
@@ -96,19 +107,19 @@ function readReflogs({ commonDir, gitDir }: Repo, worktrees: string): Map<string
   const found = new Map<string, string>();
   for (const folder of [commonDir, gitDir, ...theirs]) {
     const file = join(folder, 'logs', 'HEAD');
-    if (lstatSync(file, { throwIfNoEntry: false })?.isFile() === true) found.set(file, readFileSync(file, 'utf8'));
+    const text = textOf(file);
+    if (text !== undefined) found.set(file, text);
   }
   return found;
 }
 
+const textOf = (file: string): string | undefined => readStranger(file, { cap: 64 * 1024 * 1024 })?.toString('utf8');
+
 /** Whether the worktree that a git folder belongs to lies in a folder. */
 function liesIn(folder: string, worktrees: string): boolean {
-  try {
-    const place = dirname(readFileSync(join(folder, 'gitdir'), 'utf8').trim());
-    return [worktrees, realpathSync(worktrees)].some((root) => place.startsWith(root + sep));
-  } catch {
-    return false;
-  }
+  const place = dirname(textOf(join(folder, 'gitdir'))?.trim() ?? '');
+  const real = existsSync(worktrees) ? realpathSync(worktrees) : worktrees;
+  return [worktrees, real].some((root) => place.startsWith(root + sep));
 }
 
 /** A line of `git status`, with the file's own times: an edit of an edited file shows in them. */

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { gitAnswer } from '../../git/git.ts';
 import type { Repo } from '../../git/repo.ts';
 import { entriesOf, type GitSeen } from './reading.ts';
@@ -87,13 +89,15 @@ function headDifferences(before: GitSeen, after: GitSeen): Difference[] {
     const last = log.trimEnd().split('\n').at(-1) ?? '';
     return last !== '' && !(after.reflogs.get(file) ?? '').includes(last);
   });
+  // A worktree that was removed took its reflog along.
+  const there = (file: string): boolean => existsSync(dirname(dirname(file)));
   return [
     ...moved,
     ...cut.map(([file, log]) => ({
-      kind: 'reflog' as const,
+      kind: there(file) ? ('reflog' as const) : ('worktree' as const),
       how: 'gone' as const,
       name: file,
-      said: `was emptied${MEANWHILE}`,
+      said: `${there(file) ? 'was emptied' : 'is gone, with its worktree'}${MEANWHILE}`,
       back: `it ended at ${entriesOf(log).at(-1) ?? ''}`,
     })),
   ];

@@ -33,6 +33,8 @@ export const RULE = {
   head: { added: [N, V], changed: [N, V], gone: [V, V] },
   /** What HEAD's reflog said before. */
   reflog: { added: [O, O], changed: [O, O], gone: [V, V] },
+  /** Another worktree of the user's. */
+  worktree: { added: [O, O], changed: [O, O], gone: [N, V] },
   /** Settings of git: identity, remotes, programs. */
   config: { added: [V, V], changed: [V, V], gone: [V, V] },
   /** Settings that git and editors write in daily work (`DAILY`). */
@@ -52,8 +54,13 @@ export type Kind = keyof typeof RULE;
 /** Settings that git and editors write for the user: upstreams of branches, what git-lfs found out about a server. */
 export const DAILY = /^(branch\.|gui\.|lfs\.repositoryformatversion$|lfs\..*\.(access|locksverify)$)/;
 
-/** Refs that are ours, or scratch of a git command. The stash is compared by its entries. */
-export const UNWATCHED = /^refs\/(heads\/kimi\/|kimi-dispatch\/|stash$|bisect\/|worktree\/|rewritten\/|prefetch\/)/;
+/** Of those, what may lead to another repository, and values that do: an address, where the name of a remote belongs. */
+export const LEADS = /^branch\..*\.(remote|pushremote)$/;
+export const ADDRESS = /[/:]/;
+
+/** Refs that are ours, but for work of the user's that we saved; scratch of git commands. The stash is compared by its entries. */
+export const UNWATCHED =
+  /^refs\/(heads\/kimi\/|kimi-dispatch\/(?!saved\/)|stash$|bisect\/|worktree\/|rewritten\/|prefetch\/)/;
 
 /** One difference between two readings. */
 export interface Difference {

@@ -4,7 +4,7 @@ import { writeWhole } from '../../files.ts';
 import { fields, gitAnswer } from '../../git/git.ts';
 import type { FileSeen } from './files.ts';
 import type { Reach, Reading } from './reading.ts';
-import { DAILY, type Difference, MEANWHILE } from './rule.ts';
+import { ADDRESS, DAILY, type Difference, LEADS, MEANWHILE } from './rule.ts';
 import { maySay, sh } from './words.ts';
 
 /** What became of hooks and settings; of git's configuration, key by key. What a file held before is kept in a copy. */
@@ -81,7 +81,8 @@ async function keyDifferences(
         : values.length === 1 && (after.get(key)?.length ?? 0) < 2 && maySay(key, value)
           ? `${call} ${sh(key)} ${sh(value) || "''"}`
           : `cp ${sh(keep())} ${sh(path)}`;
-    const kind = DAILY.test(key) ? 'dailyConfig' : 'config';
+    const leads = LEADS.test(key) && (after.get(key) ?? []).some((value) => ADDRESS.test(value));
+    const kind = DAILY.test(key) && !leads ? 'dailyConfig' : 'config';
     return { kind, how, name: `git config ${key}`, said: `${said}${MEANWHILE}`, back };
   });
 }

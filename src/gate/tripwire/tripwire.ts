@@ -18,7 +18,7 @@ export async function watched<T>(
   try {
     return await act();
   } finally {
-    how.tell(weigh(await differences(reach, before, await read(reach)), how.phase));
+    how.tell(weigh(await differences(reach, before, await read(reach, before)), how.phase));
   }
 }
 
