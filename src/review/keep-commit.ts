@@ -16,6 +16,8 @@ export interface KeepCall {
   readonly run: RunState;
   readonly judge: Judge;
   readonly style: 'squash' | 'no-ff';
+  /** Carries out what runs the user's hooks, which may run what the change brings. */
+  readonly watched: <T>(act: () => Promise<T>) => Promise<T>;
 }
 
 interface Wanted {
@@ -32,7 +34,7 @@ export async function keepCommit(call: KeepCall, wanted: Wanted): Promise<string
   const { repo, run, style } = call;
   const folder = await hooksFolder(repo);
   const asked = hooksIn(folder, BEFORE[style]).length > 0;
-  const { tree, message } = asked ? await askHooks(call, wanted, folder) : wanted;
+  const { tree, message } = asked ? await call.watched(() => askHooks(call, wanted, folder)) : wanted;
   const parents = [wanted.tip, ...(style === 'no-ff' ? [run.commit ?? ''] : [])].flatMap((parent) => ['-p', parent]);
   // `commit-tree` signs only when it is told to, whatever `commit.gpgSign` says.
   const signs = ['config', '--bool', 'commit.gpgSign'];

@@ -10,6 +10,7 @@ import { move } from '../git/move.ts';
 import { type Repo, refuseUnfinished, uncommitted } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
+import { agreed } from '../run/agreement.ts';
 import { aroundOf } from '../run/around.ts';
 import type { Judge } from '../run/judge.ts';
 import { judgeLater, specOf } from '../run/later.ts';
@@ -23,6 +24,7 @@ import { alone, openRun } from './lock.ts';
 import { type MergeState, refusalToMerge } from './mergeable.ts';
 import type { Result } from './result.ts';
 import { readResult } from './stored.ts';
+import { watchMerge } from './watch.ts';
 
 export interface MergeRequest {
   readonly repo: Repo;
@@ -54,6 +56,8 @@ export interface Merged {
   readonly hooks: readonly string[];
   /** What a person made in the worktree or on the branch, and where it is kept. */
   readonly saved: readonly string[];
+  /** What changed in the repository while commands ran for the merge. */
+  readonly outside: readonly string[];
 }
 
 /** The commit that arrives, and what is known of it. */
@@ -61,6 +65,7 @@ interface Arriving {
   readonly commit: string;
   readonly changes: readonly Change[];
   readonly reverified: boolean;
+  readonly outside: readonly string[];
 }
 
 /**
@@ -93,6 +98,7 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
     undo: `kimi-dispatch undo ${run.id}`,
     hooks: await hooksAt(repo, request.style),
     saved,
+    outside: arriving.outside,
   };
 }
 
@@ -178,21 +184,30 @@ async function prepareCommit(
 ): Promise<Arriving> {
   const { repo, run, force } = request;
   const judge = await judgeLater(request, tip);
+  const outside: string[] = [];
+  const watch = { ...request, outside };
+  const verifyAgain = (commit: string): Promise<void> =>
+    watchMerge(watch, { phase: 'merging', walled: judge.walled }, () =>
+      reverify(request, judge, { result, tip, commit }),
+    );
+  // Hooks that run as the user may write a note or a tag.
+  const walled = judge.walled && !agreed(repo.env);
+  const watched = <T>(act: () => Promise<T>): Promise<T> => watchMerge(watch, { phase: 'working', walled }, act);
   try {
     const moved = tip !== run.base && !force;
     if (moved) {
       const args = ['commit-tree', tree, '-p', tip, '-m', 'kimi-dispatch: the merged tree'];
-      await reverify(request, judge, { result, tip, commit: await git(repo, args, { env: IDENTITY }) });
+      await verifyAgain(await git(repo, args, { env: IDENTITY }));
     }
     const title = request.style === 'no-ff' ? `Merge ${run.branch}\n\n` : '';
     const message = request.message ?? `${title}${messageOf(result)}`;
-    const commit = await keepCommit({ repo, run, judge, style: request.style }, { tip, tree, message });
+    const commit = await keepCommit({ repo, run, judge, style: request.style, watched }, { tip, tree, message });
     const hooked = (await git(repo, ['rev-parse', `${commit}^{tree}`])) !== tree;
-    if (hooked && !force) await reverify(request, judge, { result, tip, commit });
+    if (hooked && !force) await verifyAgain(commit);
     const changes = await changesBetween(repo, tip, commit);
     if (hooked) await refuseInTheWay(repo, run, changes);
     if (!force) await gateAgain(request, { tip, commit, changes });
-    return { commit, changes, reverified: moved || (hooked && !force) };
+    return { commit, changes, reverified: moved || (hooked && !force), outside };
   } finally {
     await judge.close();
   }

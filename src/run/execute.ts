@@ -1,4 +1,3 @@
-import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
@@ -8,7 +7,7 @@ import { keepCredentials } from '../flavour/credentials.ts';
 import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
-import { changedOutside, lookOutside, type Outside } from '../gate/tripwire.ts';
+import type { Seen } from '../gate/tripwire/tripwire.ts';
 import { type Collected, collect } from '../git/collect.ts';
 import { whyUnfiltered } from '../git/filters.ts';
 import { at } from '../git/git.ts';
@@ -25,13 +24,14 @@ import { refusalFrom } from '../system-error.ts';
 import { type Check, notStarted, ok } from '../verify/compare.ts';
 import { baselineNotes, confirmRed, settle } from '../verify/settle.ts';
 import { aroundOf } from './around.ts';
-import { assemble, type Gathered } from './assemble.ts';
+import { assemble, type Gathered, violationsOf } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
 import { takeOutbox } from './outbox.ts';
 import { outcomeOf } from './outcome.ts';
+import { forgetNotes, type OutsideCall, readOutside, watchRun } from './outside.ts';
 import { commandsOf, type StepId } from './plan.ts';
 import { keepReady, readReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
@@ -112,8 +112,22 @@ class Execution {
   async go(): Promise<Result> {
     this.#begin();
     await this.#moveTask('in_progress');
-    let outcome: Outcome;
-    let reason: string | undefined;
+    const watch = { ...this.#outside, walled: this.#enclosure !== undefined };
+    const failed = await watchRun(watch, () => this.#work()).catch((error: unknown) => {
+      throw withOutside(error, readOutside(this.#outside));
+    });
+    this.#gathered.outside = readOutside(this.#outside);
+    const outcome = failed?.outcome ?? this.#outcome();
+    const reason = failed?.reason ?? (this.#cut ? this.#mute : undefined);
+    const closed = this.#judge.close();
+    await this.#moveTask(stateAfter(outcome));
+    const result = this.#finish(outcome, reason);
+    await closed;
+    return result;
+  }
+
+  /** All that runs commands; says how it failed where it did. */
+  async #work(): Promise<{ outcome: Outcome; reason: string } | undefined> {
     try {
       if (this.#entry.again === undefined) await this.#makeReady();
       else await this.#takeReady();
@@ -121,8 +135,9 @@ class Execution {
       if (turn !== undefined) await this.#limiter(() => this.#letWork(turn));
       await this.#step('collect', () => this.#collect());
       await this.#step('verify', () => this.#verify());
-      outcome = this.#outcome();
-      reason = this.#cut ? this.#mute : undefined;
+      // What its base says matters no more where nothing was verified; the watch ends after it.
+      await this.#base.catch(() => undefined);
+      return undefined;
     } catch (error) {
       this.#endJudge.abort();
       await this.#base.catch(() => undefined);
@@ -130,20 +145,23 @@ class Execution {
       if (!begun && this.#signal?.aborted !== true && refusalOf(error) !== undefined) await this.#abandon(error);
       const refusal = refusalFrom(error);
       const failed = FAILED[refusal?.code ?? 'internal'] ?? 'internal-error';
-      outcome = this.#signal?.aborted === true ? 'cancelled' : failed;
-      reason = refusal?.message ?? (error instanceof Error ? error.message : String(error));
-      if (refusal?.code === 'unreviewed')
-        reason += ` Agree to it and verify: KIMI_DISPATCH_UNREVIEWED=run kimi-dispatch resume ${this.#prepared.plan.run}`;
+      const agree =
+        refusal?.code === 'unreviewed'
+          ? ` Agree to it and verify: KIMI_DISPATCH_UNREVIEWED=run kimi-dispatch resume ${this.#prepared.plan.run}`
+          : '';
       await this.#salvage();
+      return {
+        outcome: this.#signal?.aborted === true ? 'cancelled' : failed,
+        reason: `${refusal?.message ?? (error instanceof Error ? error.message : String(error))}${agree}`,
+      };
     } finally {
       this.#enclosure?.close();
     }
-    await this.#base.catch(() => undefined);
-    const closed = this.#judge.close();
-    await this.#moveTask(stateAfter(outcome));
-    const result = this.#finish(outcome, reason);
-    await closed;
-    return result;
+  }
+
+  get #outside(): OutsideCall {
+    const { request, plan } = this.#prepared;
+    return { repo: request.repo, env: request.env, run: plan.run };
   }
 
   async #moveTask(to: TaskState): Promise<void> {
@@ -153,7 +171,10 @@ class Execution {
   #begin(): void {
     const { again } = this.#entry;
     if (again === undefined) this.#record.begin();
-    else this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
+    else {
+      this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
+      forgetNotes(this.#outside);
+    }
   }
 
   /** The steps before Kimi, which a run does once. */
@@ -253,11 +274,6 @@ class Execution {
       say: (event: NewEvent) => this.#record.say(event),
       signal: either(this.#signal, this.#endKimi),
     };
-    const outside = this.#outside();
-    const look = () => lookOutside(this.#prepared.request.repo, outside);
-    const before = this.#enclosure === undefined ? await look() : undefined;
-    const config = join(this.#prepared.request.repo.commonDir, 'config');
-    if (before !== undefined && existsSync(config)) copyFileSync(config, outside.copyOfConfig);
     // The scanner of the gate takes a moment to load: it does so while Kimi works.
     void import('../gate/secrets.ts').catch(() => undefined);
     if (this.#prepared.plan.steps.some((step) => step.id === 'verify' && step.run)) this.#judge.prepare();
@@ -269,19 +285,6 @@ class Execution {
     }
     this.#cut = this.#endKimi.signal.aborted;
     this.#gathered.notes.push(...takeOutbox(this.#prepared));
-    if (before !== undefined) this.#gathered.outside = changedOutside(before, await look(), outside);
-  }
-
-  /** What a worker without a sandbox could reach. */
-  #outside(): Outside {
-    const { request, home, provision } = this.#prepared;
-    const { dependencies } = provision;
-    return {
-      kimi: home.source,
-      claude: request.env.CLAUDE_CONFIG_DIR ?? join(request.env.HOME ?? '/', '.claude'),
-      linked: dependencies.how === 'share' && dependencies.linkable ? dependencies.folders[0]?.from : undefined,
-      copyOfConfig: join(this.#record.folder, 'git-config.before'),
-    };
   }
 
   async #collect(): Promise<void> {
@@ -307,10 +310,9 @@ class Execution {
     const known = readKnownKeys(request.env);
     const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base, known });
     const edited = await editedInSubmodules(this.#tree, request.repo.commonDir, plan.base);
-    const { outside } = this.#gathered;
     const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
-    this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...raw, ...gate.violations] };
-    this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected, edited), ...(outside?.notes ?? []));
+    this.#gathered.gate = { ...gate, violations: [...raw, ...gate.violations] };
+    this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected, edited));
   }
 
   async #verify(): Promise<void> {
@@ -339,7 +341,7 @@ class Execution {
   }
 
   #outcome(): Outcome {
-    const { attempt, collected, rows, gate } = this.#gathered;
+    const { attempt, collected, rows } = this.#gathered;
     if (this.#cut && this.#signal?.aborted !== true) return 'unverified';
     return outcomeOf({
       cancelled: this.#signal?.aborted === true,
@@ -347,7 +349,7 @@ class Execution {
       review: this.#prepared.plan.review === true,
       changed: (collected?.changes ?? []).length > 0,
       rows,
-      violations: (gate?.violations ?? []).length,
+      violations: violationsOf(this.#gathered).length,
     });
   }
 
@@ -409,6 +411,14 @@ function whyMute(checks: readonly Check[]): string | undefined {
 /** What is declared to fail there may be for Kimi to make. */
 const isMissing = (check: Check): boolean => notStarted(check) && !check.baselineFails;
 const isDenied = (check: Check): boolean => !ok(check) && (check.denied ?? []).length > 0;
+
+/** A run that is refused has no result to say it in. */
+function withOutside(error: unknown, { violations }: Seen): unknown {
+  const refusal = refusalOf(error);
+  if (refusal === undefined || violations.length === 0) return error;
+  const lost = violations.map(({ path, why }) => `${path} ${why}`).join('; ');
+  return refuse(refusal.code, `${refusal.message} Outside the worktree: ${lost}`, refusal.fix);
+}
 
 /** What of the worktree is not in the change, in words. */
 const emptySubmodule = ({ path }: Submodule): string =>

@@ -98,6 +98,11 @@ export class Judge {
     this.#baseProvision = baseProvision;
   }
 
+  /** False where its commands can reach everything that the user can. */
+  get walled(): boolean {
+    return this.#call.walls !== undefined;
+  }
+
   /** Makes the worktree ready while something else goes on; what fails is told at the first use. */
   prepare(): void {
     if (this.#opening === undefined) void this.place(this.#call.base).catch(() => undefined);

@@ -13,6 +13,7 @@ import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { Enclosure, hasWalls, keepWalls, moveWalls, readWalls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
+import { watchRun } from './outside.ts';
 import { placesOf } from './places.ts';
 import { planProvision, provision } from './provision.ts';
 import { provisionerFor } from './provisioner.ts';
@@ -178,7 +179,7 @@ export async function provide(run: RunState, { repo, env, root }: TreeCall): Pro
     const log = join(record, 'provision.log');
     const walled = enclosure !== undefined;
     const place = { ...tree, env: own, marker: run.id, log, run: runner, walled };
-    const made = await provision(repo, plan, place);
+    const made = await watchRun({ repo, env, run: run.id, walled }, () => provision(repo, plan, place));
     const { before } = readReady(record);
     const ignored = await ignoredIn(tree, {});
     keepReady(record, { provisioned: made.paths, ignored, ...(before === undefined ? {} : { before }) });

@@ -70,6 +70,11 @@ export class Lab {
     }).trim();
   }
 
+  /** Runs a line of shell in the repository. */
+  sh(line: string): string {
+    return execFileSync('/bin/sh', ['-c', line], { cwd: this.repo, env: this.env, encoding: 'utf8' });
+  }
+
   write(files: Readonly<Record<string, string>>, folder = this.repo): void {
     for (const [path, text] of Object.entries(files)) {
       mkdirSync(dirname(join(folder, path)), { recursive: true });
