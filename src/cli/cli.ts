@@ -52,6 +52,8 @@ const choice =
     throw refuse('usage', `${name} is one of ${words.join(', ')}, not "${text}".`);
   };
 
+const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
 /** The table of commands, flags and groups: help, completions and the manual page come from it. */
 export function declare(bind: Bind): Command {
   const program = new Command('kimi-dispatch').description('Claude Code designs and reviews, Kimi types.');
@@ -282,7 +284,8 @@ export function declare(bind: Bind): Command {
       .option('--background', 'start a supervisor that outlives this terminal, print the run id and end')
       .option('--json', 'print result.json');
   attempt('revise <run>', 'send the work back: the same session gets the findings')
-    .option('--findings <file>', 'file:line and the change each; - reads stdin')
+    .option('--finding <text>', 'path:line and the change; again for each finding', collect)
+    .option('--findings <file>', 'a file of them, one a line; - reads stdin')
     .action(bind(async () => (await import('./again.ts')).reviseCommand));
   attempt('answer <run> <text>', "answer the worker's question").action(
     bind(async () => (await import('./again.ts')).answerCommand),

@@ -17,6 +17,7 @@ export function makeProgress(world: World, plan: RunPlan, quiet: boolean): Progr
 
 export function plainProgress(world: World): Progress {
   let tools = 0;
+  let limit: number | undefined;
   return {
     take: (event) => {
       if (event.type === 'run-started') world.err(`run ${event.id}\n`);
@@ -24,7 +25,11 @@ export function plainProgress(world: World): Progress {
       if (event.type === 'task') world.err(`task ${event.task} ${event.run}: ${event.state}\n`);
       if (event.type === 'check')
         world.err(`  ${quote(event.command, 100)}: ${event.code === null ? 'no exit code' : `exit ${event.code}`}\n`);
-      if (event.type === 'agent' && event.event.kind === 'tool-call') tools += 1;
+      if (event.type === 'attempt-started') limit = event.limit;
+      if (event.type === 'agent' && event.event.kind === 'tool-call') {
+        tools += 1;
+        world.err(`  ${toolLine(event.event, limit)}\n`);
+      }
       if (event.type === 'agent' && event.event.kind === 'retry')
         world.err(`  Kimi tries again: ${quote(String(event.event.reason), 120)}\n`);
       if (event.type === 'step-ended' && event.step === 'kimi')
@@ -32,6 +37,16 @@ export function plainProgress(world: World): Progress {
     },
     stop: () => {},
   };
+}
+
+/** One call of a tool: `step 7/100 · Write src/x.ts`. */
+export function toolLine(event: Readonly<Record<string, unknown>>, limit: number | undefined): string {
+  const { step, tool, detail } = event;
+  // The arguments are JSON, cut off after some characters.
+  const about =
+    /"(?:path|file_path|command|pattern|url)"\s*:\s*"((?:[^"\\]|\\.)*)/.exec(String(detail ?? ''))?.[1] ?? '';
+  const of = limit === undefined ? '' : `/${limit}`;
+  return `step ${String(step)}${of} · ${quote(`${String(tool)} ${about}`, 80)}`;
 }
 
 function lively(plan: RunPlan): Progress {
