@@ -201,7 +201,7 @@ describe('decisions', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'kd-hook-'));
     mkdirSync(join(folder, 'repo'));
-    execFileSync('git', ['init', '-q'], { cwd: join(folder, 'repo') });
+    execFileSync('git', ['init', '-q', '-b', 'main'], { cwd: join(folder, 'repo') });
     writeFileSync(join(folder, 'kimi'), '#!/bin/sh\n', { mode: 0o755 });
     env = { HOME: folder, PATH: folder, CLAUDE_CODE_ENTRYPOINT: 'cli' };
     sessions = new Sessions(env, now);
@@ -409,19 +409,158 @@ describe('decisions', () => {
     expect(sessions.plan('../../etc/passwd')).toBeUndefined();
   });
 
-  it('tells of an ended run once, by result.json, until it is reviewed', () => {
-    const run = join(folder, 'run');
-    mkdirSync(run);
-    sessions.addRun('s1', { run: 'R1', folder: run, pid: process.pid });
-    const woken = { hook_event_name: 'UserPromptSubmit', prompt: '<task-notification> kimi-dispatch run' };
-    expect(context(woken)).toContain('goes on');
-    writeFileSync(join(run, 'result.json'), '{"outcome": "verification-failed"}');
-    expect(context({ ...woken, session_id: 'other' })).toBe('');
-    expect(context(woken)).toContain('run R1 ended: verification-failed');
-    expect(context(woken)).toBe('');
-    expect(context({ hook_event_name: 'SessionStart', source: 'resume' })).toContain('R1');
-    writeFileSync(join(run, 'events.ndjson'), '{"t":"x","type":"merged"}\n');
-    expect(context({ hook_event_name: 'SessionStart', source: 'startup' })).toBe('');
+  describe('runs', () => {
+    const ID = '260101-0101-abcde';
+    const CHECK = { verdict: 'passing' };
+    let ledger: string;
+    beforeEach(() => {
+      ledger = join(folder, 'repo', '.git', 'kimi-dispatch', 'runs');
+    });
+    const event = (run: string, type: string): void =>
+      writeFileSync(join(ledger, run, 'events.ndjson'), `{"t":"${clock++}","type":"${type}"}\n`, { flag: 'a' });
+    const begin = (run = ID, session = 's1', pid = process.pid): void => {
+      mkdirSync(join(ledger, run), { recursive: true });
+      event(run, 'run-started');
+      sessions.addRun(session, { run, folder: join(ledger, run), pid });
+    };
+    const end = (outcome: string, run = ID, more: object = {}): void => {
+      const changes = [{ path: 'a', added: 4, removed: 1 }];
+      const result = { run, title: 'Polite', outcome, verification: [CHECK], changes, commit: 'a'.repeat(40), ...more };
+      writeFileSync(join(ledger, run, 'result.json'), JSON.stringify(result));
+      event(run, 'run-ended');
+    };
+    const woken = (output = `run ${ID}\nMake the worktree\n`, session = 's1'): string => {
+      writeFileSync(join(folder, 'shell.output'), output);
+      const prompt = `<task-notification>\n<output-file>${join(folder, 'shell.output')}</output-file>\n</task-notification>`;
+      return context({ hook_event_name: 'UserPromptSubmit', prompt, session_id: session });
+    };
+    const starts = (source: string, session = 's1'): string =>
+      context({ hook_event_name: 'SessionStart', source, session_id: session });
+
+    it('a wake tells of the run that its output names, with facts, once', () => {
+      begin();
+      expect(woken()).toContain(`run ${ID} goes on`);
+      end('verification-failed');
+      expect(woken()).toContain(`run ${ID} ended: verification-failed (1 of 1 checks pass; 1 file, +4 -1)`);
+      expect(woken()).toBe('');
+    });
+
+    it('after a review round with the same outcome it wakes again', () => {
+      begin();
+      end('succeeded');
+      expect(woken()).toContain('ended: succeeded');
+      event(ID, 'run-reopened');
+      expect(woken()).toContain('goes on');
+      end('succeeded');
+      expect(woken()).toContain('ended: succeeded');
+    });
+
+    it('a second run that ends first does not hide the first', () => {
+      const other = '260101-0102-fghij';
+      begin();
+      begin(other);
+      end('succeeded', other);
+      expect(woken(`run ${other}\n`)).toContain(`run ${other} ended`);
+      expect(woken()).toContain(`run ${ID} goes on`);
+      end('succeeded');
+      expect(woken()).toContain(`run ${ID} ended`);
+    });
+
+    it('a wake after "clear" is about the run all the same; the new session has it from its begin', () => {
+      env.CLAUDE_PID = '11';
+      begin();
+      say({ hook_event_name: 'SessionEnd', reason: 'clear' });
+      expect(starts('clear', 's2')).toContain(`run ${ID} of this session works`);
+      end('succeeded');
+      expect(woken(undefined, 's2')).toContain(`run ${ID} ended`);
+      expect(starts('resume', 's2')).toContain(`run ${ID} ended`);
+    });
+
+    it('a session that begins is told once of what runs, of what ended, and never of what was reviewed', () => {
+      const other = '260101-0102-fghij';
+      begin();
+      begin(other);
+      end('succeeded', other);
+      expect(starts('resume')).toMatch(new RegExp(`run ${ID} of this session works[\\s\\S]*run ${other} ended`));
+      expect(starts('resume')).toBe('');
+      event(other, 'merged');
+      end('succeeded');
+      event(ID, 'discarded');
+      expect(starts('startup')).toBe('');
+      expect(woken()).toBe('');
+    });
+
+    it('another session of the repository is not told', () => {
+      begin();
+      end('succeeded');
+      expect(context({ hook_event_name: 'UserPromptSubmit', prompt: 'hi', session_id: 'other' })).toBe('');
+    });
+
+    it('a command that started nothing wakes with its reason, as data', () => {
+      const said = woken('kimi-dispatch: Kimi is not logged in.\n  Fix: Start `kimi` and type /login\n');
+      expect(said).toContain('started nothing');
+      expect(said).toContain('Kimi is not logged in. Fix: Start');
+      expect(woken('make: nothing to be done\n')).toBe('');
+    });
+
+    it('says when the dispatcher died, once', () => {
+      begin(ID, 's1', 2 ** 22 + 1);
+      expect(woken()).toContain('recover');
+      expect(woken()).toBe('');
+    });
+
+    it('speaks before stopping only for a run that waits for an answer, once, and never in a loop', () => {
+      begin();
+      const stop = (more: HookInput = {}) => say({ hook_event_name: 'Stop', ...more }).output;
+      expect(stop()).toBeUndefined();
+      end('blocked');
+      expect(stop({ stop_hook_active: true })).toBeUndefined();
+      expect(stop({ session_id: 'other' })).toBeUndefined();
+      expect(stop()).toMatchObject({ decision: 'block', reason: expect.stringContaining(`run ${ID} waits`) });
+      expect(stop()).toBeUndefined();
+    });
+
+    it.each(['@last', ID, '260101', ID.slice(0, 12)])('after `show %s` it does not speak before stopping', (name) => {
+      begin();
+      end('blocked');
+      bash(`kimi-dispatch show ${name}`);
+      expect(say({ hook_event_name: 'Stop' }).output).toBeUndefined();
+    });
+
+    it('the dialog of a merge tells the facts, and merges the commit that it tells of', () => {
+      begin();
+      end('succeeded');
+      expect(bash('kimi-dispatch merge @last')).toMatchObject({
+        hookSpecificOutput: {
+          permissionDecision: 'ask',
+          permissionDecisionReason: expect.stringContaining(
+            `merge "Polite" (run ${ID}): succeeded; 1 of 1 checks pass; 1 file, +4 -1; commit aaaaaaaaaa`,
+          ),
+          updatedInput: { command: `kimi-dispatch merge ${ID} --commit ${'a'.repeat(40)} --onto main` },
+        },
+      });
+      const own = bash(`kimi-dispatch merge ${ID} --no-ff`) as { hookSpecificOutput: object };
+      expect(own.hookSpecificOutput).not.toHaveProperty('updatedInput');
+    });
+  });
+
+  it('the mod that asks about a call silences the hooks about it, and about no other', () => {
+    env.KIMI_DISPATCH_MOD = 'toolu_1';
+    expect(shown(BIG, { tool_use_id: 'toolu_1' }).output).toBeUndefined();
+    expect(approved(BIG, { tool_use_id: 'toolu_1' })).toBe('');
+    expect(approved(BIG, { tool_use_id: 'toolu_2' })).toContain('ask once');
+  });
+
+  it('the mod that asked about a plan is not doubled after "clear context"', () => {
+    env.KIMI_DISPATCH_MOD = 'toolu_1';
+    shown(BIG, { tool_use_id: 'toolu_1' });
+    say({ hook_event_name: 'SessionEnd', reason: 'clear' });
+    expect(context({ hook_event_name: 'SessionStart', source: 'clear', session_id: 's2' })).toBe('');
+  });
+
+  it('the command to start has the longest timeout and a title without anything but words', () => {
+    const said = approved(`# Plan: Greet \`$(id)\` "politely"; now\n\n${BIG}`);
+    expect(said).toContain('timeout 7200000, description "Kimi: Greet id politely now"');
   });
 
   it('tells of unread mail once, with subjects that are quoted and capped', () => {
@@ -438,26 +577,6 @@ describe('decisions', () => {
     expect(said).not.toContain('Ignore all');
     expect(tokens(said)).toBeLessThanOrEqual(200);
     expect(context({ hook_event_name: 'UserPromptSubmit', prompt: 'hi' })).toBe('');
-  });
-
-  it('speaks before stopping only for a run that waits for an answer, once, and never in a loop', () => {
-    const run = join(folder, 'run');
-    mkdirSync(run);
-    sessions.addRun('s1', { run: 'R3', folder: run, pid: process.pid });
-    const stop = (more: HookInput = {}) => say({ hook_event_name: 'Stop', ...more }).output;
-    expect(stop()).toBeUndefined();
-    writeFileSync(join(run, 'result.json'), '{"outcome": "blocked"}');
-    expect(stop({ stop_hook_active: true })).toBeUndefined();
-    expect(stop({ session_id: 'other' })).toBeUndefined();
-    expect(stop()).toMatchObject({ decision: 'block', reason: expect.stringContaining('run R3 waits') });
-    expect(stop()).toBeUndefined();
-  });
-
-  it('says when the dispatcher died', () => {
-    const run = join(folder, 'run');
-    mkdirSync(run);
-    sessions.addRun('s1', { run: 'R2', folder: run, pid: 2 ** 22 + 1 });
-    expect(context({ hook_event_name: 'UserPromptSubmit', prompt: '<task-notification>' })).toContain('recover');
   });
 
   const bash = (command: string, more: HookInput = {}) =>
@@ -508,13 +627,24 @@ describe('decisions', () => {
   });
 
   it('each injection is within 200 tokens', () => {
-    const large = { plan: '0123456789ab', advice: 'kimi', proven: true } as const;
+    const facts = {
+      run: '260101-0101-abcde',
+      title: 'x'.repeat(60),
+      outcome: 'verification-failed',
+      commit: 'a'.repeat(40),
+      summary: '12 of 13 checks pass; 2 gate violations; 12 files, +1200 -300',
+      reason: undefined,
+    };
+    const large = { plan: '0123456789ab', title: 'x'.repeat(40), advice: 'kimi', proven: true } as const;
     const said = [
       words.banner('12 files, about 1200 lines, 4 independent tasks'),
       words.offerAfterClear(words.offer({ ...large, size: '12 files, about 1200 lines, 4 independent tasks' })),
-      words.chosen('0123456789ab', true),
+      words.chosen('0123456789ab', 'x'.repeat(40), true),
       words.waits('260101-0101-abcde', true),
-      words.ended('260101-0101-abcde', 'verification-failed'),
+      words.ended([facts]),
+      words.refused('x'.repeat(900)),
+      words.works('260101-0101-abcde'),
+      words.asks('merge', facts),
       words.stillRunning('260101-0101-abcde'),
       words.lost('260101-0101-abcde'),
     ];
@@ -568,9 +698,20 @@ describe('what Claude reads', () => {
       tokens(read('commands', name).replace(/^---\n[\s\S]*?\n---\n/, '')),
     );
     const injected =
-      tokens(words.offer({ plan: '0123456789ab', size: '12 files', advice: 'kimi', proven: true })) +
-      tokens(words.chosen('0123456789ab', true)) +
-      tokens(words.ended('260101-0101-abcde', 'succeeded'));
+      tokens(words.offer({ plan: '0123456789ab', title: 'Polite', size: '12 files', advice: 'kimi', proven: true })) +
+      tokens(words.chosen('0123456789ab', 'Polite', true)) +
+      tokens(
+        words.ended([
+          {
+            run: '260101-0101-abcde',
+            outcome: 'succeeded',
+            summary: '3 of 3 checks pass; 3 files, +9 -2',
+            title: '',
+            commit: undefined,
+            reason: undefined,
+          },
+        ]),
+      );
     const result = 1200;
     console.log(
       `tokens: rule ${rule}, command bodies ${bodies.join(' ')}, injections ${injected}, whole ${rule + injected + result}; the two nearest public peers: 1004 always listed with bodies up to 2572, and 173 with bodies up to 921`,
