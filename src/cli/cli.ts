@@ -232,6 +232,7 @@ export function declare(bind: Bind): Command {
       .option('--dry-run', 'print the changes and make none')
       .option('--user', 'your Claude home (default)')
       .option('--project', "this repository's .claude")
+      .option('--allow-look', 'let Claude look at results without a question in plan mode too (settings.json)')
       .option('--as <form>', 'files or plugin', choice('--as', 'files', 'plugin'), 'files')
       .action(bind(async () => (await import('./install.ts')).installCommand(name)));
   add('uninstall', home, 'take them out again')

@@ -227,7 +227,8 @@ class Hook {
     const [, verb = '', name = ''] = command.trim().split(/\s+/);
     const run = this.#runNamed(name);
     // Whoever reads the question or answers it need not be told of it before stopping.
-    if (run !== undefined && /^(?:show|answer)$/.test(verb)) this.sessions.once('told', `${run.run} stop`);
+    if (run !== undefined && /^(?:show|answer)$/.test(verb))
+      this.sessions.once('told', `${run.run} stop ${standingOf(run.folder)?.end}`);
     if (verdict === undefined) return nothing('no decision on this command');
     const facts = run === undefined ? undefined : factsOf(run.folder);
     const reason =
@@ -272,7 +273,7 @@ class Hook {
     for (const { run, folder } of this.sessions.runsOf(this.#session)) {
       const standing = standingOf(folder);
       if (standing?.state !== 'ended' || standing.outcome !== 'blocked') continue;
-      if (!this.sessions.once('told', `${run} stop`)) continue;
+      if (!this.sessions.once('told', `${run} stop ${standing.end}`)) continue;
       return {
         output: { decision: 'block', reason: words.waits(run, sandboxProven(this.env)) },
         why: `run ${run} waits for an answer`,

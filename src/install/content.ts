@@ -9,7 +9,7 @@ export interface OwnFile {
   readonly executable: boolean;
 }
 
-const COMMANDS = ['kimi-spec.md', 'kimi-dispatch.md', 'kimi-status.md'];
+export const COMMANDS = ['kimi-spec.md', 'kimi-dispatch.md', 'kimi-status.md'];
 
 const own = (path: string, text: string, executable = false): OwnFile => ({ path, text, executable });
 
@@ -29,7 +29,7 @@ export function pluginFiles(root: string, runtime: string): OwnFile[] {
     own('.claude-plugin/plugin.json', read('.claude-plugin', 'plugin.json')),
     own('hooks/hooks.json', read('hooks', 'hooks.json')),
     own('dist/hook.cjs', read('dist', 'hook.cjs')),
-    own('bin/kimi-dispatch', shim(join(programIn(runtime), 'bin', 'kimi-dispatch.js')), true),
+    own('bin/kimi-dispatch', shim(runtime), true),
     // The two script names of older setups, as thin shims over the program beside them.
     ...['kimi-wrapper.sh', 'kimi-profile-switch.sh'].map((name) => own(`bin/${name}`, read('bin', name), true)),
   ];
@@ -45,6 +45,6 @@ export function homeFiles(root: string, runtime: string, as: 'files' | 'plugin')
   return [...commandFiles(root), ...guidance(root), ...plugin];
 }
 
-/** A path in single quotes is one word to sh, whatever it holds. */
-const shim = (program: string): string =>
-  `#!/bin/sh\nprogram='${program.replaceAll("'", `'\\''`)}'\nif [ ! -f "$program" ]; then\n  echo "kimi-dispatch is no longer where it was installed. Fix: npx kimi-dispatch install" >&2\n  exit 2\nfi\nexec node "$program" "$@"\n`;
+/** Starts the program of a runtime. A path in single quotes is one word to sh, whatever it holds. */
+export const shim = (runtime: string): string =>
+  `#!/bin/sh\nprogram='${join(programIn(runtime), 'bin', 'kimi-dispatch.js').replaceAll("'", `'\\''`)}'\nif [ ! -f "$program" ]; then\n  echo "kimi-dispatch is no longer where it was installed. Fix: npx kimi-dispatch install" >&2\n  exit 2\nfi\nexec node "$program" "$@"\n`;
