@@ -59,9 +59,17 @@ const MINUTES = 60_000;
 const NO_KIMI = 'Kimi is not installed';
 const nothing = (why: string): Decision => ({ why });
 
+interface Context {
+  readonly env: Env;
+  readonly now: () => Date;
+  readonly sessions: Sessions;
+  /** The rule that a session begins with, as a file; undefined for none. */
+  readonly rule?: string;
+}
+
 /** One decision for one event. Throws nothing that the caller does not turn into "no decision". */
-export function decide(input: HookInput, context: { env: Env; now: () => Date; sessions: Sessions }): Decision {
-  const hook = new Hook(input, context.env, context.now, context.sessions);
+export function decide(input: HookInput, context: Context): Decision {
+  const hook = new Hook(input, context);
   const tool = input.tool_name;
   switch (input.hook_event_name) {
     case 'PreToolUse':
@@ -89,12 +97,15 @@ class Hook {
   readonly #session: string;
   readonly #cwd: string;
 
+  readonly env: Env;
+  readonly now: () => Date;
+  readonly sessions: Sessions;
+
   constructor(
     readonly input: HookInput,
-    readonly env: Env,
-    readonly now: () => Date,
-    readonly sessions: Sessions,
+    readonly context: Context,
   ) {
+    ({ env: this.env, now: this.now, sessions: this.sessions } = context);
     this.#session = text(input.session_id) ?? '';
     this.#cwd = text(input.cwd) ?? '/';
   }
@@ -156,7 +167,25 @@ class Hook {
     return nothing(`plan ${pending.plan} waits for the session that begins now`);
   }
 
+  /** The rule, and what there is to tell: a session that is resumed has heard the rule. */
   sessionStarted(): Decision {
+    const told = this.#begun();
+    const rule = this.input.source === 'resume' ? undefined : this.#rule();
+    const said = (told.output?.hookSpecificOutput as { additionalContext?: string } | undefined)?.additionalContext;
+    if (rule === undefined || (told.output !== undefined && said === undefined)) return told;
+    return inject('SessionStart', said === undefined ? rule : `${rule}\n\n${said}`, `the rule; ${told.why}`);
+  }
+
+  /** Nothing is said where no plan would be offered: without Kimi, without a repository, or where it is off. */
+  #rule(): string | undefined {
+    const { agent_id } = this.input;
+    const common = agent_id === undefined ? locateCommonDir(this.#cwd) : undefined;
+    if (common === undefined || existsSync(join(common, 'kimi-dispatch', 'off'))) return undefined;
+    if (this.env.KIMI_DISPATCH === 'off' || locateKimi(this.env) === undefined) return undefined;
+    return readText(this.context.rule)?.trim();
+  }
+
+  #begun(): Decision {
     if (this.input.source !== 'clear') return this.#tidings('SessionStart');
     this.#takeOverRuns();
     const pending = this.#handedOver();

@@ -1,4 +1,5 @@
 import { readFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Sessions } from '../session/store.ts';
 import { withHome } from '../world.ts';
 import { decide, type HookInput, planOf } from './decide.ts';
@@ -14,7 +15,9 @@ function main(): void {
   try {
     sessions = new Sessions(env, now);
     const input = JSON.parse(readFileSync(0, 'utf8')) as HookInput;
-    const decision = decide(input, { env, now, sessions });
+    // The rule lies in the plugin, beside the folder of this program.
+    const rule = join(dirname(process.argv[1] ?? ''), '..', 'rules', 'kimi-delegation.md');
+    const decision = decide(input, { env, now, sessions, rule });
     sessions.log({
       event: input.hook_event_name,
       tool: input.tool_name,

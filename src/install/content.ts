@@ -13,13 +13,10 @@ export const COMMANDS = ['kimi-spec.md', 'kimi-dispatch.md', 'kimi-status.md'];
 
 const own = (path: string, text: string, executable = false): OwnFile => ({ path, text, executable });
 
-/** The rule and the template: what no plugin can carry. */
+/** The template: what no plugin can carry. */
 function guidance(root: string): OwnFile[] {
   const read = (...parts: string[]): string => readFileSync(join(root, ...parts), 'utf8');
-  return [
-    own('rules/common/kimi-delegation.md', read('rules', 'kimi-delegation.md')),
-    own('templates/hybrid/spec-template.md', read('templates', 'spec.md')),
-  ];
+  return [own('templates/hybrid/spec-template.md', read('templates', 'spec.md'))];
 }
 
 /** The plugin: manifest, hooks, hook program, and a shim on the path of the Bash tool that starts the runtime. */
@@ -29,6 +26,7 @@ export function pluginFiles(root: string, runtime: string): OwnFile[] {
     own('.claude-plugin/plugin.json', read('.claude-plugin', 'plugin.json')),
     own('hooks/hooks.json', read('hooks', 'hooks.json')),
     own('dist/hook.cjs', read('dist', 'hook.cjs')),
+    own('rules/kimi-delegation.md', read('rules', 'kimi-delegation.md')),
     own('bin/kimi-dispatch', shim(runtime), true),
     // The two script names of older setups, as thin shims over the program beside them.
     ...['kimi-wrapper.sh', 'kimi-profile-switch.sh'].map((name) => own(`bin/${name}`, read('bin', name), true)),

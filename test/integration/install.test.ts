@@ -48,7 +48,7 @@ describe('install and uninstall', () => {
     for (const path of [
       'commands/kimi-spec.md',
       'commands/kimi-dispatch.md',
-      'rules/common/kimi-delegation.md',
+      'skills/kimi-dispatch/rules/kimi-delegation.md',
       'templates/hybrid/spec-template.md',
       'skills/kimi-dispatch/.claude-plugin/plugin.json',
     ])

@@ -205,11 +205,13 @@ describe('decisions', () => {
     writeFileSync(join(folder, 'kimi'), '#!/bin/sh\n', { mode: 0o755 });
     env = { HOME: folder, PATH: folder, CLAUDE_CODE_ENTRYPOINT: 'cli' };
     sessions = new Sessions(env, now);
+    more = {};
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   const say = (input: HookInput) =>
-    decide({ session_id: 's1', cwd: join(folder, 'repo'), ...input }, { env, now, sessions });
+    decide({ session_id: 's1', cwd: join(folder, 'repo'), ...input }, { env, now, sessions, ...more });
+  let more: { rule?: string } = {};
   const context = (input: HookInput): string => {
     const output = say(input).output as { hookSpecificOutput?: { additionalContext?: string } } | undefined;
     return output?.hookSpecificOutput?.additionalContext ?? '';
@@ -542,6 +544,25 @@ describe('decisions', () => {
       const own = bash(`kimi-dispatch merge ${ID} --no-ff`) as { hookSpecificOutput: object };
       expect(own.hookSpecificOutput).not.toHaveProperty('updatedInput');
     });
+  });
+
+  it.each(['startup', 'clear', 'compact'])('a session that begins by %s has the rule', (source) => {
+    more = { rule: join(ROOT, 'rules', 'kimi-delegation.md') };
+    const begins = () => context({ hook_event_name: 'SessionStart', source });
+    expect(begins()).toMatch(/^# Delegating to Kimi/);
+    mkdirSync(join(folder, 'repo', '.git', 'kimi-dispatch'));
+    writeFileSync(join(folder, 'repo', '.git', 'kimi-dispatch', 'off'), '');
+    expect(begins()).toBe('');
+    rmSync(join(folder, 'repo', '.git', 'kimi-dispatch', 'off'));
+    env.PATH = '/nowhere';
+    expect(begins()).toBe('');
+    env.PATH = folder;
+    expect(context({ hook_event_name: 'SessionStart', source, cwd: folder })).toBe('');
+  });
+
+  it('a session that is resumed has heard the rule', () => {
+    more = { rule: join(ROOT, 'rules', 'kimi-delegation.md') };
+    expect(context({ hook_event_name: 'SessionStart', source: 'resume' })).toBe('');
   });
 
   it('the mod that asks about a call silences the hooks about it, and about no other', () => {
