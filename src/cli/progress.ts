@@ -1,4 +1,5 @@
 import ora, { type Ora } from 'ora';
+import { toolLine } from '../hook/band.ts';
 import type { RunEvent } from '../ledger/events.ts';
 import { quote } from '../quote.ts';
 import type { RunPlan } from '../run/plan.ts';
@@ -37,16 +38,6 @@ export function plainProgress(world: World): Progress {
     },
     stop: () => {},
   };
-}
-
-/** One call of a tool: `step 7/100 · Write src/x.ts`. */
-export function toolLine(event: Readonly<Record<string, unknown>>, limit: number | undefined): string {
-  const { step, tool, detail } = event;
-  // The arguments are JSON, cut off after some characters.
-  const about =
-    /"(?:path|file_path|command|pattern|url)"\s*:\s*"((?:[^"\\]|\\.)*)/.exec(String(detail ?? ''))?.[1] ?? '';
-  const of = limit === undefined ? '' : `/${limit}`;
-  return `step ${String(step)}${of} · ${quote(`${String(tool)} ${about}`, 80)}`;
 }
 
 function lively(plan: RunPlan): Progress {

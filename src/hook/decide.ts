@@ -6,6 +6,8 @@ import { mailboxFolder, takeSignals } from '../mailbox/signal.ts';
 import { ownerLives } from '../process/alive.ts';
 import { sandboxProven } from '../process/proven.ts';
 import { planId, type SessionRun, type Sessions } from '../session/store.ts';
+import { readAnswer, withNote } from './answer.ts';
+import { bandRun } from './band.ts';
 import { textInside } from './inside.ts';
 import { permit } from './permission.ts';
 import { adviceFor, describeSize, sizeOf } from './size.ts';
@@ -31,6 +33,12 @@ export interface HookInput extends Json {
   readonly source?: string;
   readonly reason?: string;
   readonly prompt?: string;
+  /** From our mod: a plan that was approved, or what the user answered about one. */
+  readonly plan?: string;
+  readonly answer?: string;
+  readonly more?: string;
+  readonly run?: string;
+  readonly end?: string;
 }
 
 /** `output` goes to Claude Code as JSON; `why` goes to the log. */
@@ -80,6 +88,14 @@ export function decide(input: HookInput, context: Context): Decision {
         : tool === 'AskUserQuestion'
           ? hook.answered()
           : nothing('not ours');
+    case 'ModOffer':
+      return hook.modOffers();
+    case 'ModAnswer':
+      return hook.modAnswered();
+    case 'ModRuns':
+      return hook.modRuns();
+    case 'ModWake':
+      return hook.modWakes();
     case 'SessionEnd':
       return hook.sessionEnded();
     case 'SessionStart':
@@ -150,6 +166,75 @@ class Hook {
     if (call === undefined || call === this.input.tool_use_id) this.sessions.forget('pending', this.#session);
     if (this.#claimed(text(this.input.tool_use_id))) return nothing('the mod asks');
     return this.#offer(plan, (said) => said, 'PostToolUse');
+  }
+
+  /** Our mod asks whether to ask: about an approved plan, or about the text that a cleared session begins with. */
+  modOffers(): Decision {
+    const plan = text(this.input.plan) ?? this.#startedFrom(text(this.input.prompt) ?? '');
+    if (plan === undefined) return nothing('no plan that was shown here');
+    const why = this.#silent(plan);
+    if (why === NO_KIMI && this.sessions.once('hint', 'no kimi')) return { output: { say: words.noKimi }, why };
+    if (why !== undefined) return nothing(why);
+    const id = this.sessions.keepPlan(plan);
+    if (!this.sessions.once('asked', `${this.#place()} ${id}`, this.#session))
+      return nothing('asked about this plan before');
+    const size = sizeOf(plan);
+    const advice = adviceFor(size);
+    const more = text(this.input.more);
+    const output = {
+      plan: id,
+      title: words.titleOf(plan),
+      question: words.question(describeSize(size), more === undefined || more === '' ? [] : [more]),
+      options: advice === 'kimi' ? ['Kimi', 'Claude'] : ['Claude', 'Kimi'],
+      // Before the choice it is seen whether Kimi could begin at all.
+      tries: ['run', `plan:${id}`, '--dry-run'],
+    };
+    return { output, why: `the mod asks about plan ${id} (${describeSize(size)})` };
+  }
+
+  /** What the user chose in the mod's dialog, or typed with the approval, as a command. */
+  modAnswered(): Decision {
+    const { who, profile, note } = readAnswer(text(this.input.answer) ?? '');
+    const kept = text(this.input.plan) ?? '';
+    const plan = this.sessions.plan(kept);
+    if (who !== 'kimi' || plan === undefined) return { output: { who }, why: `the user chose: ${who}` };
+    const id = note === undefined ? kept : this.sessions.keepPlan(withNote(plan, note));
+    const sandbox = sandboxProven(this.env) ? ['--sandbox', 'required'] : [];
+    const limits = profile === undefined ? [] : ['--profile', profile];
+    const args = ['run', `plan:${id}`, '--background', ...sandbox, ...limits];
+    return { output: { who, args }, why: `the user chose Kimi for plan ${id}` };
+  }
+
+  /** The plan of "clear context", which begins a session with its text; only one that was shown in this repository. */
+  #startedFrom(prompt: string): string | undefined {
+    if (!prompt.startsWith('Implement the following plan:')) return undefined;
+    const place = this.#place();
+    for (const item of this.sessions.allNoted<Pending>('pending')) {
+      const plan = item.place === place ? this.sessions.plan(item.plan) : undefined;
+      if (plan === undefined || !prompt.includes(plan.trim())) continue;
+      this.sessions.forget('pending', item.session);
+      return plan;
+    }
+    return undefined;
+  }
+
+  /** The runs of this session that are at work or wait for the user, for the mod's band. */
+  modRuns(): Decision {
+    const runs = this.sessions.runsOf(this.#session).flatMap((owner) => {
+      const run = bandRun(owner.run, owner.folder, this.now());
+      if (run === undefined) return [];
+      return run.state === 'working' && !ownerLives(owner) ? [{ ...run, at: 'lost: kimi-dispatch recover' }] : [run];
+    });
+    return { output: { runs, onto: currentBranch(this.#cwd) ?? '' }, why: '' };
+  }
+
+  /** The text that wakes Claude, for the first of all windows that delivers it. */
+  modWakes(): Decision {
+    const run = this.#runNamed(text(this.input.run) ?? '');
+    const facts = run === undefined ? undefined : factsOf(run.folder);
+    if (run === undefined || facts === undefined) return nothing('no such run');
+    if (!this.sessions.once('told', `${run.run} ${text(this.input.end) ?? ''}`)) return nothing('told already');
+    return { output: { text: words.woken(facts, facts.title) }, why: `run ${run.run} wakes` };
   }
 
   /** True when our mod in the client asks about this very call. */

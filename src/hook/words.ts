@@ -93,3 +93,13 @@ export const asks = (command: string, facts: Facts | undefined): string =>
   facts === undefined
     ? `kimi-dispatch ${command} changes what you keep; this dialog is where you decide.`
     : `${command} "${facts.title}" (run ${facts.run}): ${facts.outcome}; ${facts.summary}${facts.commit === undefined ? '' : `; commit ${facts.commit.slice(0, 10)}`}. This dialog is where you decide.`;
+
+/** The question of the mod's dialog: it stands alone, so it says why in the same line. */
+export const question = (size: string, more: readonly string[]): string =>
+  `${QUESTION} It touches ${[size, ...more].join('; ')}.`;
+
+/** What wakes Claude in the mod's way: the user has the buttons. */
+export const woken = (facts: Facts, title: string): string =>
+  facts.outcome === 'blocked'
+    ? `kimi-dispatch: ${endLine(facts)} Kimi asks a question: \`kimi-dispatch show ${facts.run}\` prints it. Answer it from the plan or the code with \`kimi-dispatch answer ${facts.run} "..."\` in the background, or ask the user.`
+    : `kimi-dispatch: ${title}: ${endLine(facts)}${facts.reason === undefined ? '' : ` Reason: ${facts.reason}.`} \`kimi-dispatch show ${facts.run}\` prints the result, \`kimi-dispatch diff ${facts.run} [path]\` the change. Review it against the plan and tell the user in a few lines what you found. Merge, Send back and Discard are the user's buttons: do not run them.`;

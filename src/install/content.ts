@@ -11,6 +11,9 @@ export interface OwnFile {
 
 export const COMMANDS = ['kimi-spec.md', 'kimi-dispatch.md', 'kimi-status.md'];
 
+/** The mod: what a client that knows mods loads beside the hooks. */
+const MOD = ['register.tsx', 'pure.ts', 'state.d.ts'];
+
 const own = (path: string, text: string, executable = false): OwnFile => ({ path, text, executable });
 
 /** The template: what no plugin can carry. */
@@ -25,6 +28,7 @@ export function pluginFiles(root: string, runtime: string): OwnFile[] {
   return [
     own('.claude-plugin/plugin.json', read('.claude-plugin', 'plugin.json')),
     own('hooks/hooks.json', read('hooks', 'hooks.json')),
+    ...MOD.map((name) => own(`mod/${name}`, read('mod', name))),
     own('dist/hook.cjs', read('dist', 'hook.cjs')),
     own('rules/kimi-delegation.md', read('rules', 'kimi-delegation.md')),
     own('bin/kimi-dispatch', shim(runtime), true),

@@ -37,6 +37,8 @@ describe.skipIf(!hasTmux)('Claude Code in a terminal (needs tmux)', () => {
   beforeEach(async () => {
     kimi = await startModel(KIMI);
     lab = new Lab({ 'greet.txt': 'hello\n' }, { kimi: 'real', config: kimiConfig(kimi.url) });
+    // What is shown here is the way of older clients and of policies without mods.
+    lab.env.KIMI_DISPATCH_MOD = 'off';
     claude = new Claude(lab);
   });
   afterEach(async () => {

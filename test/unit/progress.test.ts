@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { declare } from '../../src/cli/cli.ts';
 import { EXAMPLES } from '../../src/cli/examples.ts';
-import { toolLine } from '../../src/cli/progress.ts';
+import { toolLine } from '../../src/hook/band.ts';
 
 it.each([
   [{ step: 7, tool: 'Write', detail: '{"path":"src/x.ts","content":"..' }, 100, 'step 7/100 · Write src/x.ts'],
