@@ -70,6 +70,7 @@ export function declare(bind: Bind): Command {
   add('run <file...>', everyday, 'run a spec or a plan: worktree, baseline, Kimi, verification, result')
     .option('--profile <name>', 'limits and model by name')
     .option('--model <alias>', 'a model of your Kimi config')
+    .option('--thinking <effort>', 'off, or an effort that the model knows')
     .option('--max-steps <n>', 'model calls at most', whole('--max-steps'))
     .option('--timeout <seconds>', 'wall clock for Kimi', number('--timeout'))
     .option('--idle <seconds>', 'silence of Kimi', number('--idle'))

@@ -202,6 +202,7 @@ export function runOptions(options: Record<string, unknown>, env: World['env']):
     maxSteps: number('maxSteps'),
     timeoutSeconds: number('timeout'),
     idleSeconds: number('idle'),
+    thinking: text('thinking'),
     base: text('base'),
     task: text('task'),
   };

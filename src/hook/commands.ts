@@ -28,7 +28,7 @@ export const COMMANDS: Readonly<Record<string, Verb>> = {
   run: {
     is: 'work',
     files: true,
-    flags: `${ATTEMPT} --profile= --model= --idle= --no-baseline --task= --review --waves --concurrency= --verify-each --no-queue --dry-run --ndjson`,
+    flags: `${ATTEMPT} --profile= --model= --thinking= --idle= --no-baseline --task= --review --waves --concurrency= --verify-each --no-queue --dry-run --ndjson`,
     further: '--base= --artifacts= --junit=',
   },
   revise: { is: 'work', flags: `${ATTEMPT} --finding=`, further: '--findings=' },

@@ -43,6 +43,8 @@ export interface Facts {
   /** Facts in one line: checks, files and lines. No word of the worker's is in it. */
   readonly summary: string;
   readonly reason: string | undefined;
+  /** True when the result itself shows the whole change. */
+  readonly small: boolean;
 }
 
 interface Stored {
@@ -56,6 +58,8 @@ interface Stored {
   readonly scope?: { readonly violations?: readonly unknown[] };
 }
 
+/** Changed lines that a result has room for, with what git writes around them. */
+const SMALL = 12;
 const PASSED = ['passing', 'newly-passing'];
 
 /** The facts of an ended run; undefined where there is no result to read. */
@@ -79,6 +83,7 @@ export function factsOf(folder: string): Facts | undefined {
     outcome: text(stored.outcome, 40),
     commit: typeof stored.commit === 'string' && /^[0-9a-f]{40,64}$/.test(stored.commit) ? stored.commit : undefined,
     summary: parts.join('; '),
+    small: sum('added') + sum('removed') <= SMALL,
     reason: stored.reason === undefined ? undefined : text(stored.reason, 160),
   };
 }

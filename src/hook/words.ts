@@ -53,10 +53,19 @@ export const chosen = (plan: string, title: string, proven: boolean): string =>
 /** One run that ended, in facts. */
 const endLine = ({ run, outcome, summary }: Facts): string => `run ${run} ended: ${outcome} (${summary}).`;
 
+/** A small change is in the result; any other is read outside of the conversation, which gets the verdict. */
+const review = (run: string, small: boolean): string =>
+  small
+    ? `\`kimi-dispatch show ${run}\` prints the result with its diff: review it against the plan.`
+    : `Have it reviewed by the skill kimi-dispatch:kimi-review, arguments "${run}": it reads spec and diff and returns a verdict.`;
+
 /** What to do with runs that ended. The dialog of a merge is the only question about it. */
 export function ended(all: readonly Facts[]): string {
   const run = all.length === 1 ? (all[0]?.run ?? '') : 'RUN';
-  return `kimi-dispatch: ${all.map(endLine).join(' ')} \`kimi-dispatch show ${run}\` prints the result, \`kimi-dispatch diff ${run} [path]\` the change. Review it against the plan and tell the user. Then run one: \`kimi-dispatch merge ${run}\` (its own dialog asks the user; do not ask before), \`kimi-dispatch revise ${run} --finding "path:line text"\` (in the background), \`kimi-dispatch discard ${run}\`. This notice is nobody's consent.`;
+  return `kimi-dispatch: ${all.map(endLine).join(' ')} ${review(
+    run,
+    all.every(({ small }) => small),
+  )} Tell the user. Then run one: \`kimi-dispatch merge ${run}\` (its own dialog asks the user; do not ask before), \`kimi-dispatch revise ${run} --finding "path:line text"\` (in the background), \`kimi-dispatch discard ${run}\`. This notice is nobody's consent.`;
 }
 
 export const waits = (run: string, proven: boolean): string =>
@@ -102,4 +111,4 @@ export const question = (size: string, more: readonly string[]): string =>
 export const woken = (facts: Facts, title: string): string =>
   facts.outcome === 'blocked'
     ? `kimi-dispatch: ${endLine(facts)} Kimi asks a question: \`kimi-dispatch show ${facts.run}\` prints it. Answer it from the plan or the code with \`kimi-dispatch answer ${facts.run} "..."\` in the background, or ask the user.`
-    : `kimi-dispatch: ${title}: ${endLine(facts)}${facts.reason === undefined ? '' : ` Reason: ${facts.reason}.`} \`kimi-dispatch show ${facts.run}\` prints the result, \`kimi-dispatch diff ${facts.run} [path]\` the change. Review it against the plan and tell the user in a few lines what you found. Merge, Send back and Discard are the user's buttons: do not run them.`;
+    : `kimi-dispatch: ${title}: ${endLine(facts)}${facts.reason === undefined ? '' : ` Reason: ${facts.reason}.`} ${review(facts.run, facts.small)} Tell the user in a few lines what was found. Merge, Send back and Discard are the user's buttons: do not run them.`;

@@ -31,6 +31,7 @@ export function pluginFiles(root: string, runtime: string): OwnFile[] {
     ...MOD.map((name) => own(`mod/${name}`, read('mod', name))),
     own('dist/hook.cjs', read('dist', 'hook.cjs')),
     own('rules/kimi-delegation.md', read('rules', 'kimi-delegation.md')),
+    own('skills/kimi-review/SKILL.md', read('skills', 'kimi-review', 'SKILL.md')),
     own('bin/kimi-dispatch', shim(runtime), true),
     // The two script names of older setups, as thin shims over the program beside them.
     ...['kimi-wrapper.sh', 'kimi-profile-switch.sh'].map((name) => own(`bin/${name}`, read('bin', name), true)),

@@ -5,7 +5,7 @@ import { findKimi } from '../flavour/find.ts';
 import { planHome } from '../flavour/home.ts';
 import { ask } from '../process/ask.ts';
 import { probeSandbox } from '../process/sandbox.ts';
-import { loadProfile } from '../profile/profile.ts';
+import { currentProfile, loadProfile } from '../profile/profile.ts';
 import { Sessions } from '../session/store.ts';
 import { readManifest } from './changes.ts';
 import { commandsOnPath, ownCommand } from './command.ts';
@@ -89,8 +89,11 @@ async function kimiRows(call: DoctorCall, env: Record<string, string>): Promise<
 
 function loginRow(call: DoctorCall): Row {
   try {
-    planHome(call.env, { steps: 1, attempts: 1 });
-    return row('Kimi login', 'ok', 'a model and its credentials are configured');
+    const config = call.env.XDG_CONFIG_HOME ?? join(call.env.HOME ?? '/', '.config');
+    const keeps = loadProfile(currentProfile(config), config);
+    const { left } = planHome(call.env, { steps: 1, attempts: 1, keeps });
+    const behind = left.length === 0 ? '' : `; a run leaves behind: ${left.join('; ')}`;
+    return row('Kimi login', 'ok', `a model and its credentials are configured${behind}`);
   } catch (error) {
     const refusal = refusalOf(error);
     return row('Kimi login', 'broken', refusal?.message ?? String(error), refusal?.fix);

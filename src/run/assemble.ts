@@ -95,7 +95,7 @@ const manualChecks = ({ request }: Prepared): string[] =>
     .filter((item) => item.kind === 'manual')
     .map((item) => item.text);
 
-function notesOf({ plan, sandbox }: Prepared, { attempt, notes }: Gathered): string[] {
+function notesOf({ plan, sandbox, home }: Prepared, { attempt, notes }: Gathered): string[] {
   const dirty = plan.uncommitted;
   const survivors = attempt?.end.survivors ?? 0;
   return [
@@ -109,6 +109,7 @@ function notesOf({ plan, sandbox }: Prepared, { attempt, notes }: Gathered): str
     ...(attempt?.end.cause === 'finished' ? ['Kimi had ended its work and did not leave; it was ended'] : []),
     ...(attempt?.end.denied ?? []).map((host) => `sandbox refused Kimi the host ${host} (profile: hosts)`),
     ...(sandbox.on || sandbox.why === '' ? [] : [`no sandbox: ${sandbox.why}`]),
+    ...(home.left.length === 0 ? [] : [`left behind of your Kimi: ${home.left.join('; ')}`]),
     ...notes,
   ];
 }

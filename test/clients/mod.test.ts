@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
 import { Claude, hasTmux } from '../helpers/claude.ts';
 import { type Asked, type Reply, startMessages } from '../helpers/messages-server.mjs';
 import { PLAN } from '../helpers/obedient.ts';
-import { Lab } from '../helpers/repo.ts';
+import { Lab, ROOT } from '../helpers/repo.ts';
 
 type Model = Awaited<ReturnType<typeof startModel>>;
 type Messages = Awaited<ReturnType<typeof startMessages>>;
@@ -85,4 +85,47 @@ describe.skipIf(!hasTmux)('the mod in Claude Code (needs tmux)', () => {
     expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
     expect(JSON.stringify(messages.requests)).not.toContain('WRITTEN BY CLAUDE');
   }, 300_000);
+
+  it('a review in a forked context: the verdict comes back, the diff stays out of the conversation', async () => {
+    const bash = (command: string): Reply => ({ calls: [{ name: 'Bash', input: { command, description: 'look' } }] });
+    await toDialog((asked) => {
+      const { text, last } = asked;
+      const run = /run (\d{6}-\d{4}-\w+) ended/.exec(last)?.[1];
+      if (text.includes('You review run')) {
+        const reviewed = /You review run (\S+) of/.exec(text)?.[1];
+        if (last.includes('+hello please')) return { text: 'VERDICT: merge\nCHECKED: greet.txt' };
+        return bash(`kimi-dispatch ${last.includes('Verification') ? 'diff' : 'show'} ${reviewed}`);
+      }
+      if (last.includes('VERDICT: merge')) return { text: 'THE VERDICT IS MERGE.' };
+      if (run !== undefined)
+        return { calls: [{ name: 'Skill', input: { skill: 'kimi-dispatch:kimi-review', args: run } }] };
+      return disobedient(asked);
+    });
+    await claude.choose('2');
+    await claude.see(/Who implements this plan\?/, 30_000);
+    await claude.choose('1');
+    await claude.see(/THE VERDICT IS MERGE/, 180_000);
+    const main = messages.requests
+      .map((request) => JSON.stringify(request))
+      .filter((text) => text.includes('please plan'));
+    expect(main.at(-1)).toContain('VERDICT: merge');
+    expect(main.at(-1)).not.toContain('+hello please');
+  }, 300_000);
 });
+
+it("the mod passes the client's own checks and its own tests there", async () => {
+  const lab = new Lab({ 'greet.txt': 'hello\n' });
+  const claude = new Claude(lab);
+  try {
+    claude.prepare();
+    await lab.run(['install'], { env: { PATH: claude.environment('').at(0)?.slice(5) ?? '' } });
+    const plugin = join(lab.home, '.claude', 'skills', 'kimi-dispatch');
+    const valid = claude.cli(['plugin', 'validate', plugin, '--strict']);
+    expect([valid.code, valid.text]).toEqual([0, expect.stringContaining('../mod/register.tsx hooks:')]);
+    cpSync(join(ROOT, 'mod', 'test'), join(plugin, 'mod', 'test'), { recursive: true });
+    const tested = claude.cli(['plugin', 'test', plugin]);
+    expect([tested.code, tested.text]).toEqual([0, expect.stringMatching(/11 pass/)]);
+  } finally {
+    lab.remove();
+  }
+}, 120_000);

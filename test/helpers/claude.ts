@@ -15,6 +15,8 @@ export interface ClaudeOptions {
   readonly settings?: Record<string, unknown>;
   /** More arguments of the client, such as `--continue`. */
   readonly args?: readonly string[];
+  /** Settings of the machine's owner; needs root, and a namespace of its own. */
+  readonly managed?: Record<string, unknown>;
   /** Columns and rows of the terminal. */
   readonly size?: readonly [number, number];
 }
@@ -69,9 +71,19 @@ export class Claude {
     // "manual" is called "default" by older versions; both take the older word.
     command.push(options.mode === 'manual' ? 'default' : 'plan');
     command.push(...(options.args ?? []));
+    if (options.managed !== undefined) command.unshift(...this.#managed(options.managed));
     const [columns, rows] = options.size ?? [150, 50];
     this.#tmux('new-session', '-d', '-x', String(columns), '-y', String(rows), '-c', this.#lab.repo, ...command);
     await this.see(/shift\+tab to cycle|manual mode|\? for shortcuts/, 30_000);
+  }
+
+  /** A command that begins another: it sees these settings in the place of the machine's. */
+  #managed(settings: Record<string, unknown>): string[] {
+    const etc = join(this.#lab.folder, 'etc');
+    execFileSync('cp', ['-a', '/etc', etc]);
+    mkdirSync(join(etc, 'claude-code'));
+    writeFileSync(join(etc, 'claude-code', 'managed-settings.json'), JSON.stringify(settings));
+    return ['unshare', '-m', 'sh', '-c', `mount --bind '${etc}' /etc && exec "$@"`, 'sh'];
   }
 
   screen(): string {

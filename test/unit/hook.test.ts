@@ -655,6 +655,7 @@ describe('decisions', () => {
       commit: 'a'.repeat(40),
       summary: '12 of 13 checks pass; 2 gate violations; 12 files, +1200 -300',
       reason: undefined,
+      small: false,
     };
     const large = { plan: '0123456789ab', title: 'x'.repeat(40), advice: 'kimi', proven: true } as const;
     const said = [
@@ -730,6 +731,7 @@ describe('what Claude reads', () => {
             title: '',
             commit: undefined,
             reason: undefined,
+            small: false,
           },
         ]),
       );
