@@ -160,4 +160,36 @@ describe.skipIf(!hasTmux)('exactly one question, whatever speaks first (needs tm
     await kimiBegins();
     await claude.see(/\[ Discard \]/, 60_000);
   });
+
+  it('a session that is resumed has the band, and takes no turn by itself', async () => {
+    await toDialog();
+    await claude.choose('2');
+    await asked();
+    await claude.choose('1');
+    await kimiBegins();
+    await claude.stop();
+    await lab.run(['wait', '@last']);
+    const before = messages.requests.length;
+    await claude.start({ url: messages.url, args: ['--continue'] });
+    await claude.see(/\[ Discard \]/, 60_000);
+    await claude.say('look at this');
+    await claude.see(/HEARD YOU/);
+    expect(messages.requests.length).toBe(before + 1);
+    claude.key('C-x', 'Tab');
+    await claude.choose('x');
+    await claude.see(/Discarded \d{6}/, 60_000);
+    expect((await lab.run(['status'])).stdout).toContain('discarded');
+  });
+
+  it('installed beside an open session, /reload-plugins is enough', async () => {
+    await lab.run(['uninstall']);
+    await claude.start({ url: messages.url });
+    await lab.run(['install'], { env: { PATH: claude.environment('').at(0)?.slice(5) ?? '' } });
+    await claude.say('/reload-plugins');
+    await claude.see(/[Rr]eloaded/, 30_000);
+    await claude.say('please plan');
+    await claude.see(/Would you like to\s+proceed/, 40_000);
+    await claude.choose('2');
+    await asked();
+  });
 });

@@ -546,6 +546,84 @@ describe('decisions', () => {
     });
   });
 
+  describe('what the mod asks', () => {
+    const told = (input: HookInput) => say(input).output as Record<string, unknown> | undefined;
+    const offer = (more: HookInput = {}) => told({ hook_event_name: 'ModOffer', plan: BIG, ...more });
+
+    it('whether to ask, with the question and its reason in one line, once for each plan', () => {
+      expect(offer({ more: "Claude's 5 hours 63% used" })).toMatchObject({
+        plan: planId(BIG),
+        question: `${words.QUESTION} It touches 3 files, about 120 lines; about 13 Kimi requests (estimated); Claude's 5 hours 63% used.`,
+        options: ['Kimi', 'Claude'],
+        tries: ['run', `plan:${planId(BIG)}`, '--dry-run'],
+      });
+      expect(offer()).toBeUndefined();
+      expect(approved(BIG)).toBe('');
+    });
+
+    it('nothing about a small plan, where it is off, and hints once that Kimi is missing', () => {
+      expect(offer({ plan: 'Fix `a.ts`.' })).toBeUndefined();
+      env.KIMI_DISPATCH = 'off';
+      expect(offer()).toBeUndefined();
+      delete env.KIMI_DISPATCH;
+      env.PATH = '/nowhere';
+      expect(offer()).toEqual({ say: words.noKimi });
+      expect(offer()).toBeUndefined();
+    });
+
+    it('about the text of a cleared session only where that plan was shown here', () => {
+      const prompt = `Implement the following plan:\n\n${BIG}\n\nThe transcript is elsewhere.`;
+      const cleared: HookInput = { hook_event_name: 'ModOffer', prompt, session_id: 's2' };
+      expect(told(cleared)).toBeUndefined();
+      shown(BIG, { tool_use_id: 'toolu_1' });
+      say({ hook_event_name: 'SessionEnd', reason: 'clear' });
+      expect(told(cleared)).toMatchObject({ plan: planId(BIG) });
+      expect(told(cleared)).toBeUndefined();
+    });
+
+    it('what an answer means: the command, with the profile and the words of the user', () => {
+      const { plan } = offer() as { plan: string };
+      const answer = (text: string) => told({ hook_event_name: 'ModAnswer', plan, answer: text });
+      expect(answer('Kimi')).toEqual({ who: 'kimi', args: ['run', `plan:${plan}`, '--background'] });
+      expect(answer('Claude')).toEqual({ who: 'claude' });
+      expect(answer('')).toEqual({ who: 'nobody' });
+      prove();
+      const { args } = answer('kimi, swarm profile, but keep the API') as { args: string[] };
+      expect(args.slice(2)).toEqual(['--background', '--sandbox', 'required', '--profile', 'swarm']);
+      expect(sessions.plan(args[1]?.slice('plan:'.length) ?? '')).toContain('- The user adds: keep the API');
+    });
+
+    it('its runs, and the wake of an end for one window only, also against the hooks', () => {
+      const ledger = join(folder, 'repo', '.git', 'kimi-dispatch', 'runs', '260101-0101-abcde');
+      mkdirSync(ledger, { recursive: true });
+      sessions.addRun('s1', { run: '260101-0101-abcde', folder: ledger, pid: process.pid });
+      const events = [
+        { type: 'run-started', title: 'Polite' },
+        { type: 'attempt-started', attempt: 1, limit: 100 },
+        { type: 'agent', event: { kind: 'tool-call', tool: 'Write', detail: '{"path":"a.ts"', step: 7 } },
+      ];
+      const write = (event: object): void =>
+        writeFileSync(join(ledger, 'events.ndjson'), `${JSON.stringify({ t: now().toISOString(), ...event })}\n`, {
+          flag: 'a',
+        });
+      events.forEach(write);
+      const runs = () => (told({ hook_event_name: 'ModRuns' }) as { runs: { end: string }[] }).runs;
+      expect(runs()).toMatchObject([
+        { state: 'working', title: 'Polite', at: 'step 7/100 · Write a.ts', step: 7, limit: 100 },
+      ]);
+      const result = { run: '260101-0101-abcde', title: 'Polite', outcome: 'succeeded', commit: 'a'.repeat(40) };
+      writeFileSync(join(ledger, 'result.json'), JSON.stringify(result));
+      write({ type: 'run-ended', outcome: 'succeeded' });
+      const [run] = runs();
+      expect(run).toMatchObject({ state: 'ended', outcome: 'succeeded', commit: 'a'.repeat(40) });
+      const wake = (session: string) =>
+        told({ hook_event_name: 'ModWake', run: '260101-0101-abcde', end: run?.end ?? '', session_id: session });
+      expect(wake('s1')?.text).toContain('run 260101-0101-abcde ended: succeeded');
+      expect(wake('s2')).toBeUndefined();
+      expect(context({ hook_event_name: 'UserPromptSubmit', prompt: 'hi' })).toBe('');
+    });
+  });
+
   it.each(['startup', 'clear', 'compact'])('a session that begins by %s has the rule', (source) => {
     more = { rule: join(ROOT, 'rules', 'kimi-delegation.md') };
     const begins = () => context({ hook_event_name: 'SessionStart', source });
