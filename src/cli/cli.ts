@@ -52,6 +52,8 @@ const choice =
     throw refuse('usage', `${name} is one of ${words.join(', ')}, not "${text}".`);
   };
 
+const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
 /** The table of commands, flags and groups: help, completions and the manual page come from it. */
 export function declare(bind: Bind): Command {
   const program = new Command('kimi-dispatch').description('Claude Code designs and reviews, Kimi types.');
@@ -68,6 +70,7 @@ export function declare(bind: Bind): Command {
   add('run <file...>', everyday, 'run a spec or a plan: worktree, baseline, Kimi, verification, result')
     .option('--profile <name>', 'limits and model by name')
     .option('--model <alias>', 'a model of your Kimi config')
+    .option('--thinking <effort>', 'off, or an effort that the model knows')
     .option('--max-steps <n>', 'model calls at most', whole('--max-steps'))
     .option('--timeout <seconds>', 'wall clock for Kimi', number('--timeout'))
     .option('--idle <seconds>', 'silence of Kimi', number('--idle'))
@@ -233,6 +236,7 @@ export function declare(bind: Bind): Command {
       .option('--dry-run', 'print the changes and make none')
       .option('--user', 'your Claude home (default)')
       .option('--project', "this repository's .claude")
+      .option('--allow-look', 'let Claude look at results without a question in plan mode too (settings.json)')
       .option('--as <form>', 'files or plugin', choice('--as', 'files', 'plugin'), 'files')
       .action(bind(async () => (await import('./install.ts')).installCommand(name)));
   add('uninstall', home, 'take them out again')
@@ -286,7 +290,8 @@ export function declare(bind: Bind): Command {
       .option('--background', 'start a supervisor that outlives this terminal, print the run id and end')
       .option('--json', 'print result.json');
   attempt('revise <run>', 'send the work back: the same session gets the findings')
-    .option('--findings <file>', 'file:line and the change each; - reads stdin')
+    .option('--finding <text>', 'path:line and the change; again for each finding', collect)
+    .option('--findings <file>', 'a file of them, one a line; - reads stdin')
     .action(bind(async () => (await import('./again.ts')).reviseCommand));
   attempt('answer <run> <text>', "answer the worker's question").action(
     bind(async () => (await import('./again.ts')).answerCommand),

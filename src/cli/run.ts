@@ -79,6 +79,7 @@ export async function runCommand(
     options: chosen,
     known: read[0]?.known ?? {},
   });
+  if (prepared.warning !== undefined) world.err(`${prepared.warning}\n`);
   const waves = options.waves === true ? schedule(spec) : undefined;
   if (options.dryRun === true) {
     if (waves !== undefined) {
@@ -87,7 +88,6 @@ export async function runCommand(
     world.out(options.json === true ? `${JSON.stringify(prepared.plan, null, 2)}\n` : showPlan(prepared.plan));
     return 0;
   }
-  if (prepared.warning !== undefined) world.err(`${prepared.warning}\n`);
   const { progress, watch } = watcher(world, repo, { plan: prepared.plan, ndjson: options.ndjson === true });
   const concurrency = typeof options.concurrency === 'number' ? options.concurrency : prepared.profile.concurrency;
   const work =
@@ -203,6 +203,7 @@ export function runOptions(options: Record<string, unknown>, env: World['env']):
     maxSteps: number('maxSteps'),
     timeoutSeconds: number('timeout'),
     idleSeconds: number('idle'),
+    thinking: text('thinking'),
     base: text('base'),
     task: text('task'),
   };

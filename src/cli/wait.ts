@@ -89,6 +89,8 @@ interface Waiting {
 
 async function waitFor(world: World, run: Waiting): Promise<number> {
   const progress = plainProgress(world);
+  // An attempt of a run that began earlier names it too: whoever is woken by the end reads it here.
+  if ((run.from ?? 0) > 0) world.err(`run ${run.id}\n`);
   const end = await follow({
     folder: run.folder,
     from: run.from ?? 0,

@@ -28,10 +28,10 @@ export const COMMANDS: Readonly<Record<string, Verb>> = {
   run: {
     is: 'work',
     files: true,
-    flags: `${ATTEMPT} --profile= --model= --idle= --no-baseline --task= --review --waves --concurrency= --verify-each --no-queue --dry-run --ndjson`,
+    flags: `${ATTEMPT} --profile= --model= --thinking= --idle= --no-baseline --task= --review --waves --concurrency= --verify-each --no-queue --dry-run --ndjson`,
     further: '--base= --header= --artifacts= --junit=',
   },
-  revise: { is: 'work', flags: ATTEMPT, further: '--findings=' },
+  revise: { is: 'work', flags: `${ATTEMPT} --finding=`, further: '--findings=' },
   answer: { is: 'work', flags: ATTEMPT },
   refresh: { is: 'work', flags: ATTEMPT },
   ...named('keep', 'merge undo allow pr discard prune install uninstall upgrade'),

@@ -12,7 +12,13 @@ export type RunEvent = { readonly t: string } & (
       readonly start?: string;
       readonly ns?: string;
     }
-  | { readonly type: 'attempt-started'; readonly attempt: number; readonly why: string }
+  | {
+      readonly type: 'attempt-started';
+      readonly attempt: number;
+      readonly why: string;
+      /** Model calls at most. */
+      readonly limit?: number | undefined;
+    }
   | {
       readonly type: 'attempt-ended';
       readonly attempt: number;

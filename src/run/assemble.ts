@@ -102,7 +102,7 @@ const manualChecks = ({ request }: Prepared): string[] =>
     .filter((item) => item.kind === 'manual')
     .map((item) => item.text);
 
-function notesOf({ plan, sandbox }: Prepared, { attempt, notes, outside }: Gathered): string[] {
+function notesOf({ plan, sandbox, home }: Prepared, { attempt, notes, outside }: Gathered): string[] {
   const dirty = plan.uncommitted;
   const survivors = attempt?.end.survivors ?? 0;
   return [
@@ -117,6 +117,7 @@ function notesOf({ plan, sandbox }: Prepared, { attempt, notes, outside }: Gathe
     ...(attempt?.end.denied ?? []).map((host) => `sandbox refused Kimi the host ${host} (profile: hosts)`),
     ...(attempt?.end.closed ?? []).map((path) => `sandbox closed ${path} to Kimi (profile: allowRead)`),
     ...(sandbox.on || sandbox.why === '' ? [] : [`no sandbox: ${sandbox.why}`]),
+    ...(home.left.length === 0 ? [] : [`left behind of your Kimi: ${home.left.join('; ')}`]),
     ...notes,
     ...(outside?.notes ?? []),
   ];

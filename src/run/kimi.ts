@@ -95,7 +95,7 @@ async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, unti
     ...(turn.session === undefined ? {} : { session: turn.session }),
     ...(kimi.compileCache === undefined ? {} : { compileCache: kimi.compileCache }),
   });
-  place.say({ type: 'attempt-started', attempt: number, why: turn.kind });
+  place.say({ type: 'attempt-started', attempt: number, why: turn.kind, limit: plan.limits.steps });
   const { enclosure } = place;
   const attempt = await runAttempt({
     file: kimi.file,

@@ -51,6 +51,8 @@ export interface RunOptions {
   readonly maxSteps?: number;
   readonly timeoutSeconds?: number;
   readonly idleSeconds?: number;
+  /** `off`, or an effort. */
+  readonly thinking?: string;
   readonly base?: string;
   readonly sandbox: SandboxMode;
   readonly baseline: boolean;
@@ -140,6 +142,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     ...named,
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(options.idleSeconds === undefined ? {} : { idleSeconds: options.idleSeconds }),
+    ...(options.thinking === undefined ? {} : { thinking: options.thinking }),
   };
   const limits = {
     steps: options.maxSteps ?? spec.limits.steps ?? profile.steps,
@@ -147,7 +150,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     attempts: profile.attempts,
   };
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
-  const home = planHome(env, { ...limits, swarm: profile.swarm }, kimi.flavour);
+  const home = planHome(env, { ...limits, swarm: profile.swarm, keeps: profile }, kimi.flavour);
   const week = new QuotaBook(env).week(home.account, request.now().getTime());
   const warning = known?.model === false ? undefined : checkQuota(week, profile.requestsPerWeek);
   const [provision, dirty] = await Promise.all([

@@ -199,6 +199,11 @@ const scenarios = {
     say({ role: 'meta', type: 'turn.step.retrying', failed_attempt: 1, delay_ms: 3_600_000, error_message: '429' });
     await wait(600_000);
   },
+  async outofquota() {
+    const error_message = '429 You exceeded your current quota';
+    say({ role: 'meta', type: 'turn.step.retrying', failed_attempt: 1, delay_ms: 3_600_000, error_message });
+    await wait(600_000);
+  },
   async lingers() {
     polite();
     report('done');

@@ -44,6 +44,8 @@ describe('failures, from the last lines of stderr', () => {
       'quota',
     ],
     ['error: failed to run prompt: provider.rate_limit: 429 slow down', 'rate-limit'],
+    ['error: failed to run prompt: provider.rate_limit: 429 You exceeded your current quota', 'quota'],
+    ['error: failed to run prompt: provider.rate_limit: 429 insufficient_quota', 'quota'],
     ['error: failed to run prompt: provider.connection_error: connect ECONNREFUSED', 'network'],
     ['error: failed to run prompt: provider.api_error: 500 oops', 'server'],
     ['error: Provider safety policy blocked the response.', 'refused'],
