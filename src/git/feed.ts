@@ -1,5 +1,4 @@
 import { execa } from 'execa';
-import { bytesOf } from '../names.ts';
 import type { GitPlace } from './git.ts';
 
 /**
@@ -18,7 +17,7 @@ export async function gitFed(
     reject: false,
     stripFinalNewline: false,
     encoding: 'buffer',
-    input: bytesOf(call.input),
+    input: call.input,
   });
   const code = ended.exitCode ?? -1;
   if (ended.isMaxBuffer || (code !== 0 && call.answers?.includes(code) !== true))

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { onDisk } from '../names.ts';
 import { ownerHere } from '../process/alive.ts';
 import { withLock } from '../process/lock.ts';
+import { fillPointers } from './filters.ts';
 import { at, fields, type GitPlace, git, gitAnswer, keeping } from './git.ts';
 import { renewFolders } from './renew.ts';
 import type { Repo } from './repo.ts';
@@ -22,7 +22,6 @@ import {
   slotsIn,
   writeSlot,
 } from './slot.ts';
-import { fillTree } from './submodules.ts';
 import { addWorktree, type NewTree, removeWorktree, restoreLink } from './worktree.ts';
 
 /** Gives a run its slot. Two processes never get the same one. */
@@ -57,7 +56,7 @@ export async function openSlot(repo: Repo, tree: NewTree): Promise<'warm' | 'col
     forgetKept(tree.dir);
     await addWorktree(repo, tree);
   }
-  await fillTree(tree, repo.commonDir, tree.base);
+  await fillPointers(tree, tree.base);
   keepIndex(repo.commonDir, tree.dir);
   return warm ? 'warm' : 'cold';
 }
@@ -91,7 +90,6 @@ export async function reopenSlot(repo: Repo, run: { readonly dir: string; readon
     forgetKept(run.dir);
     await git(repo, ['worktree', 'add', '-q', '--force', run.dir, run.branch], { quiet: true });
   }
-  await fillTree(at(repo, run.dir), repo.commonDir, 'HEAD');
   keepIndex(repo.commonDir, run.dir);
 }
 
@@ -172,7 +170,7 @@ export async function putCommit(repo: Repo, dir: string, commit: string): Promis
   // git itself wrote folders up to the moment of the index.
   renewFolders(dir, opened + 5, kept);
   await reset();
-  await fillTree(place, repo.commonDir, commit);
+  await fillPointers(place, commit);
   copyIndex(join(own, 'index'), indexFile(dir));
 }
 
@@ -180,8 +178,8 @@ export async function putCommit(repo: Repo, dir: string, commit: string): Promis
 async function emptySubmodules(place: GitPlace): Promise<void> {
   const entries = fields(await git(place, ['ls-files', '-s', '-z']));
   for (const path of entries.filter((entry) => entry.startsWith('160000')).map((entry) => entry.split('\t')[1])) {
-    rmSync(onDisk(place.dir, path ?? '.none'), { recursive: true, force: true });
-    mkdirSync(onDisk(place.dir, path ?? '.none'), { recursive: true });
+    rmSync(join(place.dir, path ?? '.none'), { recursive: true, force: true });
+    mkdirSync(join(place.dir, path ?? '.none'), { recursive: true });
   }
 }
 

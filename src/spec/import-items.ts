@@ -1,7 +1,8 @@
-/** A source on its way: its lines, those that something was made of (from 0). */
+/** A source on its way: its lines, those that something was made of (from 0), and what is left out with a reason. */
 export interface Source {
   readonly lines: readonly string[];
   readonly used: Set<number>;
+  readonly leftOut: string[];
 }
 
 /** An open item of a source: a task. */
@@ -39,7 +40,7 @@ interface Open {
 
 /** The items of a checklist. One that has items of its own is their heading and no task. */
 export function readChecklist(source: Source, format: keyof typeof ITEM): Item[] {
-  const { lines, used } = source;
+  const { lines, used, leftOut } = source;
   const found: Open[] = [];
   let open: Open | undefined;
   let phase = 0;
@@ -54,6 +55,8 @@ export function readChecklist(source: Source, format: keyof typeof ITEM): Item[]
         for (const below of parent.own) used.delete(below);
       }
       const done = groups.mark !== ' ';
+      if (done) leftOut.push(`line ${index + 1}: ${groups.id} is done: ${groups.title}`);
+      if (groups.optional === '*') leftOut.push(`line ${index + 1}: that ${groups.id} is optional`);
       open = done ? undefined : { item: itemOf(groups, { line: index, phase }), indent, own: [] };
       if (open !== undefined) found.push(open);
       // The heading of a done item is still there for what comes below it.
@@ -89,7 +92,7 @@ function itemOf({ id = '', title = '', tags = '' }: Groups, at: { line: number; 
 const VERB: Readonly<Record<string, string>> = { Create: 'Create', Modify: 'Modify', Delete: 'Delete', Test: 'Change' };
 
 /** `### Task 2: Title`, `**Files:**` with `- Create: path`, steps as a checklist with code between them. */
-export function readSuperpowers({ lines, used }: Source): Item[] {
+export function readSuperpowers({ lines, used, leftOut }: Source): Item[] {
   const items: Item[] = [];
   let fenced = false;
   for (const [index, line] of lines.entries()) {
@@ -116,7 +119,10 @@ export function readSuperpowers({ lines, used }: Source): Item[] {
     if (file !== null) take(`- ${VERB[file[1] ?? '']} \`${(file[2] ?? '').replace(/:\d+(-\d+)?$/, '')}\``);
     const step = /^\s*[-*] \[([ x])\] \*{0,2}Step \d+:?\s*(.+?)\*{0,2}$/i.exec(line);
     if (step?.[1] === ' ') take(`- ${(step[2] ?? '').trim()}`);
-    else if (step !== null) used.add(index);
+    else if (step !== null) {
+      used.add(index);
+      leftOut.push(`line ${index + 1}: a step that is done: ${step[2]}`);
+    }
     if (/^\*\*Files:\*\*\s*$/.test(line)) used.add(index);
   }
   return items;

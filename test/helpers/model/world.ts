@@ -26,10 +26,7 @@ const FIRST: Partial<Record<Trait, Make>> = {
 
 /** What a trait does after it. */
 const THEN: Partial<Record<Trait, Make>> = {
-  // Under safecrlf git would refuse the user's own commands too.
-  autocrlf: (lab) =>
-    lab.git('config', '--get', '--default', 'false', 'core.safecrlf') === 'true' ||
-    lab.git('config', 'core.autocrlf', 'true'),
+  autocrlf: (lab) => lab.git('config', 'core.autocrlf', 'true'),
   safecrlf: (lab) => {
     lab.git('config', 'core.autocrlf', 'input');
     lab.git('config', 'core.safecrlf', 'true');
