@@ -7,6 +7,8 @@ export type ErrorCode =
   | 'not-found'
   | 'verification-failed'
   | 'gate'
+  /** It would run what nobody has reviewed, without a sandbox. */
+  | 'unreviewed'
   | 'conflict'
   | 'quota'
   | 'lost'
@@ -42,6 +44,7 @@ const ERROR_EXIT: Record<ErrorCode, number> = {
   'not-found': 2,
   'verification-failed': 3,
   gate: 4,
+  unreviewed: 2,
   conflict: 9,
   quota: 7,
   lost: 10,

@@ -13,9 +13,12 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { onDisk, textOf } from './names.ts';
 
 /**
  * Writes a file whole, for the user alone: a reader sees the old text or the new one. A link in its place is replaced,
@@ -45,7 +48,7 @@ export function openStranger(file: string, within?: string): number | undefined 
   let handle: number;
   try {
     // A FIFO would be waited for, so nothing is: O_NONBLOCK.
-    handle = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    handle = openSync(onDisk(file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return undefined;
   }
@@ -60,7 +63,8 @@ export function openStranger(file: string, within?: string): number | undefined 
 
 /** On Linux the open file itself is asked where it lies: what is put in its place meanwhile changes nothing. */
 function liesIn(handle: number, file: string, folder: string): boolean {
-  const real = process.platform === 'linux' ? readlinkSync(`/proc/self/fd/${handle}`) : realpathSync(file);
+  const real =
+    process.platform === 'linux' ? textOf(readlinkSync(`/proc/self/fd/${handle}`, 'buffer')) : realpathSync(file);
   return real === join(realpathSync(folder), relative(folder, file));
 }
 
@@ -96,11 +100,11 @@ function readUpTo(handle: number, cap: number): Buffer {
 export function listStranger(folder: string, most: number): Dirent[] {
   const found: Dirent[] = [];
   try {
-    if (!lstatSync(folder).isDirectory()) return [];
-    const open = opendirSync(folder);
+    if (!lstatSync(onDisk(folder)).isDirectory()) return [];
+    const open = opendirSync(onDisk(folder), { encoding: 'buffer' as BufferEncoding });
     try {
       for (let entry = open.readSync(); entry !== null && found.length < most; entry = open.readSync())
-        found.push(entry);
+        found.push(Object.assign(entry, { name: textOf(Buffer.from(entry.name)) }));
     } finally {
       open.closeSync();
     }
@@ -115,4 +119,39 @@ export function replaceStranger(file: string, text: string): void {
   const there = lstatSync(file, { throwIfNoEntry: false });
   if (there?.isDirectory() === true) rmSync(file, { recursive: true, force: true });
   writeWhole(file, text);
+}
+
+/**
+ * Copies paths below a folder that a worker could write: files as they are, links as links, what is neither not at all.
+ * Looks first and copies nothing, and returns false, where that is more than `bytes` or `entries`.
+ */
+export function copyStrangers(
+  from: string,
+  to: string,
+  what: { readonly paths: readonly string[]; readonly bytes: number; readonly entries: number },
+): boolean {
+  const found: string[] = [];
+  const todo = [...what.paths];
+  let bytes = 0;
+  for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
+    const stat = lstatSync(onDisk(from, path), { throwIfNoEntry: false });
+    if (stat?.isDirectory() === true)
+      todo.push(...listStranger(join(from, path), what.entries + 1).map(({ name }) => join(path ?? '', name)));
+    else if (stat?.isFile() === true || stat?.isSymbolicLink() === true) found.push(path);
+    bytes += stat?.isFile() === true ? stat.size : 0;
+    if (bytes > what.bytes || found.length + todo.length > what.entries) return false;
+  }
+  for (const path of found) copyStranger(join(from, path), join(to, path), { cap: what.bytes, within: from });
+  return true;
+}
+
+function copyStranger(file: string, copy: string, limits: StrangerLimits): void {
+  const stat = lstatSync(onDisk(file), { throwIfNoEntry: false });
+  mkdirSync(onDisk(dirname(copy)), { recursive: true });
+  rmSync(onDisk(copy), { recursive: true, force: true });
+  if (stat?.isSymbolicLink() === true) return symlinkSync(readlinkSync(onDisk(file), 'buffer'), onDisk(copy));
+  const bytes = readStranger(file, limits);
+  if (stat === undefined || bytes === undefined) return;
+  writeFileSync(onDisk(copy), bytes, { mode: stat.mode & 0o777, flag: 'wx' });
+  utimesSync(onDisk(copy), stat.atime, stat.mtime);
 }

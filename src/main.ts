@@ -26,6 +26,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     control: (text) => void process.stderr.write(text),
     lively: process.stderr.isTTY === true && env.CI === undefined && env.NO_COLOR === undefined && env.TERM !== 'dumb',
     signal: abort.signal,
+    ...(atTerminal(env)
+      ? { confirm: async (question) => (await import('./cli/confirm.ts')).ask(question, abort.signal) }
+      : {}),
   };
   process.stderr.on('error', () => {});
   // A reader that has seen enough is no failure; a full disk under a redirect is.
@@ -51,8 +54,13 @@ async function run(argv: readonly string[], world: World): Promise<number> {
     return list(world, [], { json: flags.length > 0 });
   if (command === 'inbox' && flags.every((flag) => flag === '--json'))
     return (await import('./cli/inbox.ts')).inboxCommand(world, [], { json: flags.length > 0 });
-  return (await import('./cli/cli.ts')).runCli(argv, world);
+  const [{ runCli }, { withAgreement }] = await Promise.all([import('./cli/cli.ts'), import('./cli/confirm.ts')]);
+  return withAgreement(world, (agreed) => runCli(argv, agreed));
 }
+
+/** A person reads and answers here: no runner, no model. */
+const atTerminal = (env: World['env']): boolean =>
+  process.stdin.isTTY === true && process.stderr.isTTY === true && env.CI === undefined && env.CLAUDECODE === undefined;
 
 function explain(error: unknown, world: World): number {
   const refusal = refusalFrom(error) ?? defect(error);

@@ -1,14 +1,17 @@
 /** A zero-width joiner holds an emoji together; anywhere else it hides something. */
 const LONE_JOINER = String.raw`(?<![\p{Extended_Pictographic}\u{1f3fb}-\u{1f3ff}]\ufe0f?)\u200d|\u200d(?!\p{Extended_Pictographic})`;
-/** What a terminal obeys, and what a reader does not see while a model or a compiler does (bidi, tags, zero width). */
-const UNSEEN = new RegExp(
-  String.raw`[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]|${LONE_JOINER}`,
-  'gu',
-);
+/** What a reader does not see while a model or a compiler does: bidi, tags, zero width. */
+const HIDDEN = String.raw`[\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]|${LONE_JOINER}`;
+/** The same, and what a terminal obeys. */
+const UNSEEN = new RegExp(String.raw`[\u0000-\u0008\u000b-\u001f\u007f-\u009f]|${HIDDEN}`, 'gu');
+const HIDES = new RegExp(HIDDEN, 'u');
 const COLOURS = /\u001b\[[0-9;?]*[A-Za-z]/g;
 
 /** Control characters, escape sequences and hidden characters out: worker text is data. Keeps tabs and line feeds. */
 export const clean = (value: string): string => value.replace(COLOURS, '').replace(UNSEEN, '');
+
+/** Where the first character is that a reader does not see; -1 where there is none. */
+export const hiddenAt = (text: string): number => text.search(HIDES);
 
 /** The same for a change under review: what is hidden in it is shown by its code point. */
 export const reveal = (value: string): string =>

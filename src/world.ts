@@ -17,6 +17,8 @@ export interface World {
   /** True when stderr is a terminal and nothing asks for plain text. */
   readonly lively: boolean;
   readonly signal: AbortSignal;
+  /** Asks the person at the terminal; missing where there is none. */
+  readonly confirm?: (question: string) => Promise<boolean>;
 }
 
 /**

@@ -93,7 +93,7 @@ export const reviseCommand = (world: World, args: readonly string[], options: Op
         `Run ${run.id} was sent back ${run.rounds} times; that is the limit.`,
         `Take over: git diff ${run.base.slice(0, 12)} ${run.branch} | git apply   (or git merge --squash ${run.branch})`,
       );
-    const findings = readFindings(world, options.findings);
+    const findings = readFindings(world, options);
     await requireKnownFiles(repo, run, findings);
     if (run.commit !== undefined) await keepReviewed(world, repo, run);
     if (run.task !== undefined)
@@ -103,12 +103,18 @@ export const reviseCommand = (world: World, args: readonly string[], options: Op
     return turnFor(world, repo, run, { kind: 'revise', text, why: `sent back, round ${round}`, rounds: round });
   });
 
-/** Findings from a file, or from stdin with `-`. */
-function readFindings(world: World, from: unknown): string {
-  if (typeof from !== 'string')
-    throw refuse('usage', 'revise needs the findings.', 'kimi-dispatch revise RUN --findings FILE (or - for stdin)');
-  const text = readNamed(world, from);
-  if (text.trim() === '')
+/** The findings of `--finding`, one each, and those of a file, or of stdin with `-`. */
+function readFindings(world: World, options: Options): string {
+  const single = Array.isArray(options.finding) ? options.finding.map((text) => `- ${String(text)}`) : [];
+  const from = options.findings;
+  if (single.length === 0 && typeof from !== 'string')
+    throw refuse(
+      'usage',
+      'revise needs the findings.',
+      'kimi-dispatch revise RUN --finding "path:line what to change" (again for each; --findings FILE reads them)',
+    );
+  const text = [...single, ...(typeof from === 'string' ? [readNamed(world, from)] : [])].join('\n');
+  if (text.replace(/^- /gm, '').trim() === '')
     throw refuse('usage', 'The findings are empty.', 'One finding per line: path:line what to change');
   return text;
 }
@@ -116,7 +122,9 @@ function readFindings(world: World, from: unknown): string {
 /** A finding names `path:line` at its beginning; a path that neither base nor change know is a slip. */
 async function requireKnownFiles(repo: Repo, run: RunState, findings: string): Promise<void> {
   const named = findings.matchAll(/^\s*(?:[-*]\s+|\d+[.)]\s+)?`?([\w@.+-]+(?:\/[\w@.+-]+)+|[\w@+-]+\.\w{1,8}):(\d+)/gm);
-  const known = new Set((await git(repo, ['ls-tree', '-r', '--name-only', '-z', run.commit ?? run.base])).split('\0'));
+  const there = (await git(repo, ['ls-tree', '-r', '--name-only', '-z', run.commit ?? run.base])).split('\0');
+  // A declared file that Kimi forgot is not there yet.
+  const known = new Set([...there, ...readResult(folderOf(repo, run)).scope.untouched]);
   const unknown = [...new Set([...named].map((match) => match[1] ?? ''))].filter((path) => !known.has(path));
   if (unknown.length === 0) return;
   throw refuse(

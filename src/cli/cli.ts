@@ -52,6 +52,8 @@ const choice =
     throw refuse('usage', `${name} is one of ${words.join(', ')}, not "${text}".`);
   };
 
+const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
 /** The table of commands, flags and groups: help, completions and the manual page come from it. */
 export function declare(bind: Bind): Command {
   const program = new Command('kimi-dispatch').description('Claude Code designs and reviews, Kimi types.');
@@ -68,10 +70,12 @@ export function declare(bind: Bind): Command {
   add('run <file...>', everyday, 'run a spec or a plan: worktree, baseline, Kimi, verification, result')
     .option('--profile <name>', 'limits and model by name')
     .option('--model <alias>', 'a model of your Kimi config')
+    .option('--thinking <effort>', 'off, or an effort that the model knows')
     .option('--max-steps <n>', 'model calls at most', whole('--max-steps'))
     .option('--timeout <seconds>', 'wall clock for Kimi', number('--timeout'))
     .option('--idle <seconds>', 'silence of Kimi', number('--idle'))
     .option('--base <ref>', 'where the change starts (default: the spec, else HEAD)')
+    .option('--header <file>', 'lines that a plan leaves open (## Files, ## Verification); - is stdin')
     .option('--sandbox <mode>', 'auto, required or off', choice('--sandbox', 'auto', 'required', 'off'))
     .option('--no-baseline', 'do not run the verification on the base first')
     .option('--task <id>', 'the task of the mailbox that this run carries out')
@@ -126,6 +130,8 @@ export function declare(bind: Bind): Command {
   add('spec <plan>', write, 'turn a plan into a spec, without a model')
     .option('-o, --output <file>', 'write it there; - prints it')
     .option('--force', 'also over a file that exists')
+    .option('--header <file>', 'lines that the plan leaves open (## Files, ## Verification); - is stdin')
+    .option('--explain', 'say for each line of the plan what it was taken for, and why')
     .option('--json', 'findings as data')
     .action(bind(async () => (await import('./spec.ts')).specCommand));
   add(
@@ -230,6 +236,7 @@ export function declare(bind: Bind): Command {
       .option('--dry-run', 'print the changes and make none')
       .option('--user', 'your Claude home (default)')
       .option('--project', "this repository's .claude")
+      .option('--allow-look', 'let Claude look at results without a question in plan mode too (settings.json)')
       .option('--as <form>', 'files or plugin', choice('--as', 'files', 'plugin'), 'files')
       .action(bind(async () => (await import('./install.ts')).installCommand(name)));
   add('uninstall', home, 'take them out again')
@@ -269,6 +276,7 @@ export function declare(bind: Bind): Command {
     }),
   );
   add('hook', more, "what Claude Code's hooks decided, and the switch of this repository")
+    .option('--header <file>', 'lines that the plan leaves open (## Files, ## Verification); - is stdin')
     .option('--explain', 'the latest decisions and why')
     .option('--off', 'no offers in this repository')
     .option('--on', 'offers again')
@@ -282,7 +290,8 @@ export function declare(bind: Bind): Command {
       .option('--background', 'start a supervisor that outlives this terminal, print the run id and end')
       .option('--json', 'print result.json');
   attempt('revise <run>', 'send the work back: the same session gets the findings')
-    .option('--findings <file>', 'file:line and the change each; - reads stdin')
+    .option('--finding <text>', 'path:line and the change; again for each finding', collect)
+    .option('--findings <file>', 'a file of them, one a line; - reads stdin')
     .action(bind(async () => (await import('./again.ts')).reviseCommand));
   attempt('answer <run> <text>', "answer the worker's question").action(
     bind(async () => (await import('./again.ts')).answerCommand),

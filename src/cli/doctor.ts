@@ -12,6 +12,15 @@ const MARK = { ok: 'ok    ', warn: 'note  ', broken: 'BROKEN' } as const;
 const RULE =
   '"permissions": { "allow": ["Bash(kimi-dispatch run:*)", "Bash(kimi-dispatch show:*)", "Bash(kimi-dispatch diff:*)"] }';
 
+/** The rows as lines for people. */
+export const table = (rows: readonly Row[]): string =>
+  rows
+    .map(({ check, verdict, found, remedy }) => {
+      const fix = remedy === undefined ? '' : `\n        fix: ${remedy}`;
+      return `${MARK[verdict]}  ${check.padEnd(12)} ${found}${fix}\n`;
+    })
+    .join('');
+
 /** `doctor`: one row for each part; exit 1 when something is broken. */
 export async function doctorCommand(
   world: World,
@@ -26,10 +35,7 @@ export async function doctorCommand(
   const broken = rows.some((row) => row.verdict === 'broken');
   if (options.json === true) world.out(`${JSON.stringify({ version: 1, healthy: !broken, rows })}\n`);
   else {
-    for (const row of rows)
-      world.out(
-        `${MARK[row.verdict]}  ${row.check.padEnd(12)} ${row.found}${row.remedy === undefined ? '' : `\n        fix: ${row.remedy}`}\n`,
-      );
+    world.out(table(rows));
     world.out(`\nTo let Claude run and look without a question, in settings.json: ${RULE}\n`);
   }
   return broken ? 1 : 0;

@@ -53,7 +53,7 @@ export async function mergeCommand(
     world.out(
       `Merged ${run.id} into ${done.target}: ${done.files} files, ${done.to.slice(0, 10)}.${again}${hooks}\nUndo: ${done.undo}\n`,
     );
-    for (const line of done.saved) world.out(`${line}\n`);
+    for (const line of [...done.saved, ...done.outside]) world.out(`${line}\n`);
     for (const other of stale)
       world.out(
         `Run ${other.run} no longer applies: ${other.conflicts.join(', ')}. kimi-dispatch refresh ${other.run}, or discard it\n`,

@@ -16,7 +16,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   logs: ['logs @last', 'logs @last -f'],
   watch: ['watch'],
   stats: ['stats'],
-  spec: ['spec plan.md', 'spec plan.md -o spec.md', 'spec plan.md -o -'],
+  spec: ['spec plan.md', 'spec plan.md -o spec.md', 'spec plan.md -o -', 'spec plan.md --explain'],
   worker: ['worker', 'worker --concurrency 4'],
   import: [
     'import mailbox ~/.claude-interagent',
@@ -25,8 +25,8 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   check: ['check spec.md', 'check spec.md --strict --json'],
   revise: [
+    'revise @last --finding "src/a.ts:3 handle null" --finding "src/b.ts:9 keep the order"',
     'revise @last --findings findings.md',
-    "echo 'src/a.ts:3 handle null' | kimi-dispatch revise @last --findings -",
   ],
   answer: ['answer @last "English"'],
   resume: ['resume @last', 'resume @last --timeout 3600'],

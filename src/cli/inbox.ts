@@ -20,7 +20,7 @@ export async function inboxCommand(
     const urgent =
       message.escalation === undefined
         ? ''
-        : ` ESCALATED (${message.escalation.severity}): ${quote(message.escalation.reason, 60)}`;
+        : ` ESCALATED (${quote(message.escalation.severity, 20)}): ${quote(message.escalation.reason, 60)}`;
     return `${message.id}  ${message.from}: ${quote(message.subject, 60)}${urgent}`;
   });
   if (rows.length > 0) world.out(`${rows.join('\n')}\n`);

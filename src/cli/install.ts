@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { examine } from '../install/doctor.ts';
 import { carryOut, type InstallCall, planInstall, uninstall } from '../install/install.ts';
 import { programIn } from '../install/places.ts';
 import { versionIn } from '../install/runtime.ts';
 import type { World } from '../world.ts';
+import { table } from './doctor.ts';
 import { repoOf } from './look.ts';
 import { refuseTogether } from './taken.ts';
 
@@ -20,6 +22,7 @@ export const installCommand =
       env: world.env,
       as: options.as === 'plugin' ? 'plugin' : 'files',
       project,
+      allowLook: options.allowLook === true,
     };
     const plan = planInstall(call);
     if (name === 'upgrade' && plan.before === undefined)
@@ -35,7 +38,12 @@ export const installCommand =
     }
     await carryOut(call, plan);
     const version = versionIn(world.root) ?? '';
-    world.out(`kimi-dispatch ${version} is installed. Restart Claude Code. To check: kimi-dispatch doctor\n`);
+    world.out(`kimi-dispatch ${version} is installed.\n\n`);
+    const rows = await examine({ env: world.env, root: world.root, now: world.now, live: false });
+    world.out(table(rows));
+    world.out('\nNew sessions have it at once; in an open one: /reload-plugins\n');
+    if (options.allowLook !== true)
+      world.out('In plan mode looking at a result asks. To allow it: npx kimi-dispatch install --allow-look\n');
     return 0;
   };
 

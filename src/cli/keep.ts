@@ -1,9 +1,8 @@
-import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { idleSlots, prunable, prune, pruneSlots, sizeOf } from '../review/prune.ts';
 import { claudeTokens, statsOf } from '../review/stats.ts';
-import { placesOf } from '../run/run.ts';
+import { placesOf } from '../run/places.ts';
 import { Sessions } from '../session/store.ts';
 import type { World } from '../world.ts';
 import { repoOf } from './look.ts';
@@ -54,7 +53,7 @@ export async function pruneCommand(world: World, _args: readonly string[], optio
     );
   const rule = { days, keep, bytes, now: world.now() };
   const items = prunable(repo.commonDir, rule);
-  const worktrees = join(placesOf(world.env, repo).state, 'worktrees');
+  const worktrees = placesOf(world.env, repo).worktrees;
   const slots = idleSlots(repo.commonDir, worktrees, rule);
   for (const item of items) world.out(`${item.run}  ${megabytes(item.bytes)}\n`);
   for (const slot of slots) world.out(`${slot.name}  ${megabytes(slot.bytes)}\n`);

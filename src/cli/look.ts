@@ -16,7 +16,7 @@ import { refuseTogether } from './taken.ts';
 export async function repoOf(world: World): Promise<Repo> {
   const repo = await openRepo(world.cwd, gitEnvironment(world.env));
   if (isWritable(repo.commonDir)) return repo;
-  const [{ copyOf }, { placesOf }] = await Promise.all([import('../git/copy.ts'), import('../run/run.ts')]);
+  const [{ copyOf }, { placesOf }] = await Promise.all([import('../git/copy.ts'), import('../run/places.ts')]);
   const copy = await copyOf(repo, join(placesOf(world.env, repo).state, 'copy'));
   world.err(`This repository cannot be written: a copy of it is used, ${copy.root}\n`);
   return copy;

@@ -339,7 +339,7 @@ export async function templateCommand(world: World, args: readonly string[], opt
   if (wrong !== undefined)
     throw refuse('spec-invalid', `The answer is no template: ${wrong}`, 'Ask again, or correct the answer.');
   const shown = await gitAnswer(
-    { dir: world.cwd, env: gitEnvironment(world.env), filters: [] },
+    { dir: world.cwd, env: gitEnvironment(world.env), filters: [], disk: [] },
     ['diff', '--no-index', '--no-color', '--', file, resolve(world.cwd, answerFile)],
     { answers: [1] },
   );

@@ -49,7 +49,8 @@ function pair(text: string): [string, unknown] {
   if (at < 1)
     throw refuse('usage', `"${text}" is not key=value.`, 'kimi-dispatch profile add careful steps=40 wallSeconds=900');
   const [key, value] = [text.slice(0, at), text.slice(at + 1)];
-  if (['hosts', 'verifyHosts', 'denyRead'].includes(key)) return [key, value.split(',')];
+  if (['hosts', 'verifyHosts', 'denyRead', 'allowRead', 'provisionHosts', 'mcp'].includes(key))
+    return [key, value.split(',')];
   if (value === 'true' || value === 'false') return [key, value === 'true'];
   return [key, /^\d+(\.\d+)?$/.test(value) ? Number(value) : value];
 }

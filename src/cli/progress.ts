@@ -1,4 +1,5 @@
 import ora, { type Ora } from 'ora';
+import { toolLine } from '../hook/band.ts';
 import type { RunEvent } from '../ledger/events.ts';
 import { quote } from '../quote.ts';
 import type { RunPlan } from '../run/plan.ts';
@@ -17,6 +18,7 @@ export function makeProgress(world: World, plan: RunPlan, quiet: boolean): Progr
 
 export function plainProgress(world: World): Progress {
   let tools = 0;
+  let limit: number | undefined;
   return {
     take: (event) => {
       if (event.type === 'run-started') world.err(`run ${event.id}\n`);
@@ -24,7 +26,11 @@ export function plainProgress(world: World): Progress {
       if (event.type === 'task') world.err(`task ${event.task} ${event.run}: ${event.state}\n`);
       if (event.type === 'check')
         world.err(`  ${quote(event.command, 100)}: ${event.code === null ? 'no exit code' : `exit ${event.code}`}\n`);
-      if (event.type === 'agent' && event.event.kind === 'tool-call') tools += 1;
+      if (event.type === 'attempt-started') limit = event.limit;
+      if (event.type === 'agent' && event.event.kind === 'tool-call') {
+        tools += 1;
+        world.err(`  ${toolLine(event.event, limit)}\n`);
+      }
       if (event.type === 'agent' && event.event.kind === 'retry')
         world.err(`  Kimi tries again: ${quote(String(event.event.reason), 120)}\n`);
       if (event.type === 'step-ended' && event.step === 'kimi')

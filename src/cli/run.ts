@@ -27,7 +27,7 @@ import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress, plainProgress } from './progress.ts';
 import { makeOrder, type Ordered, queueFor, runThroughQueue, showOrder } from './queue.ts';
-import { draft, factsFor, hasErrors, readInput } from './spec.ts';
+import { draft, factsFor, hasErrors, readWithHeader } from './spec.ts';
 import { refuseTogether } from './taken.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
@@ -53,7 +53,7 @@ export async function runCommand(
   const wanted = runOptions(options, world.env);
   const read: Read[] = [];
   for (const name of args) {
-    const one = await readSpec(world, repo, { name, base: wanted.base });
+    const one = await readSpec(world, repo, { name, base: wanted.base, header: options.header });
     if (one === undefined) return 2;
     read.push(one);
   }
@@ -79,6 +79,7 @@ export async function runCommand(
     options: chosen,
     known: read[0]?.known ?? {},
   });
+  if (prepared.warning !== undefined) world.err(`${prepared.warning}\n`);
   const waves = options.waves === true ? schedule(spec) : undefined;
   if (options.dryRun === true) {
     if (waves !== undefined) {
@@ -87,7 +88,6 @@ export async function runCommand(
     world.out(options.json === true ? `${JSON.stringify(prepared.plan, null, 2)}\n` : showPlan(prepared.plan));
     return 0;
   }
-  if (prepared.warning !== undefined) world.err(`${prepared.warning}\n`);
   const { progress, watch } = watcher(world, repo, { plan: prepared.plan, ndjson: options.ndjson === true });
   const concurrency = typeof options.concurrency === 'number' ? options.concurrency : prepared.profile.concurrency;
   const work =
@@ -117,11 +117,12 @@ interface Read {
 async function readSpec(
   world: World,
   repo: Repo,
-  what: { name: string; base?: string | undefined },
+  what: { name: string; base?: string | undefined; header?: unknown },
 ): Promise<Read | undefined> {
-  const { path, text } = readInput(world, what.name);
-  const facts = await factsFor(repo, text, what.base);
-  const drafted = draft(text, facts, '001');
+  const input = readWithHeader(world, what.name, what.header);
+  const { path, text } = input;
+  const facts = await factsFor(repo, input, what.base);
+  const drafted = draft(input, facts, '001');
   const name = relative(world.cwd, path);
   world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
   annotateFindings(world, name, [...drafted.plan.findings, ...(drafted.text === text ? drafted.findings : [])]);
@@ -202,6 +203,7 @@ export function runOptions(options: Record<string, unknown>, env: World['env']):
     maxSteps: number('maxSteps'),
     timeoutSeconds: number('timeout'),
     idleSeconds: number('idle'),
+    thinking: text('thinking'),
     base: text('base'),
     task: text('task'),
   };

@@ -3,25 +3,43 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import { type Facts, factsAt, ignoredAmong } from '../git/facts.ts';
-import { type Repo, resolveBase } from '../git/repo.ts';
+import { fileAt, type Repo, resolveBase } from '../git/repo.ts';
 import { Sessions } from '../session/store.ts';
 import { checkSpec } from '../spec/check.ts';
-import type { RepoFacts } from '../spec/facts.ts';
-import type { Finding, Spec } from '../spec/model.ts';
-import { parseSpec } from '../spec/parse.ts';
-import { isSpec } from '../spec/plan/commands.ts';
-import { fromPlan } from '../spec/plan/from-plan.ts';
+import { manifestsAbove } from '../spec/detect.ts';
+import { MANIFESTS, type RepoFacts } from '../spec/facts.ts';
+import { declaredPaths, type Finding, type Spec } from '../spec/model.ts';
+import { isSpec, parseSpec } from '../spec/parse.ts';
+import { fromPlan, type Note } from '../spec/plan/from-plan.ts';
 import { renderSpec } from '../spec/render.ts';
-import { findingsEnvelope, showFindings } from '../spec/show.ts';
+import { findingsEnvelope, showFindings, showQuestions } from '../spec/show.ts';
 import type { World } from '../world.ts';
 import { annotateFindings } from './ci.ts';
+import { readNamed } from './input.ts';
 import { repoOf } from './look.ts';
 import { outputFile } from './output.ts';
 
 const LARGEST = 4 * 1024 * 1024;
+/** Of manifests in the folders above the files that change: each is a call of git. */
+const MOST_MANIFESTS = 8;
+
+/** A plan or a spec as it was named, and the lines that `--header` adds for what the plan leaves open. */
+export interface Input {
+  readonly path: string;
+  readonly text: string;
+  readonly header: string;
+}
+
+/** The same with what `--header FILE` names. */
+export function readWithHeader(world: World, file: string, header: unknown): Input {
+  const input = readInput(world, file);
+  if (typeof header !== 'string') return input;
+  if (isSpec(input.text)) throw refuse('usage', `${file} is a spec.`, 'Edit it; --header belongs to plans.');
+  return { ...input, header: readNamed(world, header) };
+}
 
 /** Reads a plan or spec file, or refuses with what to do. */
-export function readInput(world: World, file: string): { path: string; text: string } {
+export function readInput(world: World, file: string): Input {
   const kept = /^plan:(.*)$/.exec(file)?.[1];
   if (kept !== undefined) return keptPlan(world, kept);
   const path = resolve(world.cwd, file);
@@ -31,13 +49,13 @@ export function readInput(world: World, file: string): { path: string; text: str
   const bytes = readFileSync(path);
   if (bytes.length > LARGEST) throw refuse('usage', `${file} is larger than 4 MB.`, 'Name a plan or a spec.');
   if (bytes.toString('utf8').trim() === '') throw refuse('usage', `${file} is empty.`, 'Write the plan first.');
-  return { path, text: bytes.toString('utf8') };
+  return { path, text: bytes.toString('utf8'), header: '' };
 }
 
 /** `plan:<id>`: a plan as it was approved in Claude Code, kept by the hook. */
-function keptPlan(world: World, id: string): { path: string; text: string } {
+function keptPlan(world: World, id: string): Input {
   const text = new Sessions(world.env, world.now).plan(id);
-  if (text !== undefined) return { path: join(world.cwd, `plan:${id}`), text };
+  if (text !== undefined) return { path: join(world.cwd, `plan:${id}`), text, header: '' };
   throw refuse(
     'usage',
     `No approved plan is kept under plan:${id}.`,
@@ -54,29 +72,36 @@ export interface Drafted {
   readonly plan: {
     readonly findings: readonly Finding[];
     readonly lines: readonly string[];
-    readonly leftOut: readonly string[];
+    readonly notes: readonly Note[];
   };
 }
 
-/** Plan or spec text → a checked spec. A spec passes through byte for byte. */
+/** Plan or spec text → a checked spec. A spec passes through byte for byte; lines of a header are read with the plan. */
 export function draft(
-  source: string,
+  { text: source, header }: Pick<Input, 'text' | 'header'>,
   facts: RepoFacts | undefined,
   number: string,
   change: (spec: Spec) => void = () => {},
 ): Drafted {
-  const plan = isSpec(source) ? undefined : fromPlan(source, facts ?? EMPTY, number);
-  if (plan !== undefined) change(plan.spec);
+  const read = header === '' ? source : `${source}\n\n${header}`;
+  const plan = isSpec(source) ? undefined : fromPlan(read, facts ?? EMPTY, number);
+  if (plan !== undefined) {
+    plan.spec.plan = source;
+    change(plan.spec);
+  }
   const text = plan === undefined ? source : renderSpec(plan.spec);
   const parsed = parseSpec(text);
-  const findings = [...parsed.findings, ...checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts })];
+  // Why the whole is no plan is all there is to say.
+  const refused = plan?.findings.some((item) => item.code === 'plan/refused') === true;
+  const found = refused ? [] : checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts });
+  const findings = [...parsed.findings, ...found];
   const lines = source.split(/\r\n?|\n/);
   return {
     spec: parsed.spec,
     text,
     lines: parsed.lines,
     findings,
-    plan: { findings: plan?.findings ?? [], lines, leftOut: plan?.leftOut ?? [] },
+    plan: { findings: plan?.findings ?? [], lines, notes: plan?.notes ?? [] },
   };
 }
 
@@ -88,13 +113,17 @@ export const hasErrors = (drafted: Drafted, strict = false): boolean =>
   );
 
 /** The base a spec names, as facts. */
-export async function factsFor(repo: Repo, source: string, base?: string): Promise<Facts> {
-  const parsed = isSpec(source) ? parseSpec(source).spec : undefined;
+export async function factsFor(repo: Repo, input: Pick<Input, 'text' | 'header'>, base?: string): Promise<Facts> {
+  const parsed = isSpec(input.text) ? parseSpec(input.text).spec : undefined;
   const facts = await factsAt(repo, await resolveBase(repo, base ?? (parsed?.base || 'HEAD')));
-  const spec = parsed ?? draft(source, facts, '001').spec;
-  const declared = spec.tasks.flatMap((task) => task.files.map((file) => file.path));
+  const declared = declaredPaths(parsed ?? draft(input, facts, '001').spec);
+  const nested = manifestsAbove(declared, MANIFESTS).filter((path) => facts.files.has(path) && path.includes('/'));
+  const manifests = new Map(facts.manifests);
+  for (const path of nested.slice(0, MOST_MANIFESTS))
+    manifests.set(path, (await fileAt(repo, facts.commit, path)) ?? '');
   return {
     ...facts,
+    manifests,
     ignored: await ignoredAmong(
       repo,
       declared.filter((path) => !facts.files.has(path)),
@@ -109,19 +138,25 @@ export async function specCommand(
   options: Record<string, unknown>,
 ): Promise<number> {
   const repo = await repoOf(world);
-  const { path, text } = readInput(world, args[0] ?? '');
+  const input = readWithHeader(world, args[0] ?? '', options.header);
   const folder = join(repo.root, '.kimi-dispatch', 'specs');
+  const { path } = input;
   const given = givenOutput(world, options, path);
-  const drafted = draft(text, await factsFor(repo, text), nextNumber(folder));
+  const drafted = draft(input, await factsFor(repo, input), nextNumber(folder));
   const file = given ?? draftFile(folder, drafted.spec);
   if (file === '-') world.out(drafted.text);
   else writeWhole(file, drafted.text);
   const name = file === '-' ? 'spec.md' : relative(world.cwd, file);
   if (options.json === true) world.out(findingsEnvelope(name, [...drafted.plan.findings, ...drafted.findings]));
   else {
-    world.err(showFindings(relative(world.cwd, path), drafted.plan.lines, drafted.plan.findings));
-    world.err(showFindings(name, drafted.lines, drafted.findings));
-    for (const line of drafted.plan.leftOut.slice(0, 12)) world.err(`left out: ${line}\n`);
+    const found = [...drafted.plan.findings, ...drafted.findings];
+    const questions = drafted.spec.plan === '' ? '' : showQuestions(name, found);
+    const told = (items: readonly Finding[]) => items.filter((item) => questions === '' || !item.message.includes('?'));
+    world.err(showFindings(relative(world.cwd, path), drafted.plan.lines, told(drafted.plan.findings)));
+    world.err(showFindings(name, drafted.lines, told(drafted.findings)));
+    world.err(questions);
+    if (options.explain === true)
+      for (const note of drafted.plan.notes) world.err(`line ${note.line}: ${note.taken} (${note.why})\n`);
     if (file !== '-') world.out(`${name}\n`);
   }
   return hasErrors(drafted) ? 2 : 0;
@@ -176,12 +211,16 @@ export async function importCommand(
       'A plan is read as it is: kimi-dispatch spec FILE',
     );
   world.err(`Read as ${format}.\n`);
-  const { plan, order, leftOut } = importPlan(text, format);
+  const { plan, order } = importPlan(text, format);
   const repo = await repoOf(world);
   const given = givenOutput(world, options, path);
   const drafts = join(repo.root, '.kimi-dispatch', 'specs');
-  const inOrder = (spec: Spec): void => applyOrder(spec, order);
-  const drafted = draft(plan, await factsFor(repo, plan), nextNumber(drafts), inOrder);
+  const inOrder = (spec: Spec): void => {
+    applyOrder(spec, order);
+    spec.plan = text;
+  };
+  const read = { text: plan, header: '' };
+  const drafted = draft(read, await factsFor(repo, read), nextNumber(drafts), inOrder);
   const output = given ?? draftFile(drafts, drafted.spec);
   if (output === '-') world.out(drafted.text);
   else writeWhole(output, drafted.text);
@@ -190,7 +229,7 @@ export async function importCommand(
   else {
     world.err(showFindings('the plan', drafted.plan.lines, drafted.plan.findings));
     world.err(showFindings(name, drafted.lines, drafted.findings));
-    for (const line of [...leftOut, ...drafted.plan.leftOut, ...unreadBeside(path)]) world.err(`left out: ${line}\n`);
+    for (const line of unreadBeside(path)) world.err(`${line}\n`);
     if (output !== '-') world.out(`${name}\n`);
   }
   return hasErrors(drafted) ? 2 : 0;
@@ -222,9 +261,10 @@ export async function checkCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
-  const { path, text } = readInput(world, args[0] ?? '');
+  const input = readInput(world, args[0] ?? '');
+  const { path, text } = input;
   const facts = await repoOf(world)
-    .then((repo) => factsFor(repo, text))
+    .then((repo) => factsFor(repo, input))
     .catch(() => undefined);
   const parsed = parseSpec(text);
   const findings = [...parsed.findings, ...checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts })];

@@ -6,7 +6,7 @@ import { follow } from '../ledger/follow.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { ownerLives } from '../process/alive.ts';
 import { type Detached, detach } from '../process/detach.ts';
-import { placesOf } from '../run/run.ts';
+import { placesOf } from '../run/places.ts';
 import type { World } from '../world.ts';
 import { readPatch, runNamed } from './look.ts';
 import { plainProgress } from './progress.ts';
@@ -89,6 +89,8 @@ interface Waiting {
 
 async function waitFor(world: World, run: Waiting): Promise<number> {
   const progress = plainProgress(world);
+  // An attempt of a run that began earlier names it too: whoever is woken by the end reads it here.
+  if ((run.from ?? 0) > 0) world.err(`run ${run.id}\n`);
   const end = await follow({
     folder: run.folder,
     from: run.from ?? 0,

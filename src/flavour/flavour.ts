@@ -8,6 +8,10 @@ export type AgentEvent =
   | { readonly kind: 'session'; readonly id: string }
   | { readonly kind: 'unreadable'; readonly bytes: number };
 
+/** How services say that what is paid for is used up, also behind the 429 of a rate limit. */
+export const QUOTA =
+  /usage limit|\bquota|_quota|insufficient[_ ](?:balance|credit)|account balance|billing|access_terminated/i;
+
 /** Why an attempt failed, told apart because each has another remedy. */
 export type FailureKind =
   | 'step-limit'

@@ -5,6 +5,7 @@ import { parse, stringify, type TomlTable } from 'smol-toml';
 import { refuse } from '../errors.ts';
 import { replaceStranger } from '../files.ts';
 import type { FlavourName } from './flavour.ts';
+import { copyKept, DEFAULT_KEEPS, type Keeps, keptOf } from './keeps.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 type Table = Record<string, unknown>;
@@ -31,8 +32,15 @@ export interface HomePlan {
   readonly source: string;
   /** Every address in the carried config: the hosts that Kimi needs. */
   readonly urls: readonly string[];
+  /** True where a provider logs in by tokens that rotate, and not by a key. */
+  readonly login: boolean;
   /** Names the account without telling its key: quota is counted for each. */
   readonly account: string;
+  /** What is copied from the user's home, and the MCP servers that are kept, by name. */
+  readonly copies: readonly string[];
+  readonly servers: Readonly<Record<string, unknown>>;
+  /** What of the user's Kimi stays behind, for people. */
+  readonly left: readonly string[];
 }
 
 /** The user's Kimi home: `$KIMI_CODE_HOME`, else `~/.kimi-code`; of the older client `$KIMI_SHARE_DIR`, else `~/.kimi`. */
@@ -47,7 +55,7 @@ export const userHome = (env: Env, flavour: FlavourName = 'kimi-code'): string =
  */
 export function planHome(
   env: Env,
-  limits: { steps: number; attempts: number; swarm?: boolean },
+  limits: { steps: number; attempts: number; swarm?: boolean; keeps?: Keeps },
   flavour: FlavourName = 'kimi-code',
 ): HomePlan {
   const source = userHome(env, flavour);
@@ -56,6 +64,8 @@ export function planHome(
   for (const name of CARRIED) if (user[name] !== undefined) carried[name] = user[name];
   addModelFromEnvironment(carried, env);
   requireLogin(carried, source, env);
+  const kept = keptOf(source, user, limits.keeps ?? DEFAULT_KEEPS, flavour);
+  const off = [...new Set([...TOOLS_OFF, ...(limits.swarm === true ? [] : ['AgentSwarm']), ...kept.toolsOff])];
   const older = {
     ...carried,
     telemetry: false,
@@ -64,10 +74,11 @@ export function planHome(
   };
   const current = {
     ...carried,
+    ...kept.config,
     telemetry: false,
     default_plan_mode: false,
     loop_control: { max_steps_per_turn: limits.steps, max_attempts_per_step: limits.attempts },
-    tools: { disabled: limits.swarm === true ? TOOLS_OFF : [...TOOLS_OFF, 'AgentSwarm'] },
+    tools: { disabled: off },
     task: { print_background_mode: 'exit' },
   };
   const config = stringify((flavour === 'kimi-code' ? current : older) as TomlTable);
@@ -75,8 +86,12 @@ export function planHome(
     config,
     digest: createHash('sha256').update(config).digest('hex'),
     source,
-    urls: urlsIn(carried),
+    urls: [...urlsIn(carried), ...kept.urls],
+    login: Object.values((carried.providers ?? {}) as Record<string, Table>).some(({ oauth }) => oauth !== undefined),
     account: accountOf(carried),
+    copies: kept.copies,
+    servers: kept.servers,
+    left: kept.left,
   };
 }
 
@@ -161,6 +176,9 @@ export function makeHome(home: string, plan: HomePlan): void {
   if (!lstatSync(home).isDirectory())
     throw refuse('wrong-state', `The Kimi home of this run was replaced by a link: ${home}`, `rm ${home}`);
   replaceStranger(join(home, 'config.toml'), plan.config);
+  copyKept(home, plan.source, plan.copies);
+  if (Object.keys(plan.servers).length > 0)
+    replaceStranger(join(home, 'mcp.json'), JSON.stringify({ mcpServers: plan.servers }));
   for (const folder of ['credentials', 'oauth'])
     if (existsSync(join(plan.source, folder))) linkTo(join(plan.source, folder), join(home, folder));
   const device = join(plan.source, 'device_id');

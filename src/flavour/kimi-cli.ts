@@ -1,4 +1,12 @@
-import type { AgentEvent, Failure, FailureKind, Flavour, Invocation, InvocationInput } from './flavour.ts';
+import {
+  type AgentEvent,
+  type Failure,
+  type FailureKind,
+  type Flavour,
+  type Invocation,
+  type InvocationInput,
+  QUOTA,
+} from './flavour.ts';
 
 /**
  * kimi-cli, the older client: `kimi --print --output-format stream-json`, the prompt on stdin, limits by flags, its home
@@ -63,7 +71,7 @@ function callOf(call: { function?: { name?: unknown; arguments?: unknown } }): A
 const FAILURES: readonly [RegExp, FailureKind][] = [
   [/ContextOverflow|context length|maximum context|compaction\.failed/i, 'context'],
   [/Max number of steps reached/i, 'step-limit'],
-  [/usage limit|exceeded_current_quota|account balance|Error code: 402/i, 'quota'],
+  [new RegExp(`${QUOTA.source}|Error code: 402`, 'i'), 'quota'],
   [/Error code: 40[13]|LLM not set|not logged in|refresh token/i, 'auth'],
   [/Error code: 429/i, 'rate-limit'],
   [/Connection error|timed? ?out|ECONNREFUSED/i, 'network'],

@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import type { AgentEvent, Failure, FailureKind, Flavour, Invocation, InvocationInput } from './flavour.ts';
+import {
+  type AgentEvent,
+  type Failure,
+  type FailureKind,
+  type Flavour,
+  type Invocation,
+  type InvocationInput,
+  QUOTA,
+} from './flavour.ts';
 
 const call = z.looseObject({ function: z.looseObject({ name: z.string(), arguments: z.string().optional() }) });
 const assistantRecord = z.looseObject({
@@ -84,7 +92,7 @@ function assistant(data: z.infer<typeof assistantRecord>): AgentEvent[] {
 const FAILURES: readonly [RegExp, FailureKind][] = [
   [/ContextOverflow|context length|maximum context|compaction\.failed/i, 'context'],
   [/loop\.max_steps_exceeded/, 'step-limit'],
-  [/usage limit|exceeded_current_quota|account balance|access_terminated|: 402 /i, 'quota'],
+  [new RegExp(`${QUOTA.source}|: 402 `, 'i'), 'quota'],
   [/provider\.auth_error|no credential configured|No model configured|login_required|refresh token/i, 'auth'],
   [/provider\.rate_limit|: 429 /, 'rate-limit'],
   [/safety policy/i, 'refused'],

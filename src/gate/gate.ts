@@ -1,6 +1,7 @@
 import { entriesOf } from '../git/blobs.ts';
 import type { Change } from '../git/change.ts';
 import type { Repo } from '../git/repo.ts';
+import { isNameable } from '../names.ts';
 import type { Spec } from '../spec/model.ts';
 import { judgeContents } from './contents.ts';
 import type { KnownKey } from './known-keys.ts';
@@ -37,9 +38,15 @@ export async function checkGate(repo: Repo, spec: Spec, input: GateInput): Promi
   const scope = checkScope(spec, changed);
   const declared = declaredIn(spec);
   const [before, after] = await Promise.all([entriesOf(repo, input.base), entriesOf(repo, input.commit)]);
-  const lower = new Map([...before.keys()].map((path) => [path.toLowerCase(), path]));
+  const stays = [...before.keys()].filter((path) => after.has(path));
+  const lower = new Map([...after.keys(), ...stays].map((path) => [path.toLowerCase(), path]));
+  const kept = notDeleted(declared, { changed, after });
   const found = [
-    { violations: [...scope.violations, ...notDeleted(declared, { changed, after })], flags: [] },
+    // What a plan says of a file was read out of its words: a file that stays is a question, not a breach.
+    spec.scope === 'guess'
+      ? { violations: scope.violations, flags: [...scope.flags, ...kept] }
+      : { violations: [...scope.violations, ...kept], flags: scope.flags },
+    { violations: unnameable(input), flags: [] },
     ...input.changes.map((change) => judgePath(change, { declared, before, after, lower })),
     await judgeContents(repo, input, { declared, before, after }),
   ];
@@ -48,4 +55,12 @@ export async function checkGate(repo: Repo, spec: Spec, input: GateInput): Promi
     flags: found.flatMap(({ flags }) => flags),
     untouched: scope.untouched,
   };
+}
+
+/** Files whose name is not UTF-8: no spec can declare them, and many programs cannot open them. */
+function unnameable({ changes, base, commit }: GateInput): Remark[] {
+  const look = `git diff --name-only ${base.slice(0, 10)} ${commit.slice(0, 10)}`;
+  return changes
+    .filter(({ path }) => !isNameable(path))
+    .map(({ path }) => ({ path, why: `its name is not UTF-8 (its bytes: ${look})` }));
 }

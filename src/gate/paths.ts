@@ -13,7 +13,7 @@ export interface Trees {
 const LINK = '120000';
 const SUBMODULE = '160000';
 
-/** Judges what a change does to one path, without its content. `lower` holds the paths of the base by their lower case. */
+/** Judges what a change does to one path, without its content. `lower` holds the paths of the tree by their lower case, older ones first. */
 export function judgePath(change: Change, trees: Trees & { lower: ReadonlyMap<string, string> }): Remarks {
   const { path, status } = change;
   const violations: Remark[] = [];
@@ -28,13 +28,13 @@ export function judgePath(change: Change, trees: Trees & { lower: ReadonlyMap<st
     const allowed = declared?.allowProtected === true || (!guard.strict && declared !== undefined);
     say(allowed ? flags : violations, `${guard.name} was changed`);
   }
-  // Git's answers are read as UTF-8; what is not reads as this character, and stands for no file that could be named.
-  if (path.includes('\ufffd')) say(violations, 'its name is not UTF-8');
   say(violations, verbProblem(declared?.verbs ?? new Set(), status));
   if (is === SUBMODULE || was === SUBMODULE)
     say(declared === undefined ? violations : flags, 'a submodule was changed');
   else if (status === 'T' && is === LINK)
     say(declared?.allowProtected === true ? flags : violations, 'a file became a link');
+  else if (status === 'A' && is === LINK && wasFolder(path, trees.before))
+    say(declared?.allowProtected === true ? flags : violations, 'a folder became a link');
   else if (status === 'T') say(flags, 'a link became a file');
   const twin = trees.lower.get(path.toLowerCase());
   if (status === 'A' && twin !== undefined && twin !== path) say(violations, `differs from ${twin} only in its case`);
@@ -44,3 +44,6 @@ export function judgePath(change: Change, trees: Trees & { lower: ReadonlyMap<st
   if (decidesVerification(path)) say(flags, 'may decide what the verification runs');
   return { violations, flags };
 }
+
+const wasFolder = (path: string, before: Trees['before']): boolean =>
+  [...before.keys()].some((other) => other.startsWith(`${path}/`));

@@ -7,7 +7,7 @@ export interface Entry {
   readonly id: string;
 }
 
-/** Every file of a commit, by path. A byte that is not UTF-8 in a name reads as U+FFFD. */
+/** Every file of a commit, by path. */
 export async function entriesOf(place: GitPlace, commit: string): Promise<Map<string, Entry>> {
   const out = await git(place, ['ls-tree', '-r', '-z', '--full-tree', commit]);
   return new Map(

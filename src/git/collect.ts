@@ -33,6 +33,8 @@ export interface CollectOptions {
   readonly provisioned: readonly string[];
   /** Paths that are part of the change whatever ignores them. */
   readonly declared: readonly string[];
+  /** Bytes that are read into the change at most: the disk limit of the run. */
+  readonly most?: number;
   /** What git ignored there before the worker began. */
   readonly ignoredBefore: readonly string[];
 }
@@ -55,7 +57,14 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
       writeExcludes(tree, scratch, provisioned.map(asPattern)),
     ]);
     const declared = options.declared.filter((path) => !isBelow(provisioned, path));
-    const left = await stage(tree, { base: tree.base, env, scratch, excludes, declared });
+    const left = await stage(tree, {
+      base: tree.base,
+      env,
+      scratch,
+      excludes,
+      declared,
+      ...(options.most === undefined ? {} : { most: options.most }),
+    });
     const made = new Set([...options.ignoredBefore, ...provisioned]);
     const ignored = (await ignoredIn(tree, env)).filter(
       (path) => !made.has(path) && !made.has(path.replace(/\/$/, '')),

@@ -1,4 +1,5 @@
 import { execa } from 'execa';
+import { bytesOf } from '../names.ts';
 import type { GitPlace } from './git.ts';
 
 /**
@@ -17,7 +18,7 @@ export async function gitFed(
     reject: false,
     stripFinalNewline: false,
     encoding: 'buffer',
-    input: call.input,
+    input: bytesOf(call.input),
   });
   const code = ended.exitCode ?? -1;
   if (ended.isMaxBuffer || (code !== 0 && call.answers?.includes(code) !== true))

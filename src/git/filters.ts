@@ -7,9 +7,9 @@ import { fields, type GitPlace, git, gitAnswer } from './git.ts';
  * tree, so none runs here. git-lfs is the exception, by its absolute path: without it a file would be committed in place
  * of its pointer. It never downloads (GIT_LFS_SKIP_SMUDGE): content comes from the local store (`fillPointers`).
  */
-export async function readFilters(place: Omit<GitPlace, 'filters'>): Promise<string[]> {
+export async function readFilters(place: Omit<GitPlace, 'filters' | 'disk'>): Promise<string[]> {
   const found = await gitAnswer(
-    { ...place, filters: [] },
+    { ...place, filters: [], disk: [] },
     ['config', '-z', '--name-only', '--get-regexp', '^filter\\.'],
     {
       answers: [1],

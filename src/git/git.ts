@@ -1,5 +1,6 @@
 import { execa } from 'execa';
 import { simpleGit } from 'simple-git';
+import { bytesOf, textOf } from '../names.ts';
 
 /** Where git runs, and the environment it sees. */
 export interface GitPlace {
@@ -7,6 +8,8 @@ export interface GitPlace {
   readonly env: Readonly<Record<string, string>>;
   /** Settings that keep the repository's filters from running programs (`readFilters`). */
   readonly filters: readonly string[];
+  /** Settings that say what is true of this disk, whatever the config says: they hold in every call. */
+  readonly disk: readonly string[];
 }
 
 export interface GitOptions {
@@ -26,6 +29,7 @@ export interface GitOptions {
 
 export interface GitAnswer {
   readonly code: number;
+  /** What is not UTF-8 in them, such as a name of a file, goes back to git as it came (`textOf`). */
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -86,7 +90,7 @@ export async function gitAnswer(
     ...(options.honour === true ? {} : { GIT_LFS_SKIP_SMUDGE: '1' }),
     ...options.env,
   };
-  const config = options.honour === true ? [] : [...NEUTRAL, ...place.filters];
+  const config = options.honour === true ? place.disk : [...NEUTRAL, ...place.filters, ...place.disk];
   const quiet = options.quiet === true || options.input !== undefined;
   const start = quiet ? startQuiet(options.timeoutMs, options.input) : startNoisy;
   const answer = await start({ dir: place.dir, env }, args, config);
@@ -106,11 +110,14 @@ export async function git(place: GitPlace, args: readonly string[], options: Git
   return (await gitAnswer(place, args, options)).stdout.replace(/\n$/, '');
 }
 
+/** Options for paths that come through `input`, each ended by a NUL: names of any bytes, and any number of them. */
+export const FROM_STDIN = ['--pathspec-from-file=-', '--pathspec-file-nul'];
+
 /** The fields of a `-z` output. */
 export const fields = (output: string): string[] => output.split('\0').filter((field) => field !== '');
 
 /** Another folder of the same repository, a worktree for example. */
-export const at = (place: GitPlace, dir: string): GitPlace => ({ dir, env: place.env, filters: place.filters });
+export const at = ({ env, filters, disk }: GitPlace, dir: string): GitPlace => ({ dir, env, filters, disk });
 
 type Start = (
   place: Pick<GitPlace, 'dir' | 'env'>,
@@ -131,8 +138,12 @@ const startNoisy: Start = async (place, args, config) => {
       return undefined;
     },
   });
-  const stdout = await git.env(place.env).raw([...args]);
-  return { code: seen.exitCode, stdout, stderr: Buffer.concat(seen.stdErr).toString('utf8') };
+  await git.env(place.env).raw([...args]);
+  return {
+    code: seen.exitCode,
+    stdout: textOf(Buffer.concat(seen.stdOut)),
+    stderr: textOf(Buffer.concat(seen.stdErr)),
+  };
 };
 
 const startQuiet =
@@ -144,12 +155,14 @@ const startQuiet =
       extendEnv: false,
       reject: false,
       stripFinalNewline: false,
-      ...(input === undefined ? { stdin: 'ignore' as const } : { input }),
+      encoding: 'buffer',
+      ...(input === undefined ? { stdin: 'ignore' as const } : { input: bytesOf(input) }),
       ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
     });
     if (ended.timedOut) return { code: 128, stdout: '', stderr: `no answer in ${timeoutMs} ms` };
-    const stderr = ended.exitCode === undefined ? (ended.originalMessage ?? ended.signal ?? '') : ended.stderr;
-    return { code: ended.exitCode ?? 1, stdout: ended.stdout ?? '', stderr };
+    const said = (bytes: Uint8Array | undefined): string => textOf(Buffer.from(bytes ?? []));
+    const stderr = ended.exitCode === undefined ? (ended.originalMessage ?? ended.signal ?? '') : said(ended.stderr);
+    return { code: ended.exitCode ?? 1, stdout: said(ended.stdout), stderr };
   };
 
 /** A path from the top as a pattern of .gitignore that matches it alone, whatever characters are in it. */

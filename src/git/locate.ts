@@ -25,6 +25,21 @@ function throughFile(file: string): string | undefined {
   return realpathSync(existsSync(common) ? resolve(gitDir, readFileSync(common, 'utf8').trim()) : gitDir);
 }
 
+/** The branch that is checked out around a folder; undefined where none is, or where it is not laid out as usual. */
+export function currentBranch(from: string): string | undefined {
+  for (let folder = resolve(from); ; folder = dirname(folder)) {
+    const entry = join(folder, '.git');
+    const stat = statSync(entry, { throwIfNoEntry: false });
+    if (stat !== undefined) {
+      const named = stat.isFile() ? /^gitdir: (.+)$/m.exec(readFileSync(entry, 'utf8'))?.[1]?.trim() : entry;
+      const head = named === undefined ? undefined : join(isAbsolute(named) ? named : join(folder, named), 'HEAD');
+      const text = head !== undefined && existsSync(head) ? readFileSync(head, 'utf8') : '';
+      return /^ref: refs\/heads\/(.+)$/m.exec(text)?.[1];
+    }
+    if (dirname(folder) === folder) return undefined;
+  }
+}
+
 /** False on a file system that is mounted read-only too, and for root there. */
 export function isWritable(folder: string): boolean {
   try {

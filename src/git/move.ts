@@ -1,18 +1,10 @@
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import { type Owner, ownerHere, ownerLives } from '../process/alive.ts';
-import { git, gitAnswer } from './git.ts';
+import { type GitAnswer, git, gitAnswer } from './git.ts';
+import { locksOf, patiently, refuseLocks, removeDeadLock } from './locks.ts';
 import { type PutBack, putBack } from './put-back.ts';
 import type { Repo } from './repo.ts';
 
@@ -43,49 +35,72 @@ export type MoveCall = Pick<Move, 'run' | 'kind' | 'ref' | 'from' | 'to'>;
  */
 export async function move(repo: Repo, call: MoveCall, done: () => void): Promise<void> {
   refuseLocks(repo, call.ref);
+  await askHook(repo, call);
   const { root, gitDir } = repo;
   const written: Move = { version: 1, ...call, root, gitDir, at: Date.now(), ...ownerHere() };
   mkdirSync(folderOf(repo.commonDir), { recursive: true, mode: 0o700 });
   writeWhole(fileOf(repo.commonDir, call.run), JSON.stringify(written));
   const failed = await (call.kind === 'merge' ? forward(repo, call) : back(repo, call));
   if (failed === undefined) done();
-  else await endMove(repo, written);
+  else
+    await endMove(repo, written).catch((error: unknown) => {
+      throw refuse(
+        'conflict',
+        `git could not move the checkout (${failed}), nor take back what it had moved: ${String(error)}`,
+        'kimi-dispatch recover, once no other git is at work',
+      );
+    });
   rmSync(fileOf(repo.commonDir, call.run), { force: true });
-  if (failed !== undefined)
-    throw refuse('conflict', `git could not move the checkout, and nothing was changed: ${failed}`, 'git status');
+  if (failed === undefined) return;
+  refuseLocks(repo, call.ref);
+  throw refuse('conflict', `git could not move the checkout, and nothing was changed: ${failed}`, 'git status');
+}
+
+/** The user's `reference-transaction` is asked before anything moves: after that it could only leave half a move. */
+async function askHook(repo: Repo, { ref, from, to }: MoveCall): Promise<void> {
+  const input = `start\nupdate ${ref} ${to} ${from}\nprepare\nabort\n`;
+  const call = { honour: true, input, answers: ANY };
+  const answer = await patiently(() => gitAnswer(repo, ['update-ref', '--stdin'], call));
+  if (answer.code === 0) return;
+  refuseLocks(repo, ref);
+  throw refuse(
+    'wrong-state',
+    `git does not let ${ref} move (the hooks of this repository apply): ${wordsOf(answer.stderr)}`,
+    'Correct what the hook names, then try again',
+  );
 }
 
 /** One fast-forward. No setting of the user's may make something else of it, and no ignored file is overwritten. */
 async function forward(repo: Repo, { ref, to }: MoveCall): Promise<string | undefined> {
   const name = ref.replace('refs/heads/', '');
   const flags = ['--ff-only', '--no-squash', '--no-autostash', '--no-overwrite-ignore', '--no-verify-signatures', '-q'];
-  const answer = await gitAnswer(repo, ['-c', `branch.${name}.mergeOptions=`, 'merge', ...flags, to], {
-    honour: true,
-    quiet: true,
-    answers: ANY,
-  });
+  const args = ['-c', `branch.${name}.mergeOptions=`, 'merge', ...flags, to];
+  const answer = await patiently(() => gitAnswer(repo, args, { honour: true, quiet: true, answers: ANY }));
   if ((await git(repo, ['rev-parse', 'HEAD'])) === to) return undefined;
   return wordsOf(answer.stderr) || `exit ${answer.code}`;
 }
 
 /** Back to an earlier commit: edits and staged halves of other files stay, and so does every ignored file. */
 async function back(repo: Repo, { ref, from, to }: MoveCall): Promise<string | undefined> {
-  const flags = ['--no-overwrite-ignore', '--no-recurse-submodules', '-q', '--detach'];
-  const answer = await gitAnswer(repo, ['-c', 'core.hooksPath=/dev/null', 'checkout', ...flags, to], {
-    honour: true,
-    quiet: true,
-    answers: ANY,
-  });
+  const answer = await detach(repo, to);
   if (answer.code !== 0) return wordsOf(answer.stderr) || `exit ${answer.code}`;
-  await endBack(repo, { ref, from, to });
-  return undefined;
+  if (ref === 'HEAD') return undefined;
+  const args = ['update-ref', '-m', 'kimi-dispatch: undo', ref, to, from];
+  const moved = await patiently(() => gitAnswer(repo, args, { honour: true, answers: ANY, quiet: true }));
+  if (moved.code !== 0) await detach(repo, from);
+  await attach(repo, ref);
+  return moved.code === 0 ? undefined : wordsOf(moved.stderr) || `exit ${moved.code}`;
 }
 
-async function endBack(repo: Repo, { ref, from, to }: Pick<Move, 'ref' | 'from' | 'to'>): Promise<void> {
-  if (ref === 'HEAD') return;
-  await gitAnswer(repo, ['update-ref', '-m', 'kimi-dispatch: undo', ref, to, from], { answers: ANY, quiet: true });
-  await git(repo, ['symbolic-ref', '-m', 'kimi-dispatch: undo', 'HEAD', ref], { quiet: true });
-}
+/** The checkout goes to a commit, and no branch moves with it. */
+const detach = (repo: Repo, commit: string): Promise<GitAnswer> => {
+  const flags = ['--no-overwrite-ignore', '--no-recurse-submodules', '-q', '--detach'];
+  const args = ['-c', 'core.hooksPath=/dev/null', 'checkout', ...flags, commit];
+  return patiently(() => gitAnswer(repo, args, { honour: true, quiet: true, answers: ANY }));
+};
+
+const attach = (repo: Repo, ref: string): Promise<string> =>
+  git(repo, ['symbolic-ref', '-m', 'kimi-dispatch: undo', 'HEAD', ref], { quiet: true });
 
 const ANY = Array.from({ length: 254 }, (_, index) => index + 1);
 
@@ -97,24 +112,6 @@ const wordsOf = (stderr: string): string =>
     .slice(0, 6)
     .join(' ')
     .slice(0, 400);
-
-/** A lock of git's that is there already belongs to somebody else, alive or not. */
-function refuseLocks(repo: Repo, ref: string): void {
-  const lock = locksOf(repo, ref).find(existsSync);
-  if (lock === undefined) return;
-  throw refuse(
-    'wrong-state',
-    `git is at work in this checkout, or died there: ${lock} exists.`,
-    `Wait for git to end; if none runs, rm ${lock}`,
-  );
-}
-
-const locksOf = ({ gitDir, commonDir }: Pick<Repo, 'gitDir' | 'commonDir'>, ref: string): string[] => [
-  join(gitDir, 'index.lock'),
-  join(gitDir, 'HEAD.lock'),
-  join(gitDir, 'ORIG_HEAD.lock'),
-  ...(ref === 'HEAD' ? [] : [join(commonDir, `${ref}.lock`)]),
-];
 
 export interface MoveEnd {
   readonly move: Move;
@@ -162,41 +159,13 @@ async function endMove(repo: Repo, written: Move): Promise<MoveEnd> {
   ]);
   const on = symbolic.stdout.trim() || 'HEAD';
   if (kind === 'undo' && ref !== 'HEAD' && on === 'HEAD' && head === to && (tip === from || tip === to)) {
-    await endBack(repo, written);
+    // The hook has been asked, before it all began.
+    if (tip === from) await git(repo, ['update-ref', '-m', 'kimi-dispatch: undo', ref, to, from], { quiet: true });
+    await attach(repo, ref);
     return { move: written, end: 'done', strange: [] };
   }
   if (on !== ref || (tip !== from && tip !== to)) return { move: written, end: 'left', strange: [] };
   if (tip === to) return { move: written, end: 'done', strange: [] };
   const { strange }: PutBack = await putBack(repo, { from, to });
   return { move: written, end: 'put-back', strange };
-}
-
-/** A lock that came after the move began and that no process holds open was git's, which died with the move. */
-function removeDeadLock(lock: string, since: number): void {
-  const stat = statSync(lock, { throwIfNoEntry: false });
-  if (stat === undefined || stat.mtimeMs < since - 2000 || isOpen(lock) !== false) return;
-  rmSync(lock, { force: true });
-}
-
-/** Whether a process has a file open; undefined where that cannot be seen. */
-function isOpen(file: string): boolean | undefined {
-  if (!existsSync('/proc/self/fd')) return undefined;
-  const real = realpathSync(file);
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .some((pid) => {
-      try {
-        return readdirSync(`/proc/${pid}/fd`).some((fd) => safeLink(`/proc/${pid}/fd/${fd}`) === real);
-      } catch {
-        return false;
-      }
-    });
-}
-
-function safeLink(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return '';
-  }
 }

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { onDisk } from '../names.ts';
 import { ownerHere } from '../process/alive.ts';
 import { withLock } from '../process/lock.ts';
-import { fillPointers } from './filters.ts';
 import { at, fields, type GitPlace, git, gitAnswer, keeping } from './git.ts';
 import { renewFolders } from './renew.ts';
 import type { Repo } from './repo.ts';
@@ -22,6 +22,7 @@ import {
   slotsIn,
   writeSlot,
 } from './slot.ts';
+import { fillTree } from './submodules.ts';
 import { addWorktree, type NewTree, removeWorktree, restoreLink } from './worktree.ts';
 
 /** Gives a run its slot. Two processes never get the same one. */
@@ -56,7 +57,7 @@ export async function openSlot(repo: Repo, tree: NewTree): Promise<'warm' | 'col
     forgetKept(tree.dir);
     await addWorktree(repo, tree);
   }
-  await fillPointers(tree, tree.base);
+  await fillTree(tree, repo.commonDir, tree.base);
   keepIndex(repo.commonDir, tree.dir);
   return warm ? 'warm' : 'cold';
 }
@@ -90,6 +91,7 @@ export async function reopenSlot(repo: Repo, run: { readonly dir: string; readon
     forgetKept(run.dir);
     await git(repo, ['worktree', 'add', '-q', '--force', run.dir, run.branch], { quiet: true });
   }
+  await fillTree(at(repo, run.dir), repo.commonDir, 'HEAD');
   keepIndex(repo.commonDir, run.dir);
 }
 
@@ -170,7 +172,7 @@ export async function putCommit(repo: Repo, dir: string, commit: string): Promis
   // git itself wrote folders up to the moment of the index.
   renewFolders(dir, opened + 5, kept);
   await reset();
-  await fillPointers(place, commit);
+  await fillTree(place, repo.commonDir, commit);
   copyIndex(join(own, 'index'), indexFile(dir));
 }
 
@@ -178,8 +180,8 @@ export async function putCommit(repo: Repo, dir: string, commit: string): Promis
 async function emptySubmodules(place: GitPlace): Promise<void> {
   const entries = fields(await git(place, ['ls-files', '-s', '-z']));
   for (const path of entries.filter((entry) => entry.startsWith('160000')).map((entry) => entry.split('\t')[1])) {
-    rmSync(join(place.dir, path ?? '.none'), { recursive: true, force: true });
-    mkdirSync(join(place.dir, path ?? '.none'), { recursive: true });
+    rmSync(onDisk(place.dir, path ?? '.none'), { recursive: true, force: true });
+    mkdirSync(onDisk(place.dir, path ?? '.none'), { recursive: true });
   }
 }
 

@@ -1,16 +1,19 @@
 import { fields, type GitPlace, gitAnswer } from './git.ts';
 
 /** Sections that say how a repository is read and who commits; the others name addresses, keys and programs. */
-const SECTIONS = /^(core|extensions|user|filter|diff|merge|index|feature|pack|gc)\./i;
+const SECTIONS =
+  /^(core|extensions|user|author|committer|filter|diff|merge|init|status|index|feature|pack|gc|color|i18n|safe)\./i;
 const PROGRAMS = /^core\.(sshcommand|askpass|gitproxy|hookspath|fsmonitor|editor|pager|alternaterefscommand)=?$/i;
 
-/** The configuration of a repository without what only its user may know: no remote, no credential, no program. */
-export async function publicConfig(place: GitPlace): Promise<string> {
-  const answer = await gitAnswer(place, ['config', '--file', 'config', '-z', '--list'], { answers: [1], quiet: true });
+/** Configuration of a repository or of its user without what only that user may know: no remote, credential or program. */
+export async function publicConfig(place: GitPlace, scope: 'local' | 'global'): Promise<string> {
+  const args = ['config', `--${scope}`, '--includes', '-z', '--list'];
+  const answer = await gitAnswer(place, args, { answers: [1, 128], quiet: true, honour: true });
   const lines = fields(answer.stdout).flatMap((entry) => {
     const end = entry.indexOf('\n');
     const [key, value] = end < 0 ? [entry, 'true'] : [entry.slice(0, end), entry.slice(end + 1)];
-    return SECTIONS.test(key) && !PROGRAMS.test(key) ? [written(key, value)] : [];
+    const shown = SECTIONS.test(key) && !PROGRAMS.test(key) && !/:\/\/[^/\s]*@/.test(value);
+    return shown ? [written(key, value)] : [];
   });
   return lines.join('');
 }

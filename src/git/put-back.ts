@@ -1,8 +1,10 @@
 import { lstatSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
+import { onDisk } from '../names.ts';
+import { type Entry, entriesOf } from './blobs.ts';
 import { type Change, changesBetween } from './change.ts';
 import { gitFed } from './feed.ts';
-import { fields, type GitPlace, git, gitAnswer } from './git.ts';
+import { FROM_STDIN, fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
 
 export interface PutBack {
@@ -17,17 +19,18 @@ export interface PutBack {
 export async function putBack(repo: Repo, { from, to }: { from: string; to: string }): Promise<PutBack> {
   const changes = await changesBetween(repo, from, to);
   if (changes.length === 0) return { strange: [] };
-  await resetIndex(repo, changes, { from, to });
+  const [before, after] = await Promise.all([entriesOf(repo, from), entriesOf(repo, to)]);
+  await resetIndex(repo, changes, { from, after });
   const differ = new Set(await differing(repo, changes));
   const strange: string[] = [];
   const restore: string[] = [];
   for (const change of changes) {
     const { path, status } = change;
-    const file = join(repo.root, path);
+    const file = onDisk(repo.root, path);
     const stat = lstatSync(file, { throwIfNoEntry: false });
     if (status === 'A' ? stat === undefined : !differ.has(path)) continue;
-    if (status !== 'A' && stat !== undefined && (await holds(repo, { commit: from, path, file }))) continue;
-    if (!(await isOurs(repo, { to, change, file }))) strange.push(path);
+    if (status !== 'A' && stat !== undefined && (await holds(repo, { entry: before.get(path), path, file }))) continue;
+    if (!(await isOurs(repo, { entry: after.get(path), path, file }))) strange.push(path);
     else if (status === 'A') removeFile(repo.root, path);
     else restore.push(path);
   }
@@ -41,28 +44,23 @@ export async function putBack(repo: Repo, { from, to }: { from: string; to: stri
 }
 
 const list = (paths: readonly string[]): { input: string } => ({ input: paths.join('\0') });
-const FROM_STDIN = ['--pathspec-from-file=-', '--pathspec-file-nul'];
 
 /** Entries that the move wrote go back to what they were. */
 async function resetIndex(
   repo: Repo,
   changes: readonly Change[],
-  { from, to }: { from: string; to: string },
+  { from, after }: { from: string; after: ReadonlyMap<string, Entry> },
 ): Promise<void> {
-  const paths = new Set(changes.map((change) => change.path));
-  const [index, after] = await Promise.all([
-    git(repo, ['ls-files', '-s', '-z']),
-    git(repo, ['ls-tree', '-r', '-z', '--full-tree', to]),
-  ]);
-  const entries = new Map(fields(index).map((row) => [pathOf(row), idOf(row, 1)]));
-  const wanted = new Map(fields(after).map((row) => [pathOf(row), idOf(row, 2)]));
-  const ours = [...paths].filter((path) => entries.get(path) === wanted.get(path));
+  const index = fields(await git(repo, ['ls-files', '-s', '-z']));
+  const known = new Map(index.map((row) => [row.slice(row.indexOf('\t') + 1), row.split(' ', 2).join(' ')]));
+  const wanted = (path: string): string | undefined => {
+    const entry = after.get(path);
+    return entry === undefined ? undefined : `${entry.mode} ${entry.id}`;
+  };
+  const ours = changes.map((change) => change.path).filter((path) => known.get(path) === wanted(path));
   if (ours.length === 0) return;
   await git(repo, ['--literal-pathspecs', 'reset', '-q', from, ...FROM_STDIN], list(ours));
 }
-
-const pathOf = (row: string): string => row.slice(row.indexOf('\t') + 1);
-const idOf = (row: string, at: number): string => row.slice(0, row.indexOf('\t')).split(' ')[at] ?? '';
 
 /** Paths whose file may not be what the index says; all of them where a filter keeps git from looking. */
 async function differing(repo: Repo, changes: readonly Change[]): Promise<string[]> {
@@ -74,46 +72,49 @@ async function differing(repo: Repo, changes: readonly Change[]): Promise<string
 }
 
 interface Held {
-  readonly commit: string;
+  /** What a commit holds there; none where it holds nothing. */
+  readonly entry: Entry | undefined;
   readonly path: string;
-  readonly file: string;
+  readonly file: string | Buffer;
 }
 
 /** True when a file is what a commit holds. */
-async function holds(repo: Repo, { commit, path, file }: Held): Promise<boolean> {
-  const wanted = await contentOf(repo, commit, path);
+async function holds(repo: Repo, { entry, path, file }: Held): Promise<boolean> {
+  const wanted = await contentOf(repo, entry, path);
   const stat = lstatSync(file);
-  if (stat.isSymbolicLink()) return Buffer.from(readlinkSync(file)).equals(wanted);
+  if (stat.isSymbolicLink()) return readlinkSync(file, 'buffer').equals(wanted);
   return stat.isFile() && stat.size === wanted.length && readFileSync(file).equals(wanted);
 }
 
-interface Written {
-  readonly to: string;
-  readonly change: Change;
-  readonly file: string;
-}
-
 /** True when a file is what the move wrote there, or the beginning of it, or is gone. */
-async function isOurs(repo: Repo, { to, change, file }: Written): Promise<boolean> {
+async function isOurs(repo: Repo, { entry, path, file }: Held): Promise<boolean> {
   const stat = lstatSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return true;
-  if (change.status === 'D') return false;
-  const wanted = await contentOf(repo, to, change.path);
-  if (stat.isSymbolicLink()) return Buffer.from(readlinkSync(file)).equals(wanted);
+  if (entry === undefined) return false;
+  const wanted = await contentOf(repo, entry, path);
+  if (stat.isSymbolicLink()) return readlinkSync(file, 'buffer').equals(wanted);
   if (!stat.isFile() || stat.size > wanted.length) return false;
   return wanted.subarray(0, stat.size).equals(readFileSync(file));
 }
 
 /** The bytes that git writes for a file of a commit, with the filters of the user; none where a filter fails. */
-const contentOf = (place: GitPlace, commit: string, path: string): Promise<Buffer> =>
-  gitFed(place, ['cat-file', '--filters', `${commit}:${path}`], { input: '', answers: [1, 128] });
+async function contentOf(place: GitPlace, entry: Entry | undefined, path: string): Promise<Buffer> {
+  if (entry === undefined) return Buffer.alloc(0);
+  const [how, asked] = entry.mode === LINK ? [[], entry.id] : [['--filters'], `${entry.id} ${path}`];
+  const args = ['cat-file', '--batch', ...how, '-z'];
+  const out = await gitFed(place, args, { input: `${asked}\0`, answers: [1, 128] });
+  // A line that says what follows, the bytes, a line end.
+  return out.subarray(out.indexOf('\n') + 1, -1);
+}
+
+const LINK = '120000';
 
 /** Removes a file, and the folders that it leaves empty. */
 function removeFile(root: string, path: string): void {
-  rmSync(join(root, path), { force: true });
+  rmSync(onDisk(root, path), { force: true });
   for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) {
     try {
-      rmdirSync(join(root, folder));
+      rmdirSync(onDisk(root, folder));
     } catch {
       return;
     }

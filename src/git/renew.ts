@@ -1,5 +1,6 @@
-import { lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, type Stats } from 'node:fs';
+import { lstatSync, mkdirSync, renameSync, rmdirSync, rmSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
+import { namesIn, onDisk } from '../names.ts';
 
 /**
  * Makes every folder anew that changed since a moment (ms): git looks at files alone, and a folder's mode and extended
@@ -16,19 +17,19 @@ interface Rule {
 }
 
 function visit(folder: string, path: string, rule: Rule, before: Stats): void {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const below = path === '' ? entry.name : `${path}/${entry.name}`;
-    if (!entry.isDirectory() || rule.kept.has(below)) continue;
-    const inner = join(folder, entry.name);
-    visit(inner, below, rule, lstatSync(inner));
+  for (const { name, isFolder } of namesIn(folder)) {
+    const below = path === '' ? name : `${path}/${name}`;
+    if (!isFolder || rule.kept.has(below)) continue;
+    const inner = join(folder, name);
+    visit(inner, below, rule, lstatSync(onDisk(inner)));
   }
   if (before.ctimeMs >= rule.since) renew(folder);
 }
 
 function renew(folder: string): void {
-  const fresh = `${folder}.new`;
+  const [old, fresh] = [onDisk(folder), onDisk(`${folder}.new`)];
   mkdirSync(fresh);
-  for (const name of readdirSync(folder)) renameSync(join(folder, name), join(fresh, name));
-  rmdirSync(folder);
-  renameSync(fresh, folder);
+  for (const { name } of namesIn(folder)) renameSync(onDisk(folder, name), onDisk(`${folder}.new`, name));
+  rmdirSync(old);
+  renameSync(fresh, old);
 }

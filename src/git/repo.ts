@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { readFilters } from './filters.ts';
@@ -20,7 +20,7 @@ const OLDEST = [2, 38] as const;
 
 /** Finds the repository around a folder, or refuses and says what to do. */
 export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo> {
-  const place = { dir, env, filters: [] };
+  const place = { dir, env, filters: [], disk: [] };
   const version = requireGit(place);
   version.catch(() => {});
   const found = await gitAnswer(place, ['rev-parse', '--is-bare-repository', '--git-common-dir', '--git-dir'], {
@@ -49,6 +49,8 @@ export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo>
     dir: root,
     env,
     filters,
+    // A config that came from another machine may lie about names, and git would lose files over it.
+    disk: [`core.ignoreCase=${existsSync(join(commonDir, 'hEaD'))}`],
     root,
     commonDir,
     gitDir: realpathSync(join(gitDir.startsWith('/') ? '' : dir, gitDir)),

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { onDisk } from '../names.ts';
 import { ownerLives } from '../process/alive.ts';
 
 /** A place for worktrees that outlives its runs. What is known of it lies beside it, where no worker can write. */
@@ -147,7 +148,7 @@ export const isParked = (dir: string): boolean => {
 export function intact(dir: string): string[] {
   const folders = readSlot(dir)?.kept?.folders ?? [];
   const same = folders.every(({ path, inode }) => {
-    const stat = lstatSync(join(dir, path), { throwIfNoEntry: false });
+    const stat = lstatSync(onDisk(dir, path), { throwIfNoEntry: false });
     return stat?.isDirectory() === true && stat.ino === inode;
   });
   return same ? folders.map(({ path }) => path) : [];

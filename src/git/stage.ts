@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fields, type GitPlace, git, gitAnswer } from './git.ts';
+import { bytesOf, onDisk, textOf } from '../names.ts';
+import { FROM_STDIN, fields, type GitPlace, git, gitAnswer } from './git.ts';
+import { tameTree } from './odd.ts';
 
 /** A path that could not be taken into a change: it lies where it lay. */
 export interface Left {
@@ -18,6 +20,8 @@ export interface StageCall {
   readonly excludes: string;
   /** Paths that are taken although git ignores them. */
   readonly declared: readonly string[];
+  /** Bytes that are read at most. */
+  readonly most?: number;
 }
 
 /**
@@ -25,17 +29,33 @@ export interface StageCall {
  * take, a repository inside) never costs the others: it is left out and named.
  */
 export async function stage(tree: GitPlace, call: StageCall): Promise<Left[]> {
-  const whole = await add(tree, call, ['-A', '--sparse']);
-  const left = whole === undefined ? [] : await stageEach(tree, call);
-  const declared = call.declared.filter((path) => existsSync(join(tree.dir, path)));
+  const large = await keepOut(tree, call, await tameTree(tree.dir, call.most));
+  const out = new Set(large.map(({ path }) => path));
+  const whole = await add(tree, call, ['-A', '--sparse', ...except(out)]);
+  const left = [...large, ...(whole === undefined ? [] : await stageEach(tree, call, out))];
+  const declared = call.declared.filter((path) => !out.has(path) && existsSync(onDisk(tree.dir, path)));
   if (declared.length > 0) left.push(...(await stageSome(tree, call, declared, ['-A', '-f', '--sparse'])));
   return [...left, ...(await dropNested(tree, call))];
 }
 
-async function stageEach(tree: GitPlace, call: StageCall): Promise<Left[]> {
-  const args = ['-c', `core.excludesFile=${call.excludes}`, 'ls-files', '-z', '-m', '-d', '-o', '--exclude-standard'];
-  const paths = [...new Set(fields(await git(tree, args, { env: call.env })))];
+const except = (paths: ReadonlySet<string>): string[] =>
+  paths.size === 0 ? [] : ['--', ':(top)', ...[...paths].map((path) => `:(top,exclude,literal)${path}`)];
+
+/** Of large files those that would be read: not what git ignores, nor what provisioning put there. */
+async function keepOut(tree: GitPlace, call: StageCall, large: readonly Left[]): Promise<Left[]> {
+  if (large.length === 0) return [];
+  const listed = new Set(await changedPaths(tree, call));
+  return large.filter(({ path }) => listed.has(path) || call.declared.includes(path));
+}
+
+async function stageEach(tree: GitPlace, call: StageCall, out: ReadonlySet<string>): Promise<Left[]> {
+  const paths = (await changedPaths(tree, call)).filter((path) => !out.has(path));
   return stageSome(tree, call, paths, ['-A', '--sparse']);
+}
+
+async function changedPaths(tree: GitPlace, call: StageCall): Promise<string[]> {
+  const args = ['-c', `core.excludesFile=${call.excludes}`, 'ls-files', '-z', '-m', '-d', '-o', '--exclude-standard'];
+  return [...new Set(fields(await git(tree, args, { env: call.env })))];
 }
 
 /** Adds many paths at once; where git refuses, the halves are tried until the one that it refuses is found. */
@@ -46,7 +66,7 @@ async function stageSome(
   flags: readonly string[],
 ): Promise<Left[]> {
   const list = join(call.scratch, 'paths');
-  writeFileSync(list, paths.join('\0'));
+  writeFileSync(list, bytesOf(paths.join('\0')));
   const why = await add(tree, call, [...flags, `--pathspec-from-file=${list}`, '--pathspec-file-nul']);
   if (why === undefined) return [];
   if (paths.length === 1) return [{ path: paths[0] ?? '', why }];
@@ -55,11 +75,18 @@ async function stageSome(
   return [...first, ...(await stageSome(tree, call, paths.slice(middle), flags))];
 }
 
+const ADD_MS = 15 * 60_000;
+
 /** Why git refused; undefined when it did not. */
 async function add(tree: GitPlace, call: StageCall, args: readonly string[]): Promise<string | undefined> {
   const literal = args.some((arg) => arg.startsWith('--pathspec')) ? ['--literal-pathspecs'] : [];
   const git = [...literal, '-c', `core.excludesFile=${call.excludes}`, 'add', ...args];
-  const answer = await gitAnswer(tree, git, { env: call.env, answers: [1, 128], quiet: true });
+  const answer = await gitAnswer(tree, git, {
+    env: call.env,
+    answers: [1, 128],
+    quiet: true,
+    timeoutMs: ADD_MS,
+  });
   if (answer.code === 0) return undefined;
   const lines = answer.stderr.split('\n').filter((line) => /^(error|fatal): /.test(line));
   const line = lines.find((text) => !/adding files failed/.test(text)) ?? lines[0] ?? `exit ${answer.code}`;
@@ -72,8 +99,11 @@ async function dropNested(tree: GitPlace, call: StageCall): Promise<Left[]> {
   const nested: string[] = [];
   for (let index = 0; index + 1 < rows.length; index += 2)
     if (/^:(?!160000)\d+ 160000 /.test(rows[index] ?? '')) nested.push(rows[index + 1] ?? '');
-  for (const path of nested)
-    await git(tree, ['reset', '-q', call.base, '--', `:(top,literal)${path}`], { env: call.env, quiet: true });
+  if (nested.length > 0)
+    await git(tree, ['--literal-pathspecs', 'reset', '-q', call.base, ...FROM_STDIN], {
+      env: call.env,
+      input: nested.join('\0'),
+    });
   return nested.map((path) => ({ path, why: 'a git repository of its own' }));
 }
 
@@ -84,9 +114,9 @@ export async function writeExcludes(tree: GitPlace, folder: string, patterns: re
   ).stdout.trim();
   const config = tree.env.XDG_CONFIG_HOME ?? join(tree.env.HOME ?? '/', '.config');
   const user = set === '' ? join(config, 'git', 'ignore') : set;
-  const text = existsSync(user) ? readFileSync(user, 'utf8') : '';
+  const text = existsSync(user) ? textOf(readFileSync(user)) : '';
   const file = join(folder, 'excludes');
-  writeFileSync(file, `${text}\n${patterns.map((pattern) => `${pattern}\n`).join('')}`);
+  writeFileSync(file, bytesOf(`${text}\n${patterns.map((pattern) => `${pattern}\n`).join('')}`));
   return file;
 }
 

@@ -1,16 +1,8 @@
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
+import { readStranger } from '../files.ts';
+import { namesIn, onDisk } from '../names.ts';
 import { withLock } from '../process/lock.ts';
 import { type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
@@ -79,9 +71,8 @@ function removeFolder(dir: string): void {
 }
 
 function openFolders(dir: string): void {
-  chmodSync(dir, 0o700);
-  for (const entry of readdirSync(dir, { withFileTypes: true }))
-    if (entry.isDirectory()) openFolders(join(dir, entry.name));
+  chmodSync(onDisk(dir), 0o700);
+  for (const { name, isFolder } of namesIn(dir)) if (isFolder) openFolders(join(dir, name));
 }
 
 /**
@@ -92,7 +83,7 @@ export function restoreLink(dir: string, gitFolder: string): string[] {
   const file = join(dir, '.git');
   const wanted = `gitdir: ${gitFolder}\n`;
   const stat = lstatSync(file, { throwIfNoEntry: false });
-  if (stat?.isFile() === true && readFileSync(file, 'utf8') === wanted) return [];
+  if (readStranger(file, { cap: 8192, within: dir })?.toString('utf8') === wanted) return [];
   // Not left to rmSync: some releases of Node 24 leave a link whose target is not there, and would write through it.
   if (stat?.isSymbolicLink() === true) unlinkSync(file);
   rmSync(file, { recursive: true, force: true });

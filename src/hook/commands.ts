@@ -13,7 +13,7 @@ const ATTEMPT = '--max-steps= --timeout= --sandbox= --background --json';
 
 /** Every command. The parser of the command line has the same ones with the same flags; a test compares them. */
 export const COMMANDS: Readonly<Record<string, Verb>> = {
-  spec: { is: 'look', files: true, flags: '--json', further: '-o= --output= --force' },
+  spec: { is: 'look', files: true, flags: '--json --explain', further: '-o= --output= --force --header=' },
   check: { is: 'look', files: true, flags: '--json --strict' },
   status: { is: 'look', flags: '--json' },
   summary: { is: 'look', flags: '--json' },
@@ -28,10 +28,10 @@ export const COMMANDS: Readonly<Record<string, Verb>> = {
   run: {
     is: 'work',
     files: true,
-    flags: `${ATTEMPT} --profile= --model= --idle= --no-baseline --task= --review --waves --concurrency= --verify-each --no-queue --dry-run --ndjson`,
-    further: '--base= --artifacts= --junit=',
+    flags: `${ATTEMPT} --profile= --model= --thinking= --idle= --no-baseline --task= --review --waves --concurrency= --verify-each --no-queue --dry-run --ndjson`,
+    further: '--base= --header= --artifacts= --junit=',
   },
-  revise: { is: 'work', flags: ATTEMPT, further: '--findings=' },
+  revise: { is: 'work', flags: `${ATTEMPT} --finding=`, further: '--findings=' },
   answer: { is: 'work', flags: ATTEMPT },
   refresh: { is: 'work', flags: ATTEMPT },
   ...named('keep', 'merge undo allow pr discard prune install uninstall upgrade'),

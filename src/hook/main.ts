@@ -1,4 +1,5 @@
 import { readFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Sessions } from '../session/store.ts';
 import { withHome } from '../world.ts';
 import { decide, type HookInput, planOf } from './decide.ts';
@@ -14,16 +15,20 @@ function main(): void {
   try {
     sessions = new Sessions(env, now);
     const input = JSON.parse(readFileSync(0, 'utf8')) as HookInput;
-    const decision = decide(input, { env, now, sessions });
-    sessions.log({
-      event: input.hook_event_name,
-      tool: input.tool_name,
-      session: input.session_id,
-      cwd: input.cwd,
-      plan: planOf(input),
-      decided: decision.output === undefined ? 'nothing' : 'spoke',
-      why: decision.why,
-    });
+    // The rule lies in the plugin, beside the folder of this program.
+    const rule = join(dirname(process.argv[1] ?? ''), '..', 'rules', 'kimi-delegation.md');
+    const decision = decide(input, { env, now, sessions, rule });
+    // The band asks every other second; that is no decision.
+    if (input.hook_event_name !== 'ModRuns')
+      sessions.log({
+        event: input.hook_event_name,
+        tool: input.tool_name,
+        session: input.session_id,
+        cwd: input.cwd,
+        plan: planOf(input),
+        decided: decision.output === undefined ? 'nothing' : 'spoke',
+        why: decision.why,
+      });
     // Written to the descriptor: making the stream object would take longer than the decision.
     if (decision.output !== undefined) writeSync(1, `${JSON.stringify(decision.output)}\n`);
     sessions.clean();

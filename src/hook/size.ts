@@ -30,6 +30,12 @@ export function sizeOf(plan: string): PlanSize {
   return { files: files.size - bare, lines, independent: (text.match(/\[INDEPENDENT\]/gi) ?? []).length };
 }
 
+/** True when no heading of the plan speaks of checking, and no line names a command that does. */
+export const unchecked = (plan: string): boolean =>
+  !/^#{1,6} .*(verif|test|valid|vérif|prüf|prueba|doğrula|検証|验证)|`[^`\n]*\b(test|lint|check|build|pytest|vitest)\b[^`\n]*`/im.test(
+    plan.slice(0, 400_000),
+  );
+
 export type Advice = 'claude' | 'either' | 'kimi';
 
 /** Small plans are Claude's without a question; large ones propose Kimi first; between, the user is asked. */

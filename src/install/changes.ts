@@ -15,6 +15,10 @@ const manifestSchema = z.object({
   files: z.record(z.string(), z.string()),
   /** Folders that were made by us, to be removed when they are empty. */
   folders: z.array(z.string()),
+  /** The command on the user's PATH that was put there by us. */
+  command: z.string().optional(),
+  /** What `--allow-look` made of settings.json, and what was there before. */
+  settings: z.object({ before: z.string().nullable(), after: z.string() }).optional(),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 

@@ -9,17 +9,17 @@ export interface OwnFile {
   readonly executable: boolean;
 }
 
-const COMMANDS = ['kimi-spec.md', 'kimi-dispatch.md', 'kimi-status.md'];
+export const COMMANDS = ['kimi-spec.md', 'kimi-dispatch.md', 'kimi-status.md'];
+
+/** The mod: what a client that knows mods loads beside the hooks. */
+const MOD = ['register.tsx', 'pure.ts', 'state.d.ts'];
 
 const own = (path: string, text: string, executable = false): OwnFile => ({ path, text, executable });
 
-/** The rule and the template: what no plugin can carry. */
+/** The template: what no plugin can carry. */
 function guidance(root: string): OwnFile[] {
   const read = (...parts: string[]): string => readFileSync(join(root, ...parts), 'utf8');
-  return [
-    own('rules/common/kimi-delegation.md', read('rules', 'kimi-delegation.md')),
-    own('templates/hybrid/spec-template.md', read('templates', 'spec.md')),
-  ];
+  return [own('templates/hybrid/spec-template.md', read('templates', 'spec.md'))];
 }
 
 /** The plugin: manifest, hooks, hook program, and a shim on the path of the Bash tool that starts the runtime. */
@@ -28,8 +28,11 @@ export function pluginFiles(root: string, runtime: string): OwnFile[] {
   return [
     own('.claude-plugin/plugin.json', read('.claude-plugin', 'plugin.json')),
     own('hooks/hooks.json', read('hooks', 'hooks.json')),
+    ...MOD.map((name) => own(`mod/${name}`, read('mod', name))),
     own('dist/hook.cjs', read('dist', 'hook.cjs')),
-    own('bin/kimi-dispatch', shim(join(programIn(runtime), 'bin', 'kimi-dispatch.js')), true),
+    own('rules/kimi-delegation.md', read('rules', 'kimi-delegation.md')),
+    own('skills/kimi-review/SKILL.md', read('skills', 'kimi-review', 'SKILL.md')),
+    own('bin/kimi-dispatch', shim(runtime), true),
     // The two script names of older setups, as thin shims over the program beside them.
     ...['kimi-wrapper.sh', 'kimi-profile-switch.sh'].map((name) => own(`bin/${name}`, read('bin', name), true)),
   ];
@@ -45,6 +48,6 @@ export function homeFiles(root: string, runtime: string, as: 'files' | 'plugin')
   return [...commandFiles(root), ...guidance(root), ...plugin];
 }
 
-/** A path in single quotes is one word to sh, whatever it holds. */
-const shim = (program: string): string =>
-  `#!/bin/sh\nprogram='${program.replaceAll("'", `'\\''`)}'\nif [ ! -f "$program" ]; then\n  echo "kimi-dispatch is no longer where it was installed. Fix: npx kimi-dispatch install" >&2\n  exit 2\nfi\nexec node "$program" "$@"\n`;
+/** Starts the program of a runtime. A path in single quotes is one word to sh, whatever it holds. */
+export const shim = (runtime: string): string =>
+  `#!/bin/sh\nprogram='${join(programIn(runtime), 'bin', 'kimi-dispatch.js').replaceAll("'", `'\\''`)}'\nif [ ! -f "$program" ]; then\n  echo "kimi-dispatch is no longer where it was installed. Fix: npx kimi-dispatch install" >&2\n  exit 2\nfi\nexec node "$program" "$@"\n`;

@@ -5,11 +5,14 @@ import { findKimi } from '../flavour/find.ts';
 import { planHome } from '../flavour/home.ts';
 import { ask } from '../process/ask.ts';
 import { probeSandbox } from '../process/sandbox.ts';
-import { loadProfile } from '../profile/profile.ts';
+import { currentProfile, loadProfile } from '../profile/profile.ts';
+import { toolsRefused } from '../run/tools-inside.ts';
 import { Sessions } from '../session/store.ts';
 import { readManifest } from './changes.ts';
+import { commandsOnPath, ownCommand } from './command.ts';
+import { COMMANDS } from './content.ts';
 import { installedPlugin } from './install.ts';
-import { installPlaces, programIn } from './places.ts';
+import { installPlaces, pluginFolder, programIn } from './places.ts';
 import { versionIn } from './runtime.ts';
 
 export type Verdict = 'ok' | 'warn' | 'broken';
@@ -43,8 +46,10 @@ export async function examine(call: DoctorCall): Promise<Row[]> {
     profileRow(call),
     claude,
     ...installRows(call),
+    commandRow(call),
+    ...nameRows(call),
     hookRow(call),
-    await sandboxRow(call),
+    ...(await sandboxRows(call, env)),
   ];
 }
 
@@ -85,8 +90,11 @@ async function kimiRows(call: DoctorCall, env: Record<string, string>): Promise<
 
 function loginRow(call: DoctorCall): Row {
   try {
-    planHome(call.env, { steps: 1, attempts: 1 });
-    return row('Kimi login', 'ok', 'a model and its credentials are configured');
+    const config = call.env.XDG_CONFIG_HOME ?? join(call.env.HOME ?? '/', '.config');
+    const keeps = loadProfile(currentProfile(config), config);
+    const { left } = planHome(call.env, { steps: 1, attempts: 1, keeps });
+    const behind = left.length === 0 ? '' : `; a run leaves behind: ${left.join('; ')}`;
+    return row('Kimi login', 'ok', `a model and its credentials are configured${behind}`);
   } catch (error) {
     const refusal = refusalOf(error);
     return row('Kimi login', 'broken', refusal?.message ?? String(error), refusal?.fix);
@@ -145,21 +153,60 @@ function runtimeRow(installed: string, runtime: string): Row {
   return row('Runtime', there === installed ? 'ok' : 'warn', there, 'npx kimi-dispatch@latest upgrade');
 }
 
+/** Whether the program is at hand in the user's own shell, and which one that is. */
+function commandRow(call: DoctorCall): Row {
+  const { claude, runtime } = installPlaces(call.env, undefined);
+  const [first] = commandsOnPath(call.env);
+  if (first === undefined) {
+    const own = join(pluginFolder(claude), 'bin', 'kimi-dispatch');
+    return row('Command', 'warn', 'not on your PATH', existsSync(own) ? own : 'npx kimi-dispatch');
+  }
+  return row('Command', 'ok', ownCommand(first, runtime) ? first : `${first} (not put there by this install)`);
+}
+
+/** Commands of the user's own that have the names of ours: which one Claude Code takes. */
+function nameRows(call: DoctorCall): Row[] {
+  const { claude } = installPlaces(call.env, undefined);
+  const own = COMMANDS.filter((name) => {
+    const file = join(claude, 'commands', name);
+    return existsSync(file) && readFileSync(file, 'utf8') !== readFileSync(join(call.root, 'commands', name), 'utf8');
+  });
+  return own.map((name) =>
+    row(
+      `/${name.slice(0, -3)}`,
+      'warn',
+      `your own is active: ${join(claude, 'commands', name)}`,
+      `Rename yours, or take ours: mv ${join(claude, 'commands', name)}.new ${join(claude, 'commands', name)}`,
+    ),
+  );
+}
+
 function hookRow(call: DoctorCall): Row {
   const { claude } = installPlaces(call.env, undefined);
   if (switchedOff(join(claude, 'settings.json')))
-    return row('Hooks', 'warn', 'disableAllHooks is set: only the rule explains the flow', 'Remove disableAllHooks.');
+    return row('Hooks', 'warn', 'disableAllHooks is set: no plan is offered', 'Remove disableAllHooks.');
   const last = new Sessions(call.env, call.now).decisions().at(-1);
   return last === undefined
-    ? row('Hooks', 'warn', 'have not spoken yet', 'Restart Claude Code and approve a plan.')
+    ? row('Hooks', 'warn', 'have not spoken yet', 'In an open session /reload-plugins; then approve a plan.')
     : row('Hooks', 'ok', `last heard ${String(last.t).slice(0, 16)}`);
 }
 
-async function sandboxRow(call: DoctorCall): Promise<Row> {
+async function sandboxRows(call: DoctorCall, env: Record<string, string>): Promise<Row[]> {
   const probe = await probeSandbox(call.root, call.env);
-  return probe.works
-    ? row('Sandbox', 'ok', 'a probe ran inside and held')
-    : row('Sandbox', 'warn', probe.reason, 'apt-get install bubblewrap socat ripgrep; without it Kimi runs as you');
+  if (!probe.works)
+    return [
+      row('Sandbox', 'warn', probe.reason, 'apt-get install bubblewrap socat ripgrep; without it Kimi runs as you'),
+    ];
+  const refused = await toolsRefused(call.root, env);
+  return [
+    row('Sandbox', 'ok', 'a probe ran inside and held'),
+    row(
+      'Tools inside',
+      refused.length === 0 ? 'ok' : 'warn',
+      refused.length === 0 ? 'every tool that starts here starts inside' : `do not start inside: ${refused.join(', ')}`,
+      'Name the folders that they need in the profile: allowRead = ["~/path/of/the/tool"]',
+    ),
+  ];
 }
 
 function switchedOff(file: string): boolean {

@@ -5,7 +5,9 @@ import { withLock } from '../process/lock.ts';
 import { applyChanges, missingFolders, removeFolders } from './apply.ts';
 import { type Change, changesFor, type Manifest, readManifest, removalsFor, sha256 } from './changes.ts';
 import { addPlugin, removePlugin } from './client.ts';
+import { commandPlace, ownCommand, putCommand } from './command.ts';
 import { homeFiles } from './content.ts';
+import { allowLook, settingsChange, takeBackLook } from './look-rules.ts';
 import { type InstallPlaces, installPlaces, manifestFile } from './places.ts';
 import { stageRuntime, swapRuntime, versionIn } from './runtime.ts';
 
@@ -15,6 +17,8 @@ export interface InstallCall {
   readonly as: 'files' | 'plugin';
   /** The repository whose `.claude` is installed into; undefined for the user's home. */
   readonly project: string | undefined;
+  /** Opt-in: Claude may look at runs in plan mode too without a question. */
+  readonly allowLook?: boolean;
 }
 
 export interface InstallPlan {
@@ -99,18 +103,24 @@ export async function carryOut(call: InstallCall, plan: InstallPlan): Promise<vo
     try {
       // Looked at again: another install may have ended while this one waited.
       const fresh = planInstall(call);
-      applyChanges(places.claude, [...fresh.changes, manifestChange(call, fresh)]);
+      const settings =
+        call.allowLook === true ? allowLook(places.claude, fresh.before?.settings) : fresh.before?.settings;
+      const change: Change[] =
+        call.allowLook === true && settings !== undefined ? [settingsChange(settings.after)] : [];
+      applyChanges(places.claude, [...fresh.changes, ...change, manifestChange(call, fresh, settings)]);
     } catch (error) {
       rmSync(staged, { recursive: true, force: true });
       throw error;
     }
     swapRuntime(staged, places.runtime);
+    putCommand(places.runtime, call.env);
     rememberHome(places, places.claude, true);
     if (call.as === 'plugin') await addPlugin(call.root, places, env);
   });
 }
 
-function manifestChange(call: InstallCall, plan: InstallPlan): Change {
+function manifestChange(call: InstallCall, plan: InstallPlan, settings: Manifest['settings']): Change {
+  const command = commandPlace(call.env, plan.places.runtime);
   const { claude, runtime } = plan.places;
   const files: Record<string, string> = { ...plan.before?.files };
   for (const change of plan.changes) {
@@ -126,6 +136,8 @@ function manifestChange(call: InstallCall, plan: InstallPlan): Change {
     runtime,
     files,
     folders: [...new Set([...(plan.before?.folders ?? []), ...made])].sort(),
+    ...(command === undefined ? {} : { command }),
+    ...(settings === undefined ? {} : { settings }),
   };
   return { do: 'write', path, text: `${JSON.stringify(manifest, null, 2)}\n`, executable: false, why: 'record' };
 }
@@ -152,6 +164,8 @@ export async function uninstall(
   if (dryRun) return { claude: places.claude, kept, changes };
   await withLock({ file: places.lock, what: 'Another install', waitMs: 60_000 }, async () => {
     if (manifest.as === 'plugin') await removePlugin(plainEnv(call.env));
+    takeBackLook(places.claude, manifest.settings);
+    if (manifest.command !== undefined && ownCommand(manifest.command, places.runtime)) rmSync(manifest.command);
     applyChanges(places.claude, changes);
     rmSync(manifestFile(places.claude), { force: true });
     removeFolders(places.claude, manifest.folders);

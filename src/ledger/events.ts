@@ -12,7 +12,13 @@ export type RunEvent = { readonly t: string } & (
       readonly start?: string;
       readonly ns?: string;
     }
-  | { readonly type: 'attempt-started'; readonly attempt: number; readonly why: string }
+  | {
+      readonly type: 'attempt-started';
+      readonly attempt: number;
+      readonly why: string;
+      /** Model calls at most. */
+      readonly limit?: number | undefined;
+    }
   | {
       readonly type: 'attempt-ended';
       readonly attempt: number;
@@ -35,7 +41,13 @@ export type RunEvent = { readonly t: string } & (
   | { readonly type: 'merged'; readonly target: string; readonly from: string; readonly to: string }
   | { readonly type: 'undone'; readonly target: string }
   | { readonly type: 'moved'; readonly dir: string }
-  | { readonly type: 'allowed'; readonly paths: readonly string[]; readonly tests: readonly string[] }
+  | {
+      readonly type: 'allowed';
+      readonly paths: readonly string[];
+      readonly tests: readonly string[];
+      /** Violations outside the worktree, by their names. */
+      readonly outside?: readonly string[];
+    }
   | { readonly type: 'refreshed'; readonly base: string; readonly commit: string }
   | { readonly type: 'discarded' }
 );

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { type Owner, ownerLives, sameOwner } from '../process/alive.ts';
 import { withLock } from '../process/lock.ts';
+import { quote } from '../quote.ts';
 import { addToBox, beginBoxes, type Header, headerOf, readBox } from './box.ts';
 import type { Agent, Entry, Message, SpecEntry, Task, TaskState } from './model.ts';
 import * as model from './model.ts';
@@ -351,9 +352,8 @@ const builtIn = (): Map<string, Agent> =>
 /** Loaded on use: a list of mail needs none of it. */
 const crypto = (): typeof import('node:crypto') => process.getBuiltinModule('node:crypto');
 
-/** Control characters and line ends out: a subject is one line, and inert in a terminal. */
-const oneLine = (text: string): string =>
-  text.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]+/g, ' ').trim();
+/** A subject is one line, and inert in a terminal. */
+const oneLine = (text: string): string => quote(text, 10_000);
 
 function foldLine(view: View, line: string): void {
   try {

@@ -1,6 +1,8 @@
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { REGISTRY_CREDENTIALS, SECRETS, TOOLS } from './secrets.ts';
+import { reach } from './closed.ts';
+import { MACHINE, REGISTRY_CREDENTIALS, SECRETS } from './secrets.ts';
 
 /** What a sandboxed command may touch. Everything else is read-only, and every other host is refused. */
 export interface Policy {
@@ -15,13 +17,19 @@ export interface Policy {
   readonly loopback: readonly number[];
   /** Where package managers keep what they downloaded; a private folder of the call where it is missing. */
   readonly cache?: string;
-  /** A file that is seen in the place of another one: git's configuration without what only its user may know. */
-  readonly instead?: { readonly of: string; readonly seen: string };
+  /** Files that are seen in the place of others. Linux only. */
+  readonly instead: readonly Instead[];
+}
+
+/** A file that is seen in the place of another one: git's configuration without what only its user may know. */
+export interface Instead {
+  readonly of: string;
+  readonly seen: string;
 }
 
 export interface PolicyInput {
   readonly home: string;
-  /** The checkout, whose `.env` files are closed. */
+  /** The checkout, which is closed but for its dependencies. */
   readonly checkout: string;
   /** It lies in a folder of such worktrees, which is closed but for this one. */
   readonly worktree: string;
@@ -30,8 +38,9 @@ export interface PolicyInput {
   /** The Kimi home of the run, and the folder of all of them. */
   readonly kimiHome: string;
   readonly kimiHomes: string;
-  /** The user's own Kimi home; its credential folders are open for a token refresh. */
+  /** The user's own Kimi home; its credential folders are open for a token refresh, where there are tokens. */
   readonly userKimi: string;
+  readonly login?: boolean;
   readonly scratch: string;
   /** A review: the worktree may be read and not written. */
   readonly readOnly: boolean;
@@ -52,8 +61,13 @@ export interface PolicyInput {
   readonly allowRead?: readonly string[];
   /** State, data and settings of kimi-dispatch itself, of all repositories. */
   readonly ours?: readonly string[];
-  /** The copy of the repository's git configuration that is seen inside. */
-  readonly gitConfig?: string;
+  /** What git needs of the repository, whose folder is closed otherwise. */
+  readonly git?: GitView;
+}
+
+export interface GitView {
+  readonly open: readonly string[];
+  readonly instead: readonly Instead[];
 }
 
 /** Kimi's own service and its login, for a configuration that names no address. */
@@ -61,7 +75,7 @@ const KIMI_HOSTS = ['*.kimi.com', '*.kimi.ai', '*.moonshot.ai', '*.moonshot.cn']
 
 /** The policy under which Kimi runs: worktree, own home, credentials for a refresh, its own hosts. */
 export function attemptPolicy(input: PolicyInput): Policy {
-  const credentials = ['credentials', 'oauth']
+  const credentials = (input.login === true ? ['credentials', 'oauth'] : [])
     .map((name) => join(input.userKimi, name))
     .filter(existsSync)
     .map(realpath);
@@ -111,77 +125,37 @@ export function provisionPolicy(input: PolicyInput, { hosts, trusted, cache }: P
 
 const asUrl = (host: string): string => (host.includes('://') ? host : `tcp://${host}`);
 
-/** What every command in the sandbox has in common: what is closed, and what is open in a closed home. */
+/** What every command in the sandbox has in common: what is closed, and what is open in it. */
 function common(
   input: PolicyInput,
   own: readonly string[],
 ): Pick<Policy, 'denyWrite' | 'denyRead' | 'allowRead' | 'instead'> {
-  const config = input.records === undefined ? undefined : join(dirname(input.records), 'config');
-  const seen = input.gitConfig;
-  return {
-    denyWrite: closedToWrites(input),
-    denyRead: closed(input),
-    allowRead: [...own, ...openInHome(input)],
-    ...(config === undefined || seen === undefined ? {} : { instead: { of: realpath(config), seen } }),
-  };
-}
-
-const closedToWrites = (input: PolicyInput): string[] => [
-  join(realpath(input.worktree), '.git'),
-  ...(input.dependencies ?? []).map(realpath),
-];
-
-/** A home folder that is the whole machine cannot be closed; its secrets can. */
-const isHome = (home: string): boolean => home !== '/' && existsSync(home);
-
-function closed(input: PolicyInput): string[] {
-  const paths = [
-    ...(isHome(input.home) ? [input.home] : SECRETS.map((path) => join(input.home, path))),
+  const { home, checkout, records, tools = [], git } = input;
+  const inHome = (path: string): string => (path.startsWith('~/') ? join(home, path.slice(2)) : path);
+  const places = [
+    home,
+    checkout,
+    tmpdir(),
+    ...MACHINE,
     input.kimiHomes,
     // Other runs: their worktrees, which wait in the pool, and what is on record of them.
     dirname(input.worktree),
-    ...(input.records === undefined ? [] : [input.records]),
+    ...(records === undefined ? [] : [git === undefined ? records : dirname(records)]),
     ...(input.ours ?? []),
     input.userKimi,
     ...(input.claudeHome === undefined ? [] : [input.claudeHome]),
-    ...input.denyRead.map((path) => inHome(input.home, path)),
-    ...environmentFiles(input.checkout, 3),
-    ...ACCOUNTS,
   ];
-  return [...new Set(paths.filter(existsSync).map(realpath))];
-}
-
-/** Passwords of the machine, which a root caller could read. */
-const ACCOUNTS = ['/etc/shadow', '/etc/gshadow', '/etc/shadow-', '/etc/gshadow-', '/etc/sudoers', '/etc/sudoers.d'];
-
-const inHome = (home: string, path: string): string => (path.startsWith('~/') ? join(home, path.slice(2)) : path);
-
-/** What tools need of a closed home: toolchains, git's identity, package caches, the objects of this repository. */
-function openInHome(input: PolicyInput): string[] {
-  const { home, checkout, records, tools = [], allowRead = [] } = input;
-  const paths = [
-    ...TOOLS.map((path) => join(home, path)),
-    ...tools,
-    ...allowRead.map((path) => inHome(home, path)),
-    ...(records === undefined ? [] : [dirname(records)]),
-    join(checkout, 'node_modules'),
-  ];
-  // Nothing that holds the home folder may be opened: that would open all of it.
-  const top = `${realpath(home)}/`;
-  return [...new Set(paths.filter(existsSync).map(realpath))].filter((path) => !top.startsWith(`${path}/`));
-}
-
-const SKIP = new Set(['node_modules', 'vendor', 'target', 'dist', 'build']);
-
-/** `.env` files of the checkout, to a depth of three folders; those of dependencies are nobody's secrets. */
-function environmentFiles(folder: string, depth: number): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory())
-      return depth > 1 && !entry.name.startsWith('.') && !SKIP.has(entry.name) ? environmentFiles(path, depth - 1) : [];
-    return /^\.env(\.|rc$|$)/.test(entry.name) && !/\.(example|sample|template)$/.test(entry.name) ? [path] : [];
+  const { closed, open } = reach(places, {
+    open: [...tools, join(checkout, 'node_modules'), ...(input.allowRead ?? []).map(inHome), ...(git?.open ?? [])],
+    // A home that is the whole machine cannot be closed, but its secrets can.
+    never: [...SECRETS.map((path) => join(home, path)), ...input.denyRead.map(inHome)],
   });
+  return {
+    denyWrite: [join(realpath(input.worktree), '.git'), ...(input.dependencies ?? []).map(realpath)],
+    denyRead: closed,
+    allowRead: [...new Set([...own, ...open])],
+    instead: git?.instead ?? [],
+  };
 }
 
 /** Splits addresses into names that a proxy reaches and ports of this machine. */

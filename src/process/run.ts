@@ -65,7 +65,9 @@ export type StopCause =
 export type Stop = (cause: StopCause, error?: unknown) => void;
 
 /** Starts a program and tells how it ended: `runProcess`, or the same inside a sandbox. */
-export type Runner = (call: ProcessCall) => Promise<ProcessEnd & { readonly denied?: readonly string[] }>;
+export type Runner = (
+  call: ProcessCall,
+) => Promise<ProcessEnd & { readonly denied?: readonly string[]; readonly closed?: readonly string[] }>;
 
 const TAIL = 64 * 1024;
 /** Bytes that may wait for the disk while the pipe is read on. */

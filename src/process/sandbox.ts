@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Policy } from './policy.ts';
 import { bootId, probeFile } from './proven.ts';
 import { type ProcessCall, type ProcessEnd, runProcess } from './run.ts';
+import { seccompFilter } from './seccomp.ts';
 
 /** What the host process reads: the library's configuration and one shell command. */
 export interface HostCall {
@@ -45,8 +46,9 @@ export interface SandboxedEnd extends ProcessEnd {
 export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: ProcessCall): Promise<SandboxedEnd> {
   const own = mkdtempSync(join(sandbox.scratch, 'h-'));
   const inside = join(sandbox.scratch, policy.name);
-  for (const folder of ['empty', 'tmp', 'cache'])
-    mkdirSync(join(folder === 'empty' ? own : inside, folder), { recursive: true });
+  const sockets = join(own, 's');
+  for (const folder of [join(own, 'empty'), sockets, join(inside, 'tmp'), join(inside, 'cache')])
+    mkdirSync(folder, { recursive: true });
   const host: HostCall = {
     config: {
       network: {
@@ -55,7 +57,8 @@ export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: Proce
       },
       filesystem: {
         denyRead: [...policy.denyRead],
-        allowRead: [...policy.allowRead],
+        // Of the private folder only what may be written and the sockets of the proxy.
+        allowRead: [...policy.allowRead.filter((path) => path !== sandbox.scratch), sockets, dirname(sandbox.program)],
         // The folder of the host process, with its sockets and this file, is not among them.
         allowWrite: [...policy.allowWrite.filter((path) => path !== sandbox.scratch), inside],
         denyWrite: [...policy.denyWrite],
@@ -76,7 +79,7 @@ export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: Proce
     args: [sandbox.program, file],
     // With the worktree as its folder the library would leave mount stubs in it.
     cwd: join(own, 'empty'),
-    env: { ...call.env, TMPDIR: own },
+    env: { ...call.env, TMPDIR: sockets },
     lifeline: true,
   });
   const denied = existsSync(host.denials) ? readFileSync(host.denials, 'utf8').split('\n').filter(Boolean) : [];
@@ -88,12 +91,16 @@ export async function runSandboxed(sandbox: Sandbox, policy: Policy, call: Proce
 const CLOSED_BYTES = 1024 * 1024 * 1024;
 
 /**
- * bubblewrap with what the library does not ask for: no shared memory or message queues of others, no host name, and a
- * file seen in the place of another. The last mounts win, so they stand just before the command.
+ * bubblewrap with what the library does not ask for: no shared memory or message queues of others, no host name, a second
+ * filter of system calls, and files seen in the place of others. The last mounts win, so they stand just before the command.
  */
 function writeWrapper(folder: string, { instead }: Policy): string {
   const file = join(folder, 'bwrap');
-  const mounts = instead === undefined ? '' : `--ro-bind ${quote(instead.seen)} ${quote(instead.of)}`;
+  const filter = seccompFilter(process.arch);
+  if (filter !== undefined) writeFileSync(join(folder, 'filter'), filter);
+  // The library shares this folder among all its commands.
+  const shared = existsSync('/tmp/claude') ? ['--tmpfs', '/tmp/claude'] : [];
+  const mounts = [...shared, ...instead.flatMap(({ of, seen }) => ['--ro-bind', seen, of])].map(quote).join(' ');
   const text = `#!/bin/bash
 sized=; bwrap --help 2>&1 | grep -q -- --size && sized=yes
 args=()
@@ -104,7 +111,7 @@ for word in "$@"; do
   [ "$word" = -- ] && args+=("\${mounts[@]}") && mounts=() && sized=
   args+=("$word")
 done
-exec bwrap --unshare-ipc --unshare-uts "\${args[@]}"
+${filter === undefined ? 'exec bwrap' : `exec bwrap --seccomp 9 9<${quote(join(folder, 'filter'))}`} --unshare-ipc --unshare-uts "\${args[@]}"
 `;
   writeFileSync(file, text, { mode: 0o700 });
   return file;
@@ -201,8 +208,10 @@ function readProbe(file: string): (Probe & { key: string }) | undefined {
 
 function fingerprint(env: Env, name = 'bwrap'): string {
   for (const folder of (env.PATH ?? '').split(':')) {
-    const stat = statSync(join(folder, name), { throwIfNoEntry: false });
-    if (stat !== undefined) return `${folder} ${stat.size} ${stat.mtimeMs}`;
+    // A folder of somebody else's may stand on PATH.
+    if (!existsSync(join(folder, name))) continue;
+    const stat = statSync(join(folder, name));
+    return `${folder} ${stat.size} ${stat.mtimeMs}`;
   }
   return 'none';
 }
@@ -228,6 +237,7 @@ async function tryIt(root: string, env: Env): Promise<Probe> {
       denyWrite: [],
       denyRead: [closedFile],
       allowRead: [],
+      instead: [],
       hosts: [],
       loopback: [],
     };

@@ -3,8 +3,6 @@
  * credentials. A profile opens more with `allowRead`. A path that does not exist costs nothing.
  */
 export const TOOLS: readonly string[] = [
-  '.gitconfig',
-  '.config/git/config',
   '.config/git/ignore',
   '.config/git/attributes',
   '.agents',
@@ -46,6 +44,7 @@ export const TOOLS: readonly string[] = [
   '.cache/puppeteer',
   '.cache/Cypress',
   '.npm/_cacache',
+  '.yarn/berry/cache',
   '.m2/repository',
   '.gradle/caches',
   '.gradle/wrapper',
@@ -102,7 +101,6 @@ export const SECRETS: readonly string[] = [
   '.config/gh',
   '.config/hub',
   '.config/glab-cli',
-  '.npm',
   '.npmrc',
   '.yarnrc.yml',
   '.pypirc',
@@ -141,4 +139,31 @@ export const SECRETS: readonly string[] = [
   '.rediscli_history',
   '.lesshst',
   '.viminfo',
+];
+
+/** Where a machine keeps what is nobody's business, beside the homes of its users. */
+export const MACHINE: readonly string[] = [
+  '/root',
+  '/home',
+  '/run/user',
+  '/run/secrets',
+  '/run/credentials',
+  '/var/tmp',
+  '/var/mail',
+  '/var/spool',
+  '/var/backups',
+  '/var/lib/docker',
+  '/var/lib/kubelet',
+  '/etc/kubernetes',
+  '/etc/shadow',
+  '/etc/shadow-',
+  '/etc/gshadow',
+  '/etc/gshadow-',
+  '/etc/sudoers',
+  '/etc/sudoers.d',
+  '/etc/ssl/private',
+  '/etc/krb5.keytab',
+  '/etc/ssh/ssh_host_rsa_key',
+  '/etc/ssh/ssh_host_ecdsa_key',
+  '/etc/ssh/ssh_host_ed25519_key',
 ];

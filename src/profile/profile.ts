@@ -36,6 +36,16 @@ export const profileSchema = z.strictObject({
   allowRead: z.array(z.string()).default([]),
   /** Hosts that `setup` and package managers may reach beside the registries that they are configured for. */
   provisionHosts: z.array(z.string()).default([]),
+  /** Variables of the environment: `NAME` passes yours, `NAME=value` sets one. */
+  env: z.array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*(=|$)/, 'NAME or NAME=value')).default([]),
+  /** MCP servers of the user's Kimi that a run keeps, by name; `*` is all. Their hosts are open to Kimi. */
+  mcp: z.array(z.string()).default([]),
+  /** The user's own skills; AGENTS.md and agents; hooks. */
+  skills: z.boolean().default(true),
+  agents: z.boolean().default(true),
+  hooks: z.boolean().default(false),
+  /** `off`, or an effort that the model knows: `low`, `high`. The default is the user's own. */
+  thinking: z.string().min(1).optional(),
   /** Kimi may start many sub-agents at once. */
   swarm: z.boolean().default(false),
   /** Model calls in a rolling week; a run that would begin beyond it is refused. */

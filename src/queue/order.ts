@@ -10,6 +10,9 @@ const COMMIT = /^[0-9a-f]{40,64}$/;
 /** Larger than this (packed) is no change that a spec asked for. */
 export const LARGEST = 20 * 1024 * 1024;
 
+/** Characters of a spec: more is none that a person wrote. */
+const LONGEST_SPEC = 2 * 1024 * 1024;
+
 /** Of a run's plan only what another attempt needs; what the run is and where it lies is said here, not there. */
 const planSchema = z.object({
   kimi: z.object({ file: z.string(), version: z.string(), flavour: z.string() }),
@@ -44,9 +47,9 @@ const orderSchema = z.strictObject({
   /** Of the program: an order is carried out by the same version. */
   version: z.string(),
   run: z.string().regex(ID),
-  title: z.string(),
-  spec: z.string(),
-  digest: z.string(),
+  title: z.string().max(1000),
+  spec: z.string().max(LONGEST_SPEC),
+  digest: z.string().max(100),
   base: z.string().regex(COMMIT),
   branch: z.string().regex(/^kimi\/[\w.-]{1,120}$/),
   remote: z.string().regex(/^(?!-)[^\0\r\n]{1,2000}$/),
@@ -95,11 +98,12 @@ export function readOrder(data: unknown, version: string): Order {
   if (theirs !== version)
     throw refuse(
       'preflight',
-      `The run was ordered by version ${String(theirs)}, and this worker is version ${version}.`,
+      `The run was ordered by version ${typeof theirs === 'string' ? theirs.slice(0, 50) : 'unknown'}, and this worker is version ${version}.`,
       'Use one version: npx kimi-dispatch upgrade',
     );
   const parsed = orderSchema.safeParse(data);
-  if (!parsed.success) throw refuse('preflight', `The order cannot be read: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw refuse('preflight', `The order cannot be read: ${z.prettifyError(parsed.error).slice(0, 1000)}`);
   if (digestOf(parsed.data.spec) !== parsed.data.digest)
     throw refuse(
       'preflight',

@@ -24,6 +24,12 @@ export async function shareableRemote(repo: Repo, name: string): Promise<string>
 /** The user stays for ssh, where it is no secret; for http a user may be a token. */
 export function withoutCredentials(address: string): string {
   if (!/^[a-z+]+:\/\//i.test(address)) return address;
+  if (!URL.canParse(address))
+    throw refuse(
+      'preflight',
+      `The address of the git remote cannot be read: ${address}`,
+      'git remote set-url NAME URL',
+    );
   const url = new URL(address);
   url.password = '';
   if (url.protocol !== 'ssh:') url.username = '';
@@ -59,7 +65,7 @@ export async function cloneOf(folder: string, remote: string, env: Record<string
   await withLock({ file: `${dir}.lock`, what: 'The clone', waitMs: 60_000 }, async () => {
     if (existsSync(join(dir, '.git', 'HEAD'))) return;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    await git({ dir, env, filters: [] }, ['init', '-q', '-b', 'kimi-dispatch-none'], { quiet: true });
+    await git({ dir, env, filters: [], disk: [] }, ['init', '-q', '-b', 'kimi-dispatch-none'], { quiet: true });
   });
   return openRepo(dir, { ...env, ...PROTOCOLS });
 }

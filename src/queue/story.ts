@@ -10,7 +10,7 @@ const count = z.number().nonnegative();
 const storySchema = z.discriminatedUnion('type', [
   z.object({ t, type: z.literal('step-started'), step: text, title: text }),
   z.object({ t, type: z.literal('step-ended'), step: text, ms: count }),
-  z.object({ t, type: z.literal('attempt-started'), attempt: count, why: text }),
+  z.object({ t, type: z.literal('attempt-started'), attempt: count, why: text, limit: count.optional() }),
   z.object({
     t,
     type: z.literal('attempt-ended'),

@@ -14,6 +14,7 @@ import type { RunPlan } from '../run/plan.ts';
 import { recover } from '../run/recover.ts';
 import { type Prepared, prepare, type SandboxMode } from '../run/run.ts';
 import { parseSpec } from '../spec/parse.ts';
+import { isBelow } from './address.ts';
 import { type Done, FOLDER, LARGEST, type Order, pack, unpack } from './order.ts';
 import { cloneOf, fetchCommit, forgetCommit, pushCommit } from './remote.ts';
 
@@ -48,13 +49,6 @@ export async function openClone(place: WorkerPlace, order: Order): Promise<Repo>
   const repo = await cloneOf(place.clones, order.remote, place.gitEnv);
   await fetchCommit(repo, order.remote, { commit: order.base, run: order.run });
   return repo;
-}
-
-/** Whether an address is one that a setting names, or lies below it: whole parts count, and none leads upwards. */
-export function isBelow(address: string, start: string): boolean {
-  if (address.split(/[/:\\]/).includes('..')) return false;
-  const folder = /[/:]$/.test(start) ? start : `${start}/`;
-  return address === start || address.startsWith(folder);
 }
 
 /** What a worker that died here left behind: its processes end, its worktrees go, its keys too. */

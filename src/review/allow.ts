@@ -8,6 +8,7 @@ import { append, runsFolder } from '../ledger/store.ts';
 import { aroundOf } from '../run/around.ts';
 import { judgeLater, type LaterCall, specOf } from '../run/later.ts';
 import { nextCommands, outcomeOf } from '../run/outcome.ts';
+import { allowOutside, readOutside, watchRun } from '../run/outside.ts';
 import { readReady } from '../run/ready.ts';
 import type { Compared } from '../verify/compare.ts';
 import { settle } from '../verify/settle.ts';
@@ -35,7 +36,11 @@ async function allowAlone(call: AllowCall): Promise<Result> {
   const folder = join(runsFolder(repo.commonDir), call.run.id);
   const result = readResult(folder);
   requireAllowable(call, result);
-  append(folder, { type: 'allowed', paths, tests }, now());
+  const changed = new Set(result.changes.map((change) => change.path));
+  const inChange = paths.filter((path) => changed.has(path));
+  const outsideOf = paths.filter((path) => !changed.has(path));
+  append(folder, { type: 'allowed', paths: inChange, tests, outside: outsideOf }, now());
+  allowOutside({ repo, run: call.run.id }, outsideOf);
   const run = openRun(repo, call.run);
   const again = { ...call, run };
   const rows = tests.length === 0 ? result.verification : await verifyAgain(again, folder);
@@ -44,9 +49,13 @@ async function allowAlone(call: AllowCall): Promise<Result> {
   const changes = await changesBetween(repo, base, commit);
   const known = readKnownKeys(call.env);
   const { violations, flags, untouched } = await checkGate(repo, specOf(again), { changes, base, commit, known });
-  // What was seen outside of the change stands whatever is allowed.
-  const inside = new Set(changes.map((change) => change.path));
-  const outside = result.scope.violations.filter(({ path }) => !inside.has(path));
+  // What was seen outside of the change stands until it is allowed by its name.
+  const said = result.scope.violations.filter(({ path }) => !changed.has(path) && !outsideOf.includes(path));
+  const since = readOutside({ repo, run: run.id }).violations;
+  const outside = [
+    ...said,
+    ...since.filter(({ path, why }) => !said.some((one) => one.path === path && one.why === why)),
+  ];
   // Nor does it make a filter run that was not.
   const there = changes.filter(({ status, path }) => status !== 'D' && !paths.includes(path));
   const raw = await unfiltered(
@@ -67,7 +76,7 @@ async function allowAlone(call: AllowCall): Promise<Result> {
     ...rest,
     outcome,
     verification: rows.map((row) => ({ ...row, newlyFailing: [...row.newlyFailing] })) as Result['verification'],
-    scope: { violations: all.map(({ path, why }) => ({ path, why })), untouched: [...untouched] },
+    scope: { ...result.scope, violations: all.map(({ path, why }) => ({ path, why })), untouched: [...untouched] },
     flags: [
       ...flags.map(({ path, why }) => ({ path, why })),
       ...paths.map((path) => ({ path, why: 'allowed by hand' })),
@@ -95,8 +104,8 @@ function requireAllowable({ run, paths, tests }: AllowCall, result: Result): voi
     throw refuse('wrong-state', `Run ${run.id} ended with ${result.outcome}.`, `kimi-dispatch resume ${run.id}`);
   if (paths.length + tests.length === 0)
     throw refuse('usage', 'allow needs a path, or --tests FILE.', `kimi-dispatch allow ${run.id} PATH...`);
-  const changed = new Set(result.changes.map((change) => change.path));
-  const unknown = paths.filter((path) => !changed.has(path));
+  const known = new Set([...result.changes, ...result.scope.violations].map(({ path }) => path));
+  const unknown = paths.filter((path) => !known.has(path));
   if (unknown.length > 0)
     throw refuse('usage', `The run did not change ${unknown.join(', ')}.`, `kimi-dispatch diff ${run.id}`);
 }
@@ -111,12 +120,15 @@ async function verifyAgain(call: AllowCall, folder: string): Promise<Compared[]>
       to: commit,
       allowedTests: run.allowed?.tests ?? [],
     });
-    return await settle({
-      before: readReady(folder).before,
-      after: await judge.check(commit, { logs: folder, label: 'allow' }),
-      around,
-      again: (index, side) => judge.again(side === 'before' ? base : commit, index, folder),
-    });
+    const watch = { repo, env: call.env, run: run.id, walled: judge.walled };
+    return await watchRun(watch, async () =>
+      settle({
+        before: readReady(folder).before,
+        after: await judge.check(commit, { logs: folder, label: 'allow' }),
+        around,
+        again: (index, side) => judge.again(side === 'before' ? base : commit, index, folder),
+      }),
+    );
   } finally {
     await judge.close();
   }

@@ -1,9 +1,9 @@
 import type { RunState } from '../ledger/events.ts';
 import { commandFor, needOf } from '../ledger/state.ts';
 import type { Message, Task } from '../mailbox/model.ts';
-import { quote } from '../quote.ts';
+import { code } from '../quote.ts';
 
-const cell = (text: string): string => quote(text, 80).replaceAll('|', '\\|');
+const cell = (text: string): string => code(text, 80).replaceAll('|', '\\|');
 
 /** The first line of every page: a file that begins with it may be replaced. */
 export const DASHBOARD = '<!-- kimi-dispatch dashboard: made anew each time, do not edit -->';
@@ -21,7 +21,7 @@ export function dashboard(runs: readonly RunState[], tasks: readonly Task[], mes
       ? ['Nothing is escalated.']
       : escalated.map(
           (message) =>
-            `- **${message.escalation?.severity}** ${cell(message.subject)}: ${cell(message.escalation?.reason ?? '')} (${message.id})`,
+            `- ${cell(message.escalation?.severity ?? '')} ${cell(message.subject)}: ${cell(message.escalation?.reason ?? '')} (${message.id})`,
         )),
     '',
     '## Runs',
@@ -34,7 +34,9 @@ export function dashboard(runs: readonly RunState[], tasks: readonly Task[], mes
     '|---|---|---|---|---|',
     ...tasks
       .filter((task) => !['approved', 'cancelled'].includes(task.state))
-      .map((task) => `| ${task.id} | ${cell(task.title)} | ${task.state} | ${task.assignee} | ${task.run ?? ''} |`),
+      .map(
+        (task) => `| ${task.id} | ${cell(task.title)} | ${task.state} | ${cell(task.assignee)} | ${task.run ?? ''} |`,
+      ),
     '',
   ].join('\n');
 }

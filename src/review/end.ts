@@ -1,6 +1,7 @@
-import { cpSync, existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { refuse } from '../errors.ts';
+import { copyStrangers } from '../files.ts';
 import { IDENTITY } from '../git/change.ts';
 import { asPattern, at, fields, git, gitAnswer } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
@@ -10,10 +11,12 @@ import { stage, writeExcludes } from '../git/stage.ts';
 import { restoreLink } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
+import { onDisk } from '../names.ts';
 import { readReady } from '../run/ready.ts';
 
 /** Files of so many bytes are saved; larger ones are a person's to move. */
 const MOST_BYTES = 256 * 1024 * 1024;
+const MOST_ENTRIES = 100_000;
 
 /**
  * Gives a run's worktree back, and its branch where that is asked. What a person made in the worktree or on the branch is
@@ -117,27 +120,17 @@ async function ignoredSince(
   const out = provisioned.map((path) => `:(top,exclude,literal)${path}`);
   const args = ['ls-files', '-z', '--others', '--ignored', '--exclude-standard', '--', ':(top)', ...out];
   const paths = fields(await git(at(repo, run.dir), args, { env }));
-  return paths.filter((path) => (lstatSync(join(run.dir, path), { throwIfNoEntry: false })?.ctimeMs ?? 0) > since);
+  return paths.filter((path) => (lstatSync(onDisk(run.dir, path), { throwIfNoEntry: false })?.ctimeMs ?? 0) > since);
 }
 
 function copyFiles(run: RunState, record: string, paths: readonly string[]): string[] {
   if (paths.length === 0) return [];
   const to = join(record, 'saved');
-  const bytes = paths.reduce(
-    (sum, path) => sum + (lstatSync(join(run.dir, path), { throwIfNoEntry: false })?.size ?? 0),
-    0,
-  );
-  if (bytes > MOST_BYTES)
+  if (!copyStrangers(run.dir, to, { paths, bytes: MOST_BYTES, entries: MOST_ENTRIES }))
     throw refuse(
       'wrong-state',
-      `The worktree of run ${run.id} holds ${Math.round(bytes / 1024 / 1024)} MB that are not in its change: ${paths.slice(0, 3).join(', ')}`,
+      `The worktree of run ${run.id} holds more than ${MOST_BYTES / 1024 / 1024} MB or ${MOST_ENTRIES} files that are not in its change: ${paths.slice(0, 3).join(', ')}`,
       `Move what you need out of ${run.dir}, and remove the rest`,
     );
-  for (const path of paths) {
-    const stat = lstatSync(join(run.dir, path), { throwIfNoEntry: false });
-    if (stat === undefined || !(stat.isFile() || stat.isDirectory() || stat.isSymbolicLink())) continue;
-    mkdirSync(dirname(join(to, path)), { recursive: true });
-    cpSync(join(run.dir, path), join(to, path), { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
-  }
   return [`${paths.length} ${paths.length === 1 ? 'file' : 'files'} that git did not take are kept in ${to}`];
 }

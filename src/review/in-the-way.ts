@@ -1,8 +1,8 @@
 import { lstatSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Change } from '../git/change.ts';
 import { fields, git } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
+import { onDisk } from '../names.ts';
 
 /**
  * Files of the checkout that git does not track, ignored ones too, where a change adds its own: at the same path, as a
@@ -10,11 +10,11 @@ import type { Repo } from '../git/repo.ts';
  */
 export async function inTheWay(repo: Repo, changes: readonly Change[]): Promise<string[]> {
   // A submodule that becomes a file: git would remove its folder with all that is in it.
-  const folders = changes.filter(({ status, path }) => status === 'T' && holdsFiles(join(repo.root, path)));
+  const folders = changes.filter(({ status, path }) => status === 'T' && holdsFiles(onDisk(repo.root, path)));
   return [...(await untracked(repo, changes)), ...folders.map(({ path }) => path)];
 }
 
-const holdsFiles = (path: string): boolean =>
+const holdsFiles = (path: string | Buffer): boolean =>
   lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true && readdirSync(path).length > 0;
 
 async function untracked(repo: Repo, changes: readonly Change[]): Promise<string[]> {
@@ -35,7 +35,7 @@ function obstaclesOf(root: string, path: string): string[] {
   const parts = path.split('/');
   for (let length = 1; length <= parts.length; length++) {
     const part = parts.slice(0, length).join('/');
-    const stat = lstatSync(join(root, part), { throwIfNoEntry: false });
+    const stat = lstatSync(onDisk(root, part), { throwIfNoEntry: false });
     if (stat === undefined) return [];
     if (length === parts.length || !stat.isDirectory()) return [part];
   }

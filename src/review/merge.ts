@@ -5,22 +5,26 @@ import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { applyChange, type Change, changesBetween, IDENTITY } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
+import { refuseHiddenEdits } from '../git/hidden.ts';
 import { move } from '../git/move.ts';
 import { type Repo, refuseUnfinished, uncommitted } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
+import { agreed } from '../run/agreement.ts';
 import { aroundOf } from '../run/around.ts';
 import type { Judge } from '../run/judge.ts';
 import { judgeLater, specOf } from '../run/later.ts';
 import { failing, verified } from '../verify/compare.ts';
 import { settle } from '../verify/settle.ts';
 import { endRun } from './end.ts';
+import { hooksAt } from './hooks.ts';
 import { inTheWay } from './in-the-way.ts';
-import { hooksFolder, hooksIn, keepCommit, messageOf } from './keep-commit.ts';
+import { afterCommit, keepCommit, messageOf } from './keep-commit.ts';
 import { alone, openRun } from './lock.ts';
 import { type MergeState, refusalToMerge } from './mergeable.ts';
 import type { Result } from './result.ts';
 import { readResult } from './stored.ts';
+import { watchMerge } from './watch.ts';
 
 export interface MergeRequest {
   readonly repo: Repo;
@@ -52,6 +56,8 @@ export interface Merged {
   readonly hooks: readonly string[];
   /** What a person made in the worktree or on the branch, and where it is kept. */
   readonly saved: readonly string[];
+  /** What changed in the repository while commands ran for the merge. */
+  readonly outside: readonly string[];
 }
 
 /** The commit that arrives, and what is known of it. */
@@ -59,6 +65,7 @@ interface Arriving {
   readonly commit: string;
   readonly changes: readonly Change[];
   readonly reverified: boolean;
+  readonly outside: readonly string[];
 }
 
 /**
@@ -79,6 +86,7 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
   await move(repo, { run: run.id, kind: 'merge', ref, from: tip, to: arriving.commit }, () => {
     append(folder, { type: 'merged', target: ref, from: tip, to: arriving.commit }, request.now());
   });
+  await afterCommit(repo, request.style);
   dropHome(run.home);
   const saved = await endRun(repo, run, { branchToo: false });
   return {
@@ -88,8 +96,9 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
     files: arriving.changes.length,
     reverified: arriving.reverified,
     undo: `kimi-dispatch undo ${run.id}`,
-    hooks: hooksIn(await hooksFolder(repo)),
+    hooks: await hooksAt(repo, request.style),
     saved,
+    outside: arriving.outside,
   };
 }
 
@@ -150,6 +159,7 @@ async function mergedTree(repo: Repo, run: RunState, tip: string): Promise<strin
 }
 
 async function refuseInTheWay(repo: Repo, run: RunState, arriving: readonly Change[]): Promise<void> {
+  await refuseHiddenEdits(repo, arriving);
   const touched = new Set(arriving.map((change) => change.path));
   const dirty = (await uncommitted(repo)).filter((path) => touched.has(path));
   if (dirty.length > 0)
@@ -174,20 +184,30 @@ async function prepareCommit(
 ): Promise<Arriving> {
   const { repo, run, force } = request;
   const judge = await judgeLater(request, tip);
+  const outside: string[] = [];
+  const watch = { ...request, outside };
+  const verifyAgain = (commit: string): Promise<void> =>
+    watchMerge(watch, { phase: 'merging', walled: judge.walled }, () =>
+      reverify(request, judge, { result, tip, commit }),
+    );
+  // Hooks that run as the user may write a note or a tag.
+  const walled = judge.walled && !agreed(repo.env);
+  const watched = <T>(act: () => Promise<T>): Promise<T> => watchMerge(watch, { phase: 'working', walled }, act);
   try {
     const moved = tip !== run.base && !force;
     if (moved) {
       const args = ['commit-tree', tree, '-p', tip, '-m', 'kimi-dispatch: the merged tree'];
-      await reverify(request, judge, { result, tip, commit: await git(repo, args, { env: IDENTITY }) });
+      await verifyAgain(await git(repo, args, { env: IDENTITY }));
     }
-    const message = request.message ?? messageOf(result);
-    const commit = await keepCommit({ repo, run, judge, style: request.style }, { tip, tree, message });
+    const title = request.style === 'no-ff' ? `Merge ${run.branch}\n\n` : '';
+    const message = request.message ?? `${title}${messageOf(result)}`;
+    const commit = await keepCommit({ repo, run, judge, style: request.style, watched }, { tip, tree, message });
     const hooked = (await git(repo, ['rev-parse', `${commit}^{tree}`])) !== tree;
-    if (hooked && !force) await reverify(request, judge, { result, tip, commit });
+    if (hooked && !force) await verifyAgain(commit);
     const changes = await changesBetween(repo, tip, commit);
     if (hooked) await refuseInTheWay(repo, run, changes);
     if (!force) await gateAgain(request, { tip, commit, changes });
-    return { commit, changes, reverified: moved || (hooked && !force) };
+    return { commit, changes, reverified: moved || (hooked && !force), outside };
   } finally {
     await judge.close();
   }

@@ -169,7 +169,7 @@ function changeLines(result: Result): string[] {
   });
   const more = result.changes.length - rows.length;
   return [
-    `Changes: ${result.changes.length} files, +${added} -${removed} (riskiest first)`,
+    `Changes: ${result.changes.length} files, +${added} -${removed} (riskiest first)${result.scope.kind === 'guess' ? '; their scope was read out of the plan' : ''}`,
     ...lines,
     ...(more > 0 ? [`  and ${more} more`] : []),
     ...outsideLines(result),
@@ -180,10 +180,10 @@ function changeLines(result: Result): string[] {
 /** Violations that are no changed path of the run: something outside the worktree. */
 function outsideLines(result: Result): string[] {
   const paths = new Set(result.changes.map((change) => change.path));
-  return result.scope.violations
-    .filter((violation) => !paths.has(violation.path))
-    .slice(0, 4)
-    .map((violation) => `  GATE: ${quote(violation.path, 90)} ${quote(violation.why, 200)}`);
+  const all = result.scope.violations.filter((violation) => !paths.has(violation.path));
+  // Each ends with the command that brings it back, which is of use as a whole only.
+  const shown = all.slice(0, 4).map(({ path, why }) => `  GATE: ${quote(path, 90)} ${quote(why, 400)}`);
+  return all.length > 4 ? [...shown, `  GATE: and ${all.length - 4} more outside: show --json`] : shown;
 }
 
 /** Flags name what deserves a look; secrets and outside paths are violations and stand at the path itself. */

@@ -27,6 +27,7 @@ export const checkSchema = z.object({
   log: z.string().optional(),
   denied: z.array(z.string()).optional(),
   message: z.string().optional(),
+  ciSet: z.boolean().optional(),
 });
 
 /** One task of a wave: integrated, or why not. */
@@ -82,6 +83,8 @@ export const resultSchema = z.object({
     }),
   ),
   scope: z.object({
+    /** `guess`: the paths were read out of a plan, and what they imply is a flag. */
+    kind: z.enum(['contract', 'guess']).optional(),
     violations: z.array(z.object({ path: z.string(), why: z.string() })),
     untouched: z.array(z.string()),
   }),

@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { refuse } from '../errors.ts';
 import { dropHome } from '../flavour/home.ts';
-import { applyChange } from '../git/change.ts';
+import { applyChange, changesBetween } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
+import { refuseHiddenEdits } from '../git/hidden.ts';
 import { move } from '../git/move.ts';
 import { releaseSlot } from '../git/pool.ts';
 import { type Repo, refuseUnfinished } from '../git/repo.ts';
@@ -51,6 +52,7 @@ async function undoAlone(repo: Repo, run: RunState, now: Date): Promise<Undone> 
       `git switch ${name}`,
     );
   if ((await git(repo, ['rev-parse', 'HEAD'])) !== to) throw await refuseLater(repo, to);
+  await refuseHiddenEdits(repo, await changesBetween(repo, to, from));
   await move(repo, { run: run.id, kind: 'undo', ref: target, from: to, to: from }, undone);
   return { target: name, to: from, byHand: false };
 }

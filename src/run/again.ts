@@ -7,7 +7,8 @@ import { runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { checkQuota, QuotaBook } from '../profile/quota.ts';
 import { specOf } from './later.ts';
-import { decideSandbox, type Prepared, placesOf, type RunRequest } from './run.ts';
+import { placesOf } from './places.ts';
+import { decideSandbox, type Prepared, type RunRequest } from './run.ts';
 import { storedPlan } from './stored.ts';
 import { distrustSlot } from './tree.ts';
 
@@ -29,7 +30,7 @@ export async function prepareAgain(request: AgainRequest): Promise<Prepared> {
     ...(options.timeoutSeconds === undefined ? {} : { wallSeconds: options.timeoutSeconds }),
   };
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
-  const home = planHome(env, { ...limits, swarm: profile.swarm }, kimi.flavour);
+  const home = planHome(env, { ...limits, swarm: profile.swarm, keeps: profile }, kimi.flavour);
   checkQuota(new QuotaBook(env).week(home.account, now().getTime()), profile.requestsPerWeek);
   const specText = readFileSync(join(runsFolder(repo.commonDir), run.id, 'spec.md'), 'utf8');
   const spec = specOf({ repo, run });

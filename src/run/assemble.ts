@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Outcome } from '../errors.ts';
-import type { Gate } from '../gate/gate.ts';
-import type { changedOutside } from '../gate/tripwire.ts';
+import type { Gate, Remark } from '../gate/gate.ts';
+import type { Seen } from '../gate/tripwire/tripwire.ts';
 import type { Collected } from '../git/collect.ts';
 import { patchDigest } from '../review/patch.ts';
 import type { Result } from '../review/result.ts';
@@ -19,7 +19,7 @@ export interface Gathered {
   collected?: Collected;
   gate?: Gate;
   /** What changed outside the worktree; looked at without a sandbox only. */
-  outside?: ReturnType<typeof changedOutside>;
+  outside?: Seen;
   rows: Compared[];
   notes: string[];
 }
@@ -32,6 +32,12 @@ export interface Ended {
   /** How often the work was sent back so far. */
   readonly rounds: number;
 }
+
+/** All that gates the merge, outside the change and in it. */
+export const violationsOf = ({ outside, gate }: Pick<Gathered, 'outside' | 'gate'>): Remark[] => [
+  ...(outside?.violations ?? []),
+  ...(gate?.violations ?? []),
+];
 
 /** Puts the result of an ended run together. Reads the clock of the request and the patch, else pure. */
 export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): Result {
@@ -59,7 +65,8 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
     sandbox: plan.sandbox,
     changes: [...changes],
     scope: {
-      violations: (gate?.violations ?? []).map(({ path, why }) => ({ path, why })),
+      kind: request.spec.scope,
+      violations: violationsOf(gathered).map(({ path, why }) => ({ path, why })),
       untouched: [...(gate?.untouched ?? [])],
     },
     flags: (gate?.flags ?? []).map(({ path, why }) => ({ path, why })),
@@ -95,7 +102,7 @@ const manualChecks = ({ request }: Prepared): string[] =>
     .filter((item) => item.kind === 'manual')
     .map((item) => item.text);
 
-function notesOf({ plan, sandbox }: Prepared, { attempt, notes }: Gathered): string[] {
+function notesOf({ plan, sandbox, home }: Prepared, { attempt, notes, outside }: Gathered): string[] {
   const dirty = plan.uncommitted;
   const survivors = attempt?.end.survivors ?? 0;
   return [
@@ -108,7 +115,10 @@ function notesOf({ plan, sandbox }: Prepared, { attempt, notes }: Gathered): str
       : []),
     ...(attempt?.end.cause === 'finished' ? ['Kimi had ended its work and did not leave; it was ended'] : []),
     ...(attempt?.end.denied ?? []).map((host) => `sandbox refused Kimi the host ${host} (profile: hosts)`),
+    ...(attempt?.end.closed ?? []).map((path) => `sandbox closed ${path} to Kimi (profile: allowRead)`),
     ...(sandbox.on || sandbox.why === '' ? [] : [`no sandbox: ${sandbox.why}`]),
+    ...(home.left.length === 0 ? [] : [`left behind of your Kimi: ${home.left.join('; ')}`]),
     ...notes,
+    ...(outside?.notes ?? []),
   ];
 }

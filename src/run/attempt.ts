@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Outcome } from '../errors.ts';
-import type { AgentEvent, Failure, Flavour, Invocation } from '../flavour/flavour.ts';
+import { type AgentEvent, type Failure, type Flavour, type Invocation, QUOTA } from '../flavour/flavour.ts';
 import type { WireState } from '../flavour/wire.ts';
 import { folderSize } from '../process/disk.ts';
 import { LineSplitter } from '../process/lines.ts';
@@ -14,6 +14,8 @@ export interface AttemptCall {
   readonly dir: string;
   /** The run's Kimi home, whose wire files show life and steps. */
   readonly home: string;
+  /** The private folder of the sandbox, with TMPDIR in it. */
+  readonly scratch?: string;
   readonly env: Readonly<Record<string, string>>;
   readonly marker: string;
   readonly folder: string;
@@ -35,7 +37,7 @@ export interface Attempt {
   /** The last words without a tool call, capped. */
   readonly words: string;
   readonly unreadable: number;
-  readonly end: ProcessEnd & { readonly denied?: readonly string[] };
+  readonly end: ProcessEnd & { readonly denied?: readonly string[]; readonly closed?: readonly string[] };
 }
 
 const WORDS = 200_000;
@@ -70,13 +72,13 @@ export async function runAttempt(call: AttemptCall): Promise<Attempt> {
     session: seen.session ?? wire.session ?? call.invocation.session,
     tokens: wire.tokens,
     end,
-    ...judge(call.flavour, end),
+    ...judge(call.flavour, end, reader.refused),
   };
 }
 
 /** Bytes of everything that Kimi can fill. */
-const diskUse = async ({ dir, home }: AttemptCall): Promise<number> =>
-  (await folderSize(dir)) + (await folderSize(home));
+const diskUse = ({ dir, home, scratch }: AttemptCall): Promise<number> =>
+  folderSize(dir, home, ...(scratch === undefined ? [] : [scratch]));
 
 /** Turns the bytes of the stream into events and keeps what the result needs. */
 class StreamReader {
@@ -88,6 +90,8 @@ class StreamReader {
   #version: string | undefined;
   #words = '';
   #unreadable = 0;
+  /** What the service said when it last asked for patience. */
+  refused = '';
 
   constructor(call: AttemptCall, watchdog: Watchdog) {
     this.#call = call;
@@ -125,6 +129,7 @@ class StreamReader {
     else if (event.kind === 'version') this.#version = event.version;
     else if (event.kind === 'text') this.#words = event.text.slice(-WORDS);
     else if (event.kind === 'unreadable') this.#unreadable += 1;
+    else if (event.kind === 'retry') this.refused = event.reason;
     this.#watchdog.event(event);
     this.#call.onEvent?.(event, this.#steps);
   }
@@ -141,14 +146,16 @@ const STOPPED: Partial<Record<StopCause, Outcome>> = {
   disk: 'output-limit',
 };
 
-function judge(flavour: Flavour, end: ProcessEnd): Pick<Attempt, 'outcome' | 'failure'> {
+function judge(flavour: Flavour, end: ProcessEnd, refused: string): Pick<Attempt, 'outcome' | 'failure'> {
   const stopped = end.cause === undefined ? undefined : STOPPED[end.cause];
   if (stopped !== undefined) return { outcome: stopped, failure: undefined };
   if (end.cause === 'finished') return { outcome: undefined, failure: undefined };
   if (end.cause === 'retry')
     return {
       outcome: 'agent-failed',
-      failure: { kind: 'rate-limit', text: 'the service asked for a longer wait than the profile allows' },
+      failure: QUOTA.test(refused)
+        ? { kind: 'quota', text: refused.slice(0, 500) }
+        : { kind: 'rate-limit', text: 'the service asked for a longer wait than the profile allows' },
     };
   if (end.ending.kind === 'exited' && end.ending.code === 0) return { outcome: undefined, failure: undefined };
   if (end.ending.kind === 'not-started')

@@ -1,33 +1,37 @@
-import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
-import { type Outcome, refusalOf, refuse } from '../errors.ts';
+import { type ErrorCode, type Outcome, refusalOf, refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
+import { keepCredentials } from '../flavour/credentials.ts';
 import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
-import { changedOutside, lookOutside, type Outside } from '../gate/tripwire.ts';
+import type { Seen } from '../gate/tripwire/tripwire.ts';
 import { type Collected, collect } from '../git/collect.ts';
 import { whyUnfiltered } from '../git/filters.ts';
 import { at } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
+import { editedInSubmodules, type Submodule, submodulesOf } from '../git/submodules.ts';
 import type { RunTree } from '../git/worktree.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import type { TaskState } from '../mailbox/model.ts';
 import { ownerHere } from '../process/alive.ts';
+import { inTree } from '../process/environment.ts';
 import { type Result, resultSchema } from '../review/result.ts';
 import { declaredPaths } from '../spec/model.ts';
 import { refusalFrom } from '../system-error.ts';
-import type { Check } from '../verify/compare.ts';
+import { type Check, notStarted, ok } from '../verify/compare.ts';
 import { baselineNotes, confirmRed, settle } from '../verify/settle.ts';
 import { aroundOf } from './around.ts';
-import { assemble, type Gathered } from './assemble.ts';
+import { assemble, type Gathered, violationsOf } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
 import { takeOutbox } from './outbox.ts';
 import { outcomeOf } from './outcome.ts';
+import { forgetNotes, type OutsideCall, readOutside, watchRun } from './outside.ts';
 import { commandsOf, type StepId } from './plan.ts';
 import { keepReady, readReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
@@ -78,8 +82,18 @@ class Execution {
   readonly #startedAt: string;
   readonly #enclosure: Enclosure | undefined;
   readonly #judge: Judge;
+  /** Ends Kimi when its work could not be verified; ends the judge when nothing is left to judge. */
+  readonly #endKimi = new AbortController();
+  readonly #endJudge = new AbortController();
   #ignored: string[] = [];
   #readOnly: string[] = [];
+  /** The verification of the base, which goes on while Kimi works. */
+  #base: Promise<void> = Promise.resolve();
+  #working: Promise<void> = Promise.resolve();
+  /** Why no command of the verification can say anything here. */
+  #mute: string | undefined;
+  /** True when Kimi was ended for that. */
+  #cut = false;
 
   constructor(prepared: Prepared, watch: Watcher, options: Options) {
     const { plan, request } = prepared;
@@ -89,41 +103,65 @@ class Execution {
     this.#limiter = options.limiter ?? ((work) => work());
     this.#entry = options.entry ?? { turn: { kind: 'first' } };
     this.#tree = { ...at(request.repo, plan.dir), branch: plan.branch, base: plan.base };
-    this.#env = runEnvironment(request.env);
+    this.#env = runEnvironment(request.env, prepared.profile);
     this.#startedAt = this.#entry.again?.startedAt ?? request.now().toISOString();
     this.#enclosure = prepared.sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(prepared)) : undefined;
-    this.#judge = judgeOf(prepared, this.#record.folder, options.signal);
+    this.#judge = judgeOf(prepared, this.#record.folder, either(options.signal, this.#endJudge));
   }
 
   async go(): Promise<Result> {
     this.#begin();
     await this.#moveTask('in_progress');
-    let outcome: Outcome;
-    let reason: string | undefined;
-    try {
-      if (this.#entry.again === undefined) await this.#makeReady();
-      else await this.#takeReady();
-      const { turn } = this.#entry;
-      if (turn !== undefined) await this.#limiter(() => this.#step('kimi', () => this.#kimi(turn)));
-      await this.#step('collect', () => this.#collect());
-      await this.#step('verify', () => this.#verify());
-      outcome = this.#outcome();
-    } catch (error) {
-      const begun = this.#entry.again !== undefined || this.#gathered.attempt !== undefined;
-      if (!begun && this.#signal?.aborted !== true && refusalOf(error) !== undefined) await this.#abandon(error);
-      const refusal = refusalFrom(error);
-      const failed = refusal?.code === 'disk-full' ? 'output-limit' : 'internal-error';
-      outcome = this.#signal?.aborted === true ? 'cancelled' : failed;
-      reason = refusal?.message ?? (error instanceof Error ? error.message : String(error));
-      await this.#salvage();
-    } finally {
-      this.#enclosure?.close();
-    }
+    const watch = { ...this.#outside, walled: this.#enclosure !== undefined };
+    const failed = await watchRun(watch, () => this.#work()).catch((error: unknown) => {
+      throw withOutside(error, readOutside(this.#outside));
+    });
+    this.#gathered.outside = readOutside(this.#outside);
+    const outcome = failed?.outcome ?? this.#outcome();
+    const reason = failed?.reason ?? (this.#cut ? this.#mute : undefined);
     const closed = this.#judge.close();
     await this.#moveTask(stateAfter(outcome));
     const result = this.#finish(outcome, reason);
     await closed;
     return result;
+  }
+
+  /** All that runs commands; says how it failed where it did. */
+  async #work(): Promise<{ outcome: Outcome; reason: string } | undefined> {
+    try {
+      if (this.#entry.again === undefined) await this.#makeReady();
+      else await this.#takeReady();
+      const { turn } = this.#entry;
+      if (turn !== undefined) await this.#limiter(() => this.#letWork(turn));
+      await this.#step('collect', () => this.#collect());
+      await this.#step('verify', () => this.#verify());
+      // What its base says matters no more where nothing was verified; the watch ends after it.
+      await this.#base.catch(() => undefined);
+      return undefined;
+    } catch (error) {
+      this.#endJudge.abort();
+      await this.#base.catch(() => undefined);
+      const begun = this.#entry.again !== undefined || this.#gathered.attempt !== undefined;
+      if (!begun && this.#signal?.aborted !== true && refusalOf(error) !== undefined) await this.#abandon(error);
+      const refusal = refusalFrom(error);
+      const failed = FAILED[refusal?.code ?? 'internal'] ?? 'internal-error';
+      const agree =
+        refusal?.code === 'unreviewed'
+          ? ` Agree to it and verify: KIMI_DISPATCH_UNREVIEWED=run kimi-dispatch resume ${this.#prepared.plan.run}`
+          : '';
+      await this.#salvage();
+      return {
+        outcome: this.#signal?.aborted === true ? 'cancelled' : failed,
+        reason: `${refusal?.message ?? (error instanceof Error ? error.message : String(error))}${agree}`,
+      };
+    } finally {
+      this.#enclosure?.close();
+    }
+  }
+
+  get #outside(): OutsideCall {
+    const { request, plan } = this.#prepared;
+    return { repo: request.repo, env: request.env, run: plan.run };
   }
 
   async #moveTask(to: TaskState): Promise<void> {
@@ -133,21 +171,22 @@ class Execution {
   #begin(): void {
     const { again } = this.#entry;
     if (again === undefined) this.#record.begin();
-    else this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
+    else {
+      this.#record.say({ type: 'run-reopened', why: again.why, ...ownerHere() });
+      forgetNotes(this.#outside);
+    }
   }
 
   /** The steps before Kimi, which a run does once. */
   async #makeReady(): Promise<void> {
     await this.#step('worktree', () => openTree(this.#prepared, this.#tree));
+    const { repo } = this.#prepared.request;
+    const submodules = await submodulesOf(repo, repo.commonDir, this.#tree.base);
+    this.#gathered.notes.push(...submodules.filter((one) => one.gitDir === undefined).map(emptySubmodule));
     await this.#step('provision', () => this.#provision());
-    await this.#step('baseline', () => this.#baseline());
-    const { provisioned, before } = this.#gathered;
-    keepReady(this.#record.folder, {
-      provisioned,
-      ignored: this.#ignored,
-      readOnly: this.#readOnly,
-      ...(before === undefined ? {} : { before }),
-    });
+    const { provisioned } = this.#gathered;
+    keepReady(this.#record.folder, { provisioned, ignored: this.#ignored, readOnly: this.#readOnly });
+    await this.#beginBaseline();
   }
 
   /** What those steps found when the run did them. */
@@ -157,11 +196,23 @@ class Execution {
     this.#ignored = ignored ?? [];
     Object.assign(this.#gathered, { provisioned, ...(before === undefined ? {} : { before }) });
     this.#protect(readOnly ?? []);
-    if (this.#entry.again?.rebased !== true) return;
+    if (before !== undefined && this.#entry.again?.rebased !== true) return;
     delete this.#gathered.before;
-    await this.#step('baseline', () => this.#baseline());
-    const now = this.#gathered.before;
-    keepReady(this.#record.folder, { ...ready, ...(now === undefined ? {} : { before: now }) });
+    await this.#beginBaseline();
+  }
+
+  /** What the base says soon is heard before Kimi starts; the rest is heard while it works. */
+  async #beginBaseline(): Promise<void> {
+    this.#base = this.#step('baseline', () => this.#baseline());
+    this.#base.catch(() => undefined);
+    await Promise.race([this.#base, delay(SOON_MS, undefined, { ref: false })]);
+    // Only a run that has not begun can still be refused.
+    if (this.#mute !== undefined && this.#entry.again === undefined) throw refuse('preflight', this.#mute, PROVIDE);
+  }
+
+  async #letWork(turn: Turn): Promise<void> {
+    this.#working = this.#step('kimi', () => this.#kimi(turn));
+    await this.#working;
   }
 
   #protect(readOnly: string[]): void {
@@ -192,17 +243,18 @@ class Execution {
     const cache = new BaselineCache(request.repo.commonDir, plan, { commands: commandsOf(request.spec), provided });
     const { folder } = this.#record;
     const again = (index: number) => this.#judge.again(plan.base, index, folder);
-    const checks = cache.read() ?? (await confirmRed(await this.#check('baseline', plan.base, folder), again));
+    const known = cache.read();
+    const first = known ?? (await this.#check('baseline', plan.base, folder));
+    this.#mute = whyMute(first);
+    if (this.#mute !== undefined) this.#endKimi.abort();
+    // Red under the load of Kimi is no proof: it is run again alone.
+    if (known === undefined) await this.#working.catch(() => undefined);
+    const checks = known ?? (await confirmRed(first, again));
     this.#gathered.before = checks;
     this.#gathered.notes.push(...baselineNotes(checks));
-    if (this.#signal?.aborted !== true) cache.write(checks);
-    const missing = checks.filter((check) => check.code === 126 || check.code === 127);
-    if (missing.length === 0 || missing.length < checks.length) return;
-    throw refuse(
-      'preflight',
-      `No verification command can be started on the base: ${missing.map((check) => check.command).join('; ')}`,
-      'Correct the commands in the spec, or provide what they need (profile `setup`, .worktreeinclude).',
-    );
+    if (this.#signal?.aborted === true || this.#endJudge.signal.aborted) return;
+    cache.write(checks);
+    keepReady(folder, { ...readReady(folder), before: checks });
   }
 
   #check(phase: 'baseline' | 'verify', commit: string, logs: string): Promise<Check[]> {
@@ -217,34 +269,22 @@ class Execution {
   async #kimi(turn: Turn): Promise<void> {
     const place = {
       folder: this.#record.folder,
-      env: this.#env,
+      env: inTree(this.#env, this.#prepared.request.repo.root, this.#tree.dir),
       enclosure: this.#enclosure,
       say: (event: NewEvent) => this.#record.say(event),
-      signal: this.#signal,
+      signal: either(this.#signal, this.#endKimi),
     };
-    const outside = this.#outside();
-    const look = () => lookOutside(this.#prepared.request.repo, outside);
-    const before = this.#enclosure === undefined ? await look() : undefined;
-    const config = join(this.#prepared.request.repo.commonDir, 'config');
-    if (before !== undefined && existsSync(config)) copyFileSync(config, outside.copyOfConfig);
     // The scanner of the gate takes a moment to load: it does so while Kimi works.
     void import('../gate/secrets.ts').catch(() => undefined);
     if (this.#prepared.plan.steps.some((step) => step.id === 'verify' && step.run)) this.#judge.prepare();
-    this.#gathered.attempt = await runKimi(this.#prepared, place, turn);
+    const putBack = keepCredentials(this.#prepared.home.source);
+    try {
+      this.#gathered.attempt = await runKimi(this.#prepared, place, turn);
+    } finally {
+      this.#gathered.notes.push(...putBack());
+    }
+    this.#cut = this.#endKimi.signal.aborted;
     this.#gathered.notes.push(...takeOutbox(this.#prepared));
-    if (before !== undefined) this.#gathered.outside = changedOutside(before, await look(), outside);
-  }
-
-  /** What a worker without a sandbox could reach. */
-  #outside(): Outside {
-    const { request, home, provision } = this.#prepared;
-    const { dependencies } = provision;
-    return {
-      kimi: home.source,
-      claude: request.env.CLAUDE_CONFIG_DIR ?? join(request.env.HOME ?? '/', '.claude'),
-      linked: dependencies.how === 'link' ? dependencies.folder : undefined,
-      copyOfConfig: join(this.#record.folder, 'git-config.before'),
-    };
   }
 
   async #collect(): Promise<void> {
@@ -264,19 +304,24 @@ class Execution {
       ignoredBefore: this.#ignored,
       patch: join(this.#record.folder, 'changes.patch'),
       known: this.#entry.again !== undefined,
+      most: this.#prepared.profile.diskMegabytes * 1024 * 1024,
     });
     this.#gathered.collected = collected;
     const known = readKnownKeys(request.env);
     const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base, known });
-    const { outside } = this.#gathered;
+    const edited = await editedInSubmodules(this.#tree, request.repo.commonDir, plan.base);
     const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
-    this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...raw, ...gate.violations] };
-    this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected), ...(outside?.notes ?? []));
+    this.#gathered.gate = { ...gate, violations: [...raw, ...gate.violations] };
+    this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected, edited));
   }
 
   async #verify(): Promise<void> {
     const { collected } = this.#gathered;
-    if (collected === undefined || collected.changes.length === 0) return;
+    if (collected === undefined || collected.changes.length === 0) {
+      this.#endJudge.abort();
+      return;
+    }
+    await this.#base;
     const logs = join(this.#record.folder, `attempt-${attemptsIn(this.#record.folder)}`);
     const { plan, request } = this.#prepared;
     const after = await this.#check('verify', collected.commit, logs);
@@ -296,14 +341,15 @@ class Execution {
   }
 
   #outcome(): Outcome {
-    const { attempt, collected, rows, gate } = this.#gathered;
+    const { attempt, collected, rows } = this.#gathered;
+    if (this.#cut && this.#signal?.aborted !== true) return 'unverified';
     return outcomeOf({
       cancelled: this.#signal?.aborted === true,
       attempt,
       review: this.#prepared.plan.review === true,
       changed: (collected?.changes ?? []).length > 0,
       rows,
-      violations: (gate?.violations ?? []).length,
+      violations: violationsOf(this.#gathered).length,
     });
   }
 
@@ -343,13 +389,48 @@ class Execution {
   }
 }
 
+/** What a refusal after Kimi began makes of a run; everything else is an error of ours. */
+const FAILED: Partial<Record<ErrorCode, Outcome>> = { 'disk-full': 'output-limit', unreviewed: 'unverified' };
+/** How long a run waits for what its base says, before Kimi starts (ms). */
+const SOON_MS = 700;
+const PROVIDE = 'Correct the commands in the spec, or provide what they need (profile `setup`, .worktreeinclude).';
+
+/** Aborts when one of both does. */
+const either = (given: AbortSignal | undefined, own: AbortController): AbortSignal =>
+  given === undefined ? own.signal : AbortSignal.any([given, own.signal]);
+
+/** Why a base shows that no command can say anything about a change; undefined where one can. */
+function whyMute(checks: readonly Check[]): string | undefined {
+  if (checks.length === 0 || !checks.every((check) => isMissing(check) || isDenied(check))) return undefined;
+  const missing = checks.filter(isMissing).map((check) => check.command);
+  if (missing.length > 0) return `No verification command can be started on the base: ${missing.join('; ')}`;
+  const hosts = [...new Set(checks.flatMap((check) => check.denied ?? []))];
+  return `The sandbox refused every verification command a host: ${hosts.join(', ')}. Allow it: verifyHosts in the profile`;
+}
+
+/** What is declared to fail there may be for Kimi to make. */
+const isMissing = (check: Check): boolean => notStarted(check) && !check.baselineFails;
+const isDenied = (check: Check): boolean => !ok(check) && (check.denied ?? []).length > 0;
+
+/** A run that is refused has no result to say it in. */
+function withOutside(error: unknown, { violations }: Seen): unknown {
+  const refusal = refusalOf(error);
+  if (refusal === undefined || violations.length === 0) return error;
+  const lost = violations.map(({ path, why }) => `${path} ${why}`).join('; ');
+  return refuse(refusal.code, `${refusal.message} Outside the worktree: ${lost}`, refusal.fix);
+}
+
 /** What of the worktree is not in the change, in words. */
-function notesOnLeft({ left, ignored }: Collected): string[] {
+const emptySubmodule = ({ path }: Submodule): string =>
+  `the submodule ${path} is empty in the worktree: your checkout never fetched its commit (git submodule update --init ${path})`;
+
+function notesOnLeft({ left, ignored }: Collected, edited: readonly string[]): string[] {
   const some = (paths: readonly string[]): string =>
     `${paths.slice(0, 5).join(', ')}${paths.length > 5 ? ` and ${paths.length - 5} more` : ''}`;
   return [
     ...left.slice(0, 3).map(({ path, why }) => `not in the change: ${path} (${why}); it lies in the worktree`),
     ...(left.length > 3 ? [`not in the change either: ${some(left.slice(3).map(({ path }) => path))}`] : []),
+    ...(edited.length === 0 ? [] : [`changed inside of a submodule, so not in the change: ${some(edited)}`]),
     ...(ignored.length === 0 ? [] : [`ignored by git, so not in the change: ${some(ignored)}`]),
   ];
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Outcome } from '../errors.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
+import type { Seen } from '../gate/tripwire/tripwire.ts';
 import { applyChange, changesBetween, IDENTITY, writePatch } from '../git/change.ts';
 import { at, git } from '../git/git.ts';
 import type { RunTree } from '../git/worktree.ts';
@@ -13,6 +14,7 @@ import { assemble, type Gathered } from './assemble.ts';
 import { Enclosure } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { outcomeOfTasks } from './outcome.ts';
+import { readOutside, watchRun } from './outside.ts';
 import { keepReady } from './ready.ts';
 import { RunRecord, type Watcher } from './record.ts';
 import { type Prepared, wallsOf } from './run.ts';
@@ -197,17 +199,23 @@ export class Integration {
     const enclosure = sandbox.on ? new Enclosure(request.root, plan.run, wallsOf(this.#prepared)) : undefined;
     try {
       const how = { enclosure, signal: this.#options.signal };
-      keepReady(this.#record.folder, await provideTree(this.#prepared, tree, how));
+      keepReady(this.#record.folder, await this.#watched(() => provideTree(this.#prepared, tree, how)));
     } finally {
       enclosure?.close();
     }
   }
 
   async #checkAt(tip: string, label = `tip-${tip.slice(0, 8)}`): Promise<Check[]> {
-    const checks = await this.#judge.check(tip, { logs: this.#record.folder, label });
+    const checks = await this.#watched(() => this.#judge.check(tip, { logs: this.#record.folder, label }));
     // What was cut short says nothing about any change.
     this.#options.signal?.throwIfAborted();
     return checks;
+  }
+
+  /** Kimi is watched by the runs of the tasks; this is for what the whole runs itself. */
+  #watched<T>(act: () => Promise<T>): Promise<T> {
+    const { request, plan, sandbox } = this.#prepared;
+    return watchRun({ repo: request.repo, env: request.env, run: plan.run, walled: sandbox.on }, act);
   }
 
   #setAside(merged: readonly Merged[]): void {
@@ -237,7 +245,13 @@ export class Integration {
     const outcome = outcomeOfTasks([...this.lines.values()]);
     if (outcome !== 'succeeded') return outcome;
     const verdict = verdictOfRows(this.#rows);
-    return verdict === 'verified' ? outcome : verdict === 'failed' ? 'verification-failed' : 'unverified';
+    if (verdict === 'failed') return 'verification-failed';
+    if (this.#outside.violations.length > 0) return 'out-of-scope';
+    return verdict === 'verified' ? outcome : 'unverified';
+  }
+
+  get #outside(): Seen {
+    return readOutside({ repo: this.#prepared.request.repo, run: this.#prepared.plan.run });
   }
 
   get #rows(): Compared[] {
@@ -279,6 +293,7 @@ export class Integration {
       rows: this.#rows,
       notes: [],
       gate,
+      outside: this.#outside,
       collected: { commit: this.#tip, changes, strays: [], left: [], ignored: [], unfiltered: new Map() },
     };
     const ended = { outcome, reason, startedAt: this.#startedAt, folder: this.#record.folder, rounds: 0 };

@@ -1,17 +1,23 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { refusalOf } from '../errors.ts';
 import { fillPointers } from '../git/filters.ts';
 import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
-import type { Repo } from '../git/repo.ts';
+import { fileAt, type Repo } from '../git/repo.ts';
 import { gitFolderOf } from '../git/slot.ts';
+import { fillTree } from '../git/submodules.ts';
 import { restoreLink } from '../git/worktree.ts';
+import { withinDisk } from '../process/disk.ts';
+import { inTree } from '../process/environment.ts';
+import type { Runner } from '../process/run.ts';
 import type { Profile } from '../profile/profile.ts';
+import { scriptsIn } from '../spec/facts.ts';
 import type { Command, Spec } from '../spec/model.ts';
 import type { Check } from '../verify/compare.ts';
 import { verifyOne } from '../verify/verify.ts';
 import { Enclosure, verifierOf, type Walls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
+import type { Places } from './places.ts';
 import { commandsOf } from './plan.ts';
 import { type Provision, planProvision, provision } from './provision.ts';
 import { provisionerFor } from './provisioner.ts';
@@ -26,9 +32,8 @@ export interface JudgeCall {
   readonly spec: Spec;
   /** A commit that the user has reviewed: what its dependencies are made from may be kept. */
   readonly base: string;
-  readonly profile: Pick<Profile, 'setup' | 'pool' | 'provisionHosts'>;
-  /** Where slots lie. */
-  readonly worktrees: string;
+  readonly profile: Pick<Profile, 'setup' | 'pool' | 'provisionHosts' | 'env' | 'diskMegabytes'>;
+  readonly places: Pick<Places, 'state' | 'worktrees'>;
   /** The run's record: the log of provisioning goes there. */
   readonly folder: string;
   /** Missing where the run has no sandbox. */
@@ -41,6 +46,14 @@ export interface CheckCall {
   readonly logs: string;
   readonly label: string;
   readonly each?: (check: Check) => void;
+}
+
+export interface Lent {
+  readonly place: GitPlace;
+  /** Missing where the run has no sandbox. */
+  readonly enclosure: Enclosure | undefined;
+  /** What a verification there would see. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** The judge of a prepared run. */
@@ -56,7 +69,7 @@ export const judgeOf = (prepared: Prepared, folder: string, signal?: AbortSignal
       run: plan.run,
       base: plan.base,
       profile,
-      worktrees: join(places.state, 'worktrees'),
+      places,
       folder,
       walls: sandbox.on ? wallsOf(prepared) : undefined,
       ...(signal === undefined ? {} : { signal }),
@@ -85,6 +98,11 @@ export class Judge {
     this.#baseProvision = baseProvision;
   }
 
+  /** False where its commands can reach everything that the user can. */
+  get walled(): boolean {
+    return this.#call.walls !== undefined;
+  }
+
   /** Makes the worktree ready while something else goes on; what fails is told at the first use. */
   prepare(): void {
     if (this.#opening === undefined) void this.place(this.#call.base).catch(() => undefined);
@@ -106,15 +124,17 @@ export class Judge {
 
   /** The worktree with a commit in it and with its dependencies; refuses where they cannot be made. */
   async place(commit: string): Promise<GitPlace> {
-    const { repo, base } = this.#call;
+    const { repo, base, walls } = this.#call;
     const dir = await this.#open();
     const place = at(repo, dir);
     if (this.#at?.commit === commit && !this.#at.used) return place;
+    // Without walls, what is reviewed makes the dependencies of what is not, where both want the same.
+    if (walls === undefined && commit !== base && (await this.#sameProvision(base, commit))) await this.place(base);
     const fresh = this.#at?.used === false && (await this.#sameProvision(this.#at.commit, commit));
     // Nothing ran there yet, so only the tracked files are other ones.
     if (fresh) {
       await git(place, ['reset', '--hard', '-q', commit], { quiet: true });
-      await fillPointers(place, commit);
+      await fillTree(place, repo.commonDir, commit);
     } else {
       if (this.#at !== undefined || commit !== base) await this.#put(dir, commit);
       await this.#provide(dir, commit);
@@ -122,6 +142,14 @@ export class Judge {
     await showSparse(place, base, commit);
     this.#at = { commit, used: false };
     return place;
+  }
+
+  /** The worktree for something else that runs there: what it leaves is part of no verdict. */
+  async lend(commit: string): Promise<Lent> {
+    const place = await this.place(commit);
+    this.#at = { commit, used: true };
+    this.#suspect ||= this.#enclosure === undefined;
+    return { place, enclosure: this.#enclosure, env: runEnvironment(this.#call.env, this.#call.profile) };
   }
 
   async close(): Promise<void> {
@@ -144,7 +172,8 @@ export class Judge {
       return true;
     } catch (error) {
       this.#call.signal?.throwIfAborted();
-      if (refusalOf(error) === undefined || commit === this.#call.base) throw error;
+      const code = refusalOf(error)?.code;
+      if (code === undefined || code === 'unreviewed' || commit === this.#call.base) throw error;
       return false;
     }
   }
@@ -155,10 +184,10 @@ export class Judge {
   }
 
   async #claim(): Promise<string> {
-    const { repo, run, worktrees, walls, profile, base, root } = this.#call;
+    const { repo, run, places, walls, profile, base, root } = this.#call;
     const { key } = await this.#provisionOf(base);
     const call = slotCall(repo, { run: ownerOf(run), key, sandboxed: walls !== undefined, most: 2 * profile.pool });
-    const dir = await claimSlot(repo, worktrees, call);
+    const dir = await claimSlot(repo, places.worktrees, call);
     await openSlot(repo, { ...at(repo, dir), base });
     if (walls !== undefined) this.#enclosure = new Enclosure(root, run, wallsAt(walls, dir));
     return dir;
@@ -177,15 +206,23 @@ export class Judge {
   }
 
   async #provide(dir: string, commit: string): Promise<void> {
-    const { repo, run, env, folder, signal, base, profile, worktrees } = this.#call;
+    const { repo, run, env, folder, signal, base, profile, places } = this.#call;
     const plan = await this.#provisionOf(commit);
     this.#suspect ||= commit !== base && plan.key !== (await this.#provisionOf(base)).key;
     const cut = signal === undefined ? {} : { signal };
-    const own = runEnvironment(env);
-    const call = { repo, enclosure: this.#enclosure, profile, state: dirname(worktrees), env: own, base };
+    const own = runEnvironment(env, profile);
+    const call = { repo, enclosure: this.#enclosure, profile, state: places.state, env: own, base };
     const runner = await provisionerFor(call, plan, commit);
     const log = join(folder, 'provision.log');
-    const place = { ...at(repo, dir), env: own, marker: run, log, run: runner, ...cut };
+    const place = {
+      ...at(repo, dir),
+      env: own,
+      marker: run,
+      log,
+      run: runner,
+      ...cut,
+      walled: this.#enclosure !== undefined,
+    };
     const made = await provision(repo, plan, place, true);
     this.#enclosure?.protect(made.readOnly);
   }
@@ -198,14 +235,22 @@ export class Judge {
   }
 
   async #verify(commands: readonly Command[], { each, ...how }: CheckCall): Promise<Check[]> {
-    const { env, run, walls, signal, base } = this.#call;
+    const { repo, env, run, walls, signal, base, profile } = this.#call;
     const commit = this.#at?.commit ?? base;
     this.#at = { commit, used: true };
     // Without walls, what runs could write to the dependencies.
     this.#suspect ||= walls === undefined && commit !== base;
     const cut = signal === undefined ? {} : { signal };
     const dir = await this.#open();
-    const place = { dir, env: runEnvironment(env), marker: run, ...how, ...cut, run: verifierOf(this.#enclosure) };
+    const place = {
+      dir,
+      env: inTree(runEnvironment(env, profile), repo.root, dir),
+      scripts: await this.#scripts(commit),
+      marker: run,
+      ...how,
+      ...cut,
+      run: this.#verifier(dir),
+    };
     const checks: Check[] = [];
     for (const index of commands.keys()) {
       // A command that writes to the files of the commit shows something of another tree to those after it.
@@ -216,6 +261,18 @@ export class Judge {
       each?.(check);
     }
     return checks;
+  }
+
+  /** The limit of disk use counts for a verification, too: the worktree, and in the sandbox its temp folder. */
+  #verifier(dir: string): Runner {
+    const written = this.#enclosure === undefined ? [dir] : [dir, this.#enclosure.scratch];
+    return withinDisk(verifierOf(this.#enclosure), written, this.#call.profile.diskMegabytes * 2 ** 20);
+  }
+
+  /** What a command could stand for, read only where it matters. */
+  async #scripts(commit: string): Promise<Record<string, string>> {
+    if (!this.#commands.some(({ text }) => /\b(npm|pnpm|yarn|bun)\b/.test(text))) return {};
+    return scriptsIn(await fileAt(this.#call.repo, commit, 'package.json'));
   }
 
   async #putBack(dir: string, commit: string): Promise<void> {

@@ -9,6 +9,7 @@ import { kimiCode } from '../flavour/kimi-code.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import { type ProcessCall, runProcess } from '../process/run.ts';
 import { QuotaBook } from '../profile/quota.ts';
+import { attach } from './attach.ts';
 import { type Attempt, runAttempt } from './attempt.ts';
 import { fill } from './brief.ts';
 import type { Enclosure } from './enclosure.ts';
@@ -94,7 +95,7 @@ async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, unti
     ...(turn.session === undefined ? {} : { session: turn.session }),
     ...(kimi.compileCache === undefined ? {} : { compileCache: kimi.compileCache }),
   });
-  place.say({ type: 'attempt-started', attempt: number, why: turn.kind });
+  place.say({ type: 'attempt-started', attempt: number, why: turn.kind, limit: plan.limits.steps });
   const { enclosure } = place;
   const attempt = await runAttempt({
     file: kimi.file,
@@ -102,6 +103,7 @@ async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, unti
     invocation,
     dir: plan.dir,
     home: plan.home,
+    ...(enclosure === undefined ? {} : { scratch: enclosure.scratch }),
     env: place.env,
     marker: plan.run,
     folder,
@@ -130,15 +132,22 @@ function tell(place: KimiPlace, attempt: number, event: AgentEvent, step: number
   place.say({ type: 'agent', attempt, event: { ...event, step } });
 }
 
-const wholeBrief = ({ request, plan }: Prepared): string =>
-  fill(request.root, 'brief.hbs', {
+function wholeBrief({ request, plan }: Prepared): string {
+  const to = join(briefsOf(plan.home), 'files');
+  const { given, refused } = attach(request.spec.plan, { checkout: request.repo.root, worktree: plan.dir, to });
+  return fill(request.root, 'brief.hbs', {
+    files: given.join(', '),
+    refused: refused.join(', '),
     dir: plan.dir,
     generated: request.spec.generated.map((line) => line.text).join(', '),
     review: plan.review === true ? 'yes' : '',
     task: request.spec.number,
     run: plan.run,
+    guess: request.spec.scope === 'guess' ? 'yes' : '',
+    only: request.options.parent === undefined || request.spec.plan === '' ? '' : (request.spec.tasks[0]?.title ?? ''),
     spec: request.specText,
   });
+}
 
 const MB = 1024 * 1024;
 

@@ -9,7 +9,7 @@ import type { Spec } from '../spec/model.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { readWalls } from './enclosure.ts';
 import { Judge } from './judge.ts';
-import { placesOf } from './run.ts';
+import { placesOf } from './places.ts';
 import { findPlan } from './stored.ts';
 import { ensureWalls } from './tree.ts';
 
@@ -35,7 +35,6 @@ export async function judgeLater(call: LaterCall, base: string): Promise<Judge> 
   await ensureWalls(run, call);
   const places = placesOf(env, repo);
   const profile = loadProfile(findPlan(repo, run)?.profile ?? 'default', places.config);
-  const worktrees = join(places.state, 'worktrees');
   const walls = readWalls(folder);
-  return new Judge({ repo, root, env, run: run.id, spec: specOf(call), base, profile, worktrees, folder, walls });
+  return new Judge({ repo, root, env, run: run.id, spec: specOf(call), base, profile, places, folder, walls });
 }

@@ -20,7 +20,7 @@ const MOST = 100;
 const MOST_BYTES = 32 * 1024 * 1024;
 
 /** Gives Kimi a mailbox by MCP: an outbox in its own home that it may write, and a copy of its mail to read. */
-export function giveMailbox({ plan, request, kimi }: Prepared): void {
+export function giveMailbox({ plan, request, kimi, home }: Prepared): void {
   const mailbox = new Mailbox(request.env, request.now);
   const inbox = mailbox
     .inbox('kimi')
@@ -30,7 +30,7 @@ export function giveMailbox({ plan, request, kimi }: Prepared): void {
   if (kimi.flavour !== 'kimi-code') return;
   const program = join(request.root, 'bin', 'kimi-dispatch.js');
   const server = { command: process.execPath, args: [program, 'mcp', '--worker', plan.home] };
-  replaceStranger(join(plan.home, 'mcp.json'), JSON.stringify({ mcpServers: { mailbox: server } }));
+  replaceStranger(join(plan.home, 'mcp.json'), JSON.stringify({ mcpServers: { ...home.servers, mailbox: server } }));
 }
 
 /** Files what the worker left, as `kimi`; returns what was refused, in words. A line that is no note is counted. */

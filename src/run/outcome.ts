@@ -107,7 +107,7 @@ export function nextCommands(call: NextCall): string[] {
   if (call.review === true) return [`kimi-dispatch show ${run} --full`, ...end];
   const back =
     rounds < ROUNDS
-      ? [`kimi-dispatch revise ${run} --findings FILE`]
+      ? [`kimi-dispatch revise ${run} --finding "path:line what to change"`]
       : [`git merge --squash ${branch}  (sent back ${rounds} times: take over)`];
   if (outcome === 'succeeded') return [...look, `kimi-dispatch merge ${run}`, ...back, ...end];
   if (outcome === 'unverified') return [...look, `kimi-dispatch merge ${run} --unverified`, ...back, ...end];

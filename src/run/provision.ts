@@ -1,24 +1,16 @@
 import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs';
-import { delimiter, dirname, join, sep } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { fields, type GitPlace, git, gitAnswer } from '../git/git.ts';
-import { fileAt, type Repo } from '../git/repo.ts';
+import type { Repo } from '../git/repo.ts';
 import { intact, readSlot } from '../git/slot.ts';
+import { copyAll, onDisk } from '../names.ts';
 import { LOCK_FILES } from '../path-classes.ts';
 import type { Runner } from '../process/run.ts';
-import { CACHES, dropKept, keepFolders } from './kept.ts';
+import { type Dependencies, planDependencies, stateOf, uncommittedLock } from './dependencies.ts';
+import { dropKept, keepFolders } from './kept.ts';
+import { linkModules, shareFolders } from './share.ts';
 
 /** What will be put into a worktree that git does not put there. */
 export interface Provision {
@@ -26,38 +18,30 @@ export interface Provision {
   readonly copies: readonly string[];
   /** A digest of what they hold. */
   readonly copiesDigest: string;
-  readonly dependencies:
-    | { readonly how: 'none' }
-    | { readonly how: 'link'; readonly folder: string }
-    | { readonly how: 'install'; readonly argv: readonly string[] };
+  readonly dependencies: Dependencies;
   readonly setup: string | undefined;
   /** A digest of what dependencies are made from: lock files, commands, the Node in use. */
   readonly key: string;
 }
 
-/** What installs from a lock file, by its name; the first that is there counts. */
-const INSTALLS: readonly [string, readonly string[]][] = [
-  ['package-lock.json', ['npm', 'ci', '--no-audit', '--no-fund']],
-  ['npm-shrinkwrap.json', ['npm', 'ci', '--no-audit', '--no-fund']],
-  ['pnpm-lock.yaml', ['pnpm', 'install', '--frozen-lockfile']],
-  ['yarn.lock', ['yarn', 'install', '--immutable']],
-  ['bun.lock', ['bun', 'install', '--frozen-lockfile']],
-];
 /** Computes the provision of a worktree at `base`; refuses when dependencies can be provided in no safe way. */
 export async function planProvision(repo: Repo, base: string, setup: string | undefined): Promise<Provision> {
-  const [copies, dependencies, locks] = await Promise.all([
+  const [included, dependencies, locks] = await Promise.all([
     includedFiles(repo),
-    planDependencies(repo, base),
+    planDependencies(repo, base, setup),
     lockFiles(repo, base),
   ]);
+  const copies = [...new Set([...included, ...(await uncommittedLock(repo, base, dependencies))])];
   const argv = dependencies.how === 'install' ? dependencies.argv : [];
+  const shared =
+    dependencies.how === 'share' ? dependencies.folders.map((one) => [one.path, one.from, stateOf(one)]) : [];
   const copiesDigest = digest(copies.map((path) => `${path}\0${contentOf(join(repo.root, path))}`).join('\0'));
   return {
     copies,
     copiesDigest,
     dependencies,
     setup,
-    key: digest(JSON.stringify([locks, argv, setup ?? '', nodeInUse(repo.env)])),
+    key: digest(JSON.stringify([locks, argv, shared, setup ?? '', nodeInUse(repo.env)])),
   };
 }
 
@@ -122,76 +106,20 @@ function contentOf(file: string): string {
 
 const digest = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex');
 
-async function planDependencies(repo: Repo, base: string): Promise<Provision['dependencies']> {
-  const manifest = await fileAt(repo, base, 'package.json');
-  if (manifest === undefined || !needsModules(manifest)) return { how: 'none' };
-  const folder = join(repo.root, 'node_modules');
-  const reason = cannotLink(repo, folder);
-  for (const [name, argv] of INSTALLS) {
-    const locked = await fileAt(repo, base, name);
-    if (locked === undefined) continue;
-    const mine = join(repo.root, name);
-    const same = existsSync(mine) && digest(readFileSync(mine)) === digest(locked);
-    return same && reason === undefined ? { how: 'link', folder } : { how: 'install', argv };
-  }
-  if (!existsSync(folder)) return { how: 'none' };
-  throw refuse(
-    'preflight',
-    `The dependencies cannot be given to the worktree: there is no lock file at ${base.slice(0, 12)}.`,
-    'Commit a lock file (npm install --package-lock-only), or name a `setup` command in the profile.',
-  );
-}
-
-function needsModules(manifest: string): boolean {
-  try {
-    const json = JSON.parse(manifest) as Record<string, object | undefined>;
-    return (
-      [json.dependencies, json.devDependencies, json.optionalDependencies].some(
-        (part) => Object.keys(part ?? {}).length > 0,
-      ) || json.workspaces !== undefined
-    );
-  } catch {
-    return false;
-  }
-}
-
-/** Something in node_modules that leads back into the checkout would make the tests read the user's code. */
-function cannotLink(repo: Repo, folder: string): string | undefined {
-  if (!existsSync(folder)) return 'node_modules is missing';
-  if (lstatSync(folder).isSymbolicLink()) return 'node_modules is itself a link';
-  const real = realpathSync(folder) + sep;
-  for (const entry of entriesOf(folder)) {
-    const path = join(folder, entry);
-    if (!lstatSync(path).isSymbolicLink()) continue;
-    const target = safeReal(path);
-    if (target !== undefined && !target.startsWith(real) && target.startsWith(realpathSync(repo.root) + sep))
-      return `${entry} leads to ${readlinkSync(path)}`;
-  }
-  return undefined;
-}
-
-function safeReal(path: string): string | undefined {
-  try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The entries of node_modules, scoped packages one by one. */
-function entriesOf(folder: string): string[] {
-  return readdirSync(folder).flatMap((name) =>
-    name.startsWith('@') ? readdirSync(join(folder, name)).map((inner) => `${name}/${inner}`) : [name],
-  );
-}
-
 export interface ProvisionPlace extends GitPlace {
   readonly marker: string;
   readonly log: string;
   readonly signal?: AbortSignal;
   /** How programs are started there: inside the sandbox where there is one. */
   readonly run: Runner;
+  /** True where there is a sandbox, so that what is kept cannot be written. */
+  readonly walled: boolean;
 }
+
+const foldersOf = (dependencies: Dependencies): string[] => {
+  if (dependencies.how === 'share') return dependencies.folders.map(({ path }) => path);
+  return dependencies.how === 'install' ? ['node_modules'] : [];
+};
 
 export interface Provisioned {
   /** Paths from the worktree's top that are not part of a change. */
@@ -212,9 +140,9 @@ export async function provision(
 ): Promise<Provisioned> {
   for (const path of plan.copies) {
     // A file of the commit is what counts.
-    if (existsSync(join(place.dir, path))) continue;
-    mkdirSync(dirname(join(place.dir, path)), { recursive: true });
-    cpSync(join(repo.root, path), join(place.dir, path), { verbatimSymlinks: true, preserveTimestamps: true });
+    if (existsSync(onDisk(place.dir, path))) continue;
+    mkdirSync(onDisk(dirname(join(place.dir, path))), { recursive: true });
+    copyAll(join(repo.root, path), join(place.dir, path));
   }
   const { dependencies } = plan;
   const record = readSlot(place.dir);
@@ -222,25 +150,33 @@ export async function provision(
   const usable = record?.kept?.key === plan.key && (dependencies.how !== 'install' || record.kept.whole);
   const kept = keep && usable ? intact(place.dir) : [];
   if (kept.length === 0) dropKept(place.dir);
-  if (dependencies.how === 'link') linkModules(dependencies.folder, join(place.dir, 'node_modules'));
+  const linked =
+    kept.length === 0 ? shareInto(repo, plan, { dir: place.dir, closed: keep && place.walled }) : undefined;
   if (dependencies.how === 'install' && kept.length === 0) await mustRun(dependencies.argv, place);
   if (plan.setup !== undefined && (kept.length === 0 || record?.kept?.whole !== true))
     await mustRun(['/bin/sh', '-c', plan.setup], place);
-  const readOnly = keep ? (kept.length > 0 ? kept : await keepFolders(place, plan)) : [];
+  const readOnly = keep ? (kept.length > 0 ? kept : await keepFolders(place, plan, linked)) : [];
   return {
-    paths: [...new Set([...plan.copies, ...(dependencies.how === 'none' ? [] : ['node_modules']), ...readOnly])],
+    paths: [...new Set([...plan.copies, ...foldersOf(dependencies), ...readOnly])],
     readOnly,
   };
 }
 
-/** A real folder with one link per package: what a tool writes there stays in the worktree. */
-function linkModules(from: string, to: string): void {
-  mkdirSync(to, { recursive: true });
-  for (const entry of entriesOf(from)) {
-    if (CACHES.has(entry)) continue;
-    mkdirSync(dirname(join(to, entry)), { recursive: true });
-    symlinkSync(join(from, entry), join(to, entry));
+/** Gives the checkout's dependencies to a worktree; returns the folder that is one of links, where one is. */
+function shareInto(
+  repo: Repo,
+  { dependencies }: Provision,
+  { dir, closed }: { readonly dir: string; readonly closed: boolean },
+): string | undefined {
+  if (dependencies.how !== 'share') return undefined;
+  const { folders, linkable } = dependencies;
+  const [only] = folders;
+  if (closed || !linkable || only === undefined) {
+    shareFolders(folders, { checkout: repo.root, worktree: dir, closed });
+    return undefined;
   }
+  linkModules(only.from, join(dir, only.path));
+  return only.path;
 }
 
 async function mustRun(argv: readonly string[], place: ProvisionPlace): Promise<void> {

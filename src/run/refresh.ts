@@ -7,9 +7,11 @@ import { keepIndex } from '../git/slot.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
+import { agreed, notAgreed } from './agreement.ts';
+import { hasWalls } from './enclosure.ts';
+import { placesOf } from './places.ts';
 import { planProvision } from './provision.ts';
 import { readReady } from './ready.ts';
-import { placesOf } from './run.ts';
 import { findPlan } from './stored.ts';
 import { provide, type TreeCall } from './tree.ts';
 
@@ -30,6 +32,7 @@ export async function refresh(run: RunState, tip: string, call: TreeCall): Promi
     throw refuse('wrong-state', `Run ${run.id} changed nothing.`, `kimi-dispatch show ${run.id}`);
   if (base === tip)
     throw refuse('wrong-state', `Run ${run.id} stands on this commit already.`, `kimi-dispatch merge ${run.id}`);
+  const anew = await needsAnew(run, tip, call);
   const merged = await applyChange(repo, { base, commit, tip });
   const args = ['commit-tree', merged.tree, '-p', tip, '-m', await git(repo, ['log', '-1', '--format=%B', commit])];
   const next = await git(repo, args, { env: IDENTITY });
@@ -45,20 +48,26 @@ export async function refresh(run: RunState, tip: string, call: TreeCall): Promi
   append(join(runsFolder(repo.commonDir), run.id), { type: 'refreshed', base: tip, commit: next }, call.now());
   const { reviewed: _reviewed, ...rest } = run;
   const moved = { ...rest, base: tip, commit: next };
-  await provideAnew(moved, base, call);
+  if (anew) await provideAnew(moved, call);
   return { run: moved, conflicts: 'conflicts' in merged ? merged.conflicts : [] };
 }
 
-/** Other lock files, other dependencies. */
-async function provideAnew(run: RunState, before: string, call: TreeCall): Promise<void> {
-  const { repo, env } = call;
+/** Other lock files, other dependencies. Refuses before anything is changed where that needs the user's word. */
+async function needsAnew(run: RunState, tip: string, { repo, env }: TreeCall): Promise<boolean> {
   const profile = loadProfile(findPlan(repo, run)?.profile ?? 'default', placesOf(env, repo).config);
   const [old, now] = await Promise.all([
-    planProvision(repo, before, profile.setup),
     planProvision(repo, run.base, profile.setup),
+    planProvision(repo, tip, profile.setup),
   ]);
-  if (old.key === now.key) return;
-  const { provisioned } = readReady(join(runsFolder(repo.commonDir), run.id));
+  if (old.key === now.key) return false;
+  const runs = now.dependencies.how === 'install' || now.setup !== undefined;
+  if (runs && !agreed(env) && !hasWalls(join(runsFolder(repo.commonDir), run.id)))
+    throw notAgreed(`Setting up what ${run.id} is on the new base`);
+  return true;
+}
+
+async function provideAnew(run: RunState, call: TreeCall): Promise<void> {
+  const { provisioned } = readReady(join(runsFolder(call.repo.commonDir), run.id));
   for (const path of provisioned) rmSync(join(run.dir, path), { recursive: true, force: true });
   await provide(run, call);
 }

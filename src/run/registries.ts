@@ -23,8 +23,9 @@ export async function registryHosts(
 
 /** Addresses in what npm says and in the files that npm, yarn, pip and uv read. */
 async function userRegistries(env: Readonly<Record<string, string>>): Promise<string[]> {
-  const npm = await ask('npm', ['config', 'get', 'registry'], env, 10_000);
   const home = env.HOME ?? '/';
+  // Not in the checkout, whose settings may have come with a branch.
+  const npm = await ask('npm', ['config', 'get', 'registry'], env, 10_000, home);
   const files = ['.npmrc', '.yarnrc', '.yarnrc.yml', '.config/pip/pip.conf', '.pip/pip.conf', '.config/uv/uv.toml'];
   const texts = files
     .map((file) => join(home, file))

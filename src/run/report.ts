@@ -31,9 +31,11 @@ export function readReport(words: string): Report | undefined {
     tail.slice(brace < 0 ? Math.max(0, tail.indexOf('{')) : brace),
     tail.slice(Math.max(0, tail.search(/^(worker_id|status):/m))),
   ];
+  let yaml = LONGEST_YAML;
   for (const candidate of [...fenced.reverse(), ...bare]) {
     if (!/status/i.test(candidate)) continue;
-    const value = readValue(candidate);
+    const value = readJson(candidate) ?? (candidate.length <= yaml ? readYaml(candidate) : undefined);
+    yaml -= candidate.length;
     const parsed = reportSchema.safeParse(normalise(value));
     if (parsed.success) return parsed.data;
   }
@@ -42,6 +44,8 @@ export function readReport(words: string): Report | undefined {
 
 /** Blocks in a worker's words that are tried, from the last. */
 const BLOCKS = 20;
+/** Characters that are read as YAML in all: it takes time with the square of them, and nothing else happens meanwhile. */
+const LONGEST_YAML = 12_000;
 
 /** What stands between fences, each of which is closed by its like. */
 function fencedBlocks(text: string): string[] {
@@ -78,15 +82,23 @@ function normalise(value: unknown): unknown {
   };
 }
 
-function readValue(source: string): unknown {
+function readJson(source: string): unknown {
   try {
     return JSON.parse(source.slice(0, source.lastIndexOf('}') + 1));
   } catch {
-    try {
-      return parseYaml(source, { maxAliasCount: 10, logLevel: 'silent', uniqueKeys: false });
-    } catch {
-      return undefined;
-    }
+    return undefined;
+  }
+}
+
+/** Each alias is looked for in the whole text; a report needs none. */
+const ALIASES = 20;
+
+function readYaml(source: string): unknown {
+  if ((source.match(/[&*]\w/g)?.length ?? 0) > ALIASES) return undefined;
+  try {
+    return parseYaml(source, { maxAliasCount: 10, logLevel: 'silent', uniqueKeys: false, prettyErrors: false });
+  } catch {
+    return undefined;
   }
 }
 

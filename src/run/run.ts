@@ -14,7 +14,9 @@ import { probeSandbox } from '../process/sandbox.ts';
 import { currentProfile, loadProfile, type Profile } from '../profile/profile.ts';
 import { checkQuota, QuotaBook } from '../profile/quota.ts';
 import type { Spec } from '../spec/model.ts';
+import { describeShared } from './dependencies.ts';
 import type { Walls } from './enclosure.ts';
+import { type Places, placesOf } from './places.ts';
 import { planRun, type RunPlan } from './plan.ts';
 import { readProject } from './project.ts';
 import { type Provision, planProvision } from './provision.ts';
@@ -49,6 +51,8 @@ export interface RunOptions {
   readonly maxSteps?: number;
   readonly timeoutSeconds?: number;
   readonly idleSeconds?: number;
+  /** `off`, or an effort. */
+  readonly thinking?: string;
   readonly base?: string;
   readonly sandbox: SandboxMode;
   readonly baseline: boolean;
@@ -77,21 +81,6 @@ export interface Prepared {
   readonly warning?: string;
 }
 
-export interface Places {
-  readonly config: string;
-  readonly state: string;
-  readonly cache: string;
-}
-
-export function placesOf(env: RunRequest['env'], repo: Repo): Places {
-  const home = env.HOME ?? '/tmp';
-  return {
-    config: env.XDG_CONFIG_HOME ?? join(home, '.config'),
-    state: join(env.XDG_STATE_HOME ?? join(home, '.local', 'state'), 'kimi-dispatch', repo.id),
-    cache: join(env.XDG_CACHE_HOME ?? join(home, '.cache'), 'kimi-dispatch'),
-  };
-}
-
 /** What the policies of a run are computed from. */
 export const wallsOf = ({ plan, request, profile, home, places, kimi }: Prepared): Walls => ({
   home: request.env.HOME ?? '/',
@@ -102,22 +91,32 @@ export const wallsOf = ({ plan, request, profile, home, places, kimi }: Prepared
   kimiHomes: join(places.state, 'homes'),
   briefs: briefsOf(plan.home),
   userKimi: home.source,
+  login: home.login,
   apiUrls: home.urls,
   hosts: profile.hosts,
   verifyHosts: profile.verifyHosts,
   denyRead: profile.denyRead,
   allowRead: profile.allowRead,
-  tools: [request.root, programFolder(kimi.file), ...(kimi.compileCache === undefined ? [] : [kimi.compileCache])],
+  tools: [
+    ...programIn(request.root),
+    programFolder(kimi.file),
+    ...(kimi.compileCache === undefined ? [] : [kimi.compileCache]),
+  ],
   ours: oursOf(request.env, places),
   claudeHome: request.env.CLAUDE_CONFIG_DIR,
   readOnly: plan.review === true,
 });
 
-/** State, data and settings of kimi-dispatch, of all repositories: closed to what runs in the sandbox. */
+/** What our own program needs of its folder, which may be the checkout itself. */
+export const programIn = (root: string): string[] =>
+  ['bin', 'dist', 'node_modules', 'package.json'].map((name) => join(root, name));
+
+/** State, data, settings and caches of kimi-dispatch, of all repositories: closed to what runs in the sandbox. */
 export const oursOf = (env: RunRequest['env'], places: Places): string[] => [
   dirname(places.state),
   join(env.XDG_DATA_HOME ?? join(env.HOME ?? '/tmp', '.local', 'share'), 'kimi-dispatch'),
   join(places.config, 'kimi-dispatch'),
+  places.cache,
 ];
 
 /** The folder of the package that a program belongs to, or where it lies. */
@@ -143,6 +142,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     ...named,
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(options.idleSeconds === undefined ? {} : { idleSeconds: options.idleSeconds }),
+    ...(options.thinking === undefined ? {} : { thinking: options.thinking }),
   };
   const limits = {
     steps: options.maxSteps ?? spec.limits.steps ?? profile.steps,
@@ -150,7 +150,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     attempts: profile.attempts,
   };
   const kimi = await findKimi(env, join(places.cache, 'kimi.json'));
-  const home = planHome(env, { ...limits, swarm: profile.swarm }, kimi.flavour);
+  const home = planHome(env, { ...limits, swarm: profile.swarm, keeps: profile }, kimi.flavour);
   const week = new QuotaBook(env).week(home.account, request.now().getTime());
   const warning = known?.model === false ? undefined : checkQuota(week, profile.requestsPerWeek);
   const [provision, dirty] = await Promise.all([
@@ -178,7 +178,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     base,
     branch: `kimi/${id}-${slug(spec.title)}`,
     dir: nextSlot(
-      join(places.state, 'worktrees'),
+      places.worktrees,
       slotCall(repo, { run: id, key: provision.key, sandboxed: sandbox.on, most: profile.pool }),
     ),
     home: join(places.state, 'homes', id),
@@ -245,7 +245,7 @@ function describeProvision(plan: Provision): string[] {
   const { dependencies } = plan;
   return [
     ...plan.copies.map((path) => `copy ${path}`),
-    ...(dependencies.how === 'link' ? ['link the packages of node_modules'] : []),
+    ...(dependencies.how === 'share' ? dependencies.folders.map(describeShared) : []),
     ...(dependencies.how === 'install' ? [dependencies.argv.join(' ')] : []),
     ...(plan.setup === undefined ? [] : [plan.setup]),
   ];
@@ -269,4 +269,5 @@ export function slug(title: string): string {
 }
 
 /** The environment of everything that a run starts. */
-export const runEnvironment = (env: RunRequest['env']): Record<string, string> => allowed(env);
+export const runEnvironment = (env: RunRequest['env'], profile: Pick<Profile, 'env'>): Record<string, string> =>
+  allowed(env, profile.env);

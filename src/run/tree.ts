@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { userHome } from '../flavour/home.ts';
-import { at, gitAnswer } from '../git/git.ts';
+import { at, git, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, reclaimSlot, releaseSlot, reopenSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
 import { holdsSlot, readSlot, writeSlot } from '../git/slot.ts';
@@ -13,6 +13,8 @@ import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { Enclosure, hasWalls, keepWalls, moveWalls, readWalls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
+import { watchRun } from './outside.ts';
+import { placesOf } from './places.ts';
 import { planProvision, provision } from './provision.ts';
 import { provisionerFor } from './provisioner.ts';
 import { keepReady, type Ready, readReady } from './ready.ts';
@@ -21,7 +23,7 @@ import {
   keepsDependencies,
   oursOf,
   type Prepared,
-  placesOf,
+  programIn,
   runEnvironment,
   sandboxMode,
   slotCall,
@@ -32,7 +34,7 @@ import { findPlan } from './stored.ts';
 export async function takeSlot(prepared: Prepared): Promise<Prepared> {
   const { plan, request, places, provision: provided, sandbox, profile } = prepared;
   const call = { run: plan.run, key: provided.key, sandboxed: sandbox.on, most: profile.pool };
-  const dir = await claimSlot(request.repo, join(places.state, 'worktrees'), slotCall(request.repo, call));
+  const dir = await claimSlot(request.repo, places.worktrees, slotCall(request.repo, call));
   if (dir === plan.dir) return prepared;
   const steps = plan.steps.map((step) => ({ ...step, detail: step.detail.replace(plan.dir, dir) }));
   return { ...prepared, plan: { ...plan, dir, steps } };
@@ -53,12 +55,12 @@ export async function provideTree(
 ): Promise<Ready> {
   const { request, plan, provision: planned, profile, places } = prepared;
   const { enclosure, signal } = how;
-  const env = runEnvironment(request.env);
+  const env = runEnvironment(request.env, profile);
   const log = join(runsFolder(request.repo.commonDir), plan.run, 'provision.log');
   const cut = signal === undefined ? {} : { signal };
   const call = { repo: request.repo, enclosure, profile, state: places.state, env, base: plan.base };
   const run = await provisionerFor(call, planned, plan.base);
-  const place = { ...at(tree, tree.dir), env, marker: plan.run, log, run, ...cut };
+  const place = { ...at(tree, tree.dir), env, marker: plan.run, log, run, ...cut, walled: enclosure !== undefined };
   const made = await provision(request.repo, planned, place, keepsDependencies(prepared));
   return { provisioned: made.paths, readOnly: made.readOnly, ignored: await ignoredIn(tree, {}) };
 }
@@ -87,7 +89,7 @@ export async function ensureTree(run: RunState, call: TreeCall): Promise<RunStat
   if (holdsSlot(run) && existsSync(join(run.dir, '.git'))) return run;
   const { repo, env } = call;
   await requireBranch(repo, run);
-  const folder = join(placesOf(env, repo).state, 'worktrees');
+  const folder = placesOf(env, repo).worktrees;
   const claim = slotCall(repo, { run: run.id, key: '', sandboxed: false, most: 0 });
   const dir =
     dirname(run.dir) === folder ? await reclaimSlot(repo, run.dir, claim) : await claimSlot(repo, folder, claim);
@@ -136,7 +138,7 @@ export async function ensureWalls(
     verifyHosts: profile.verifyHosts,
     denyRead: profile.denyRead,
     allowRead: profile.allowRead,
-    tools: [root],
+    tools: programIn(root),
     ours: oursOf(env, places),
     claudeHome: env.CLAUDE_CONFIG_DIR,
     readOnly: false,
@@ -169,12 +171,15 @@ export async function provide(run: RunState, { repo, env, root }: TreeCall): Pro
   const plan = await planProvision(repo, run.base, profile.setup);
   const walls = readWalls(record);
   const enclosure = walls === undefined ? undefined : new Enclosure(root, run.id, { ...walls, worktree: run.dir });
-  const own = runEnvironment(env);
+  const own = runEnvironment(env, profile);
   const call = { repo, enclosure, profile, state: places.state, env: own, base: run.base };
   try {
-    const runner = await provisionerFor(call, plan, run.base);
-    const place = { ...tree, env: own, marker: run.id, log: join(record, 'provision.log'), run: runner };
-    const made = await provision(repo, plan, place);
+    // What lies there is the run's own commit, which Kimi wrote, or the base where it has none.
+    const runner = await provisionerFor(call, plan, await git(tree, ['rev-parse', 'HEAD']));
+    const log = join(record, 'provision.log');
+    const walled = enclosure !== undefined;
+    const place = { ...tree, env: own, marker: run.id, log, run: runner, walled };
+    const made = await watchRun({ repo, env, run: run.id, walled }, () => provision(repo, plan, place));
     const { before } = readReady(record);
     const ignored = await ignoredIn(tree, {});
     keepReady(record, { provisioned: made.paths, ignored, ...(before === undefined ? {} : { before }) });

@@ -42,6 +42,9 @@ export function combineSpecs(specs: readonly Spec[]): Spec {
     criteria: specs.flatMap((spec) => spec.criteria),
     criteriaNotes: together((spec) => spec.criteriaNotes),
     extra: specs.flatMap((spec) => spec.extra),
+    format: specs.some((spec) => spec.plan !== '') ? '2' : first.format,
+    scope: specs.some((spec) => spec.scope === 'guess') ? 'guess' : 'contract',
+    plan: together((spec) => spec.plan),
   };
 }
 

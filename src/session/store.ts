@@ -47,17 +47,17 @@ export class Sessions {
     }
   }
 
-  note<T>(kind: 'pending' | 'question', key: string, value: T): void {
+  note<T>(kind: Note, key: string, value: T): void {
     this.#write(join(kind, digest(key)), JSON.stringify(value));
   }
 
-  noted<T>(kind: 'pending' | 'question', key: string): T | undefined {
+  noted<T>(kind: Note, key: string): T | undefined {
     const text = this.#read(join(kind, digest(key)));
     return text === undefined ? undefined : parse<T>(text);
   }
 
   /** Every note of a kind, whichever session left it. */
-  allNoted<T>(kind: 'pending' | 'question'): T[] {
+  allNoted<T>(kind: Note): T[] {
     const folder = join(this.folder, kind);
     return (existsSync(folder) ? readdirSync(folder) : [])
       .map((name) => this.#read(join(kind, name)))
@@ -65,7 +65,7 @@ export class Sessions {
       .filter((value) => value !== undefined);
   }
 
-  forget(kind: 'pending' | 'question', key: string): void {
+  forget(kind: Note, key: string): void {
     rmSync(join(this.folder, kind, digest(key)), { force: true });
   }
 
@@ -116,7 +116,7 @@ export class Sessions {
     const last = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     if (now - last < DAY) return;
     this.#write('cleaned', '');
-    for (const kind of ['plans', 'asked', 'told', 'pending', 'question', 'runs', 'transcripts'])
+    for (const kind of ['plans', 'asked', 'told', 'pending', 'question', 'window', 'runs', 'transcripts'])
       for (const name of existsSync(join(this.folder, kind)) ? readdirSync(join(this.folder, kind)) : []) {
         const file = join(this.folder, kind, name);
         if (now - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? now) > 30 * DAY)
@@ -142,6 +142,9 @@ export class Sessions {
 }
 
 const DAY = 24 * 60 * 60 * 1000;
+
+/** `window`: the session that a window of the client had before it was cleared, by the client's process. */
+type Note = 'pending' | 'question' | 'window';
 
 export interface SessionRun {
   readonly run: string;

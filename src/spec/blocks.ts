@@ -121,12 +121,15 @@ class Reader {
   }
 
   private table(token: Token): void {
-    if (token.type === 'thead_open') this.inHead = true;
+    // The tokens of cells have no place: the head is one line, the rule below it another, and so is each row.
+    if (token.type === 'table_open') this.rowLine = lineOf(token) + 1;
+    else if (token.type === 'thead_open') this.inHead = true;
     else if (token.type === 'thead_close') this.inHead = false;
     else if (token.type === 'tr_open') this.cells = [];
     else if (token.type === 'tr_close' && this.cells !== undefined) {
       if (this.inHead) this.header = this.cells;
-      else this.push('row', token, this.cells.join(' | '), { cells: this.cells, header: this.header });
+      else this.rowLine += 1;
+      if (!this.inHead) this.push('row', token, this.cells.join(' | '), { cells: this.cells, header: this.header });
       this.cells = undefined;
     }
   }
@@ -134,7 +137,6 @@ class Reader {
   private inline(token: Token): void {
     if (this.cells !== undefined) {
       this.cells.push(token.content.trim());
-      this.rowLine = lineOf(token);
     } else if (this.heading > 0 && this.items.length === 0) {
       this.push('heading', token, token.content.trim(), { depth: this.heading });
     } else this.text(token);

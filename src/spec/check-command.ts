@@ -7,8 +7,20 @@ interface Around {
   readonly facts: RepoFacts | undefined;
   /** Paths that the spec creates. */
   readonly created: ReadonlySet<string>;
+  /** True when an earlier command builds: what it makes is not there at the base. */
+  readonly built?: boolean;
   readonly scripts: { readonly names: Readonly<Record<string, string>>; readonly changes: boolean } | undefined;
 }
+
+const NO_OPTIONS: Command = {
+  kind: 'command',
+  text: '',
+  expect: 0,
+  baselineFails: false,
+  shell: true,
+  detected: false,
+  at: { line: 1, column: 1 },
+};
 
 const DESTRUCTIVE =
   /\brm\s+-\w*[rf]\w*\b|\bgit\s+(push|reset|checkout|clean|rebase|stash|commit|merge|switch|restore)\b|\b(mkfs|dd|shutdown|reboot|sudo)\b|>\s*\/dev\/sd/;
@@ -62,7 +74,22 @@ export function checkCommand(command: Command, argv: readonly string[], around: 
   resolvable(command, argv, around, say);
 }
 
-function resolvable(command: Command, argv: readonly string[], { facts, created, scripts }: Around, say: Say): void {
+/** True when a spec with this command would have an error, whatever the repository holds. */
+export function hasCommandError(text: string): boolean {
+  let bad = false;
+  const command = { ...NO_OPTIONS, text };
+  checkCommand(command, [], { facts: undefined, created: new Set(), scripts: undefined }, (_code, severity) => {
+    bad ||= severity === 'error';
+  });
+  return bad;
+}
+
+function resolvable(
+  command: Command,
+  argv: readonly string[],
+  { facts, created, scripts, built = false }: Around,
+  say: Say,
+): void {
   const [first = '', second = '', third = ''] = argv;
   if (facts === undefined || scripts === undefined) return;
   const script = /^(npm|pnpm|yarn|bun)$/.test(first)
@@ -91,6 +118,7 @@ function resolvable(command: Command, argv: readonly string[], { facts, created,
   const path = first.replace(/^\.\//, '');
   if (
     first.includes('/') &&
+    !built &&
     !first.startsWith('/') &&
     !facts.files.has(path) &&
     !created.has(path) &&

@@ -10,24 +10,36 @@ interface Subject {
   readonly facts?: RepoFacts | undefined;
 }
 
+/** The files of the base that no task deletes. */
+export function staying({ spec, facts }: Subject): RepoFacts['files'] {
+  const stays = new Map(facts?.files);
+  for (const { path, verb } of spec.tasks.flatMap((task) => task.files)) if (verb === 'DELETE') stays.delete(path);
+  return stays;
+}
+
 /** Checks one declared path: its verb and form, its class, and against the base whether it is there. */
-export function checkFile({ spec, facts }: Subject, { task, file }: { task: Task; file: SpecFile }, say: Say): void {
+export function checkFile(
+  { spec, facts, stays }: Subject & { stays: RepoFacts['files'] },
+  { task, file }: { task: Task; file: SpecFile },
+  say: Say,
+): void {
   if (file.verb === undefined)
     say('spec/verb', 'error', file.at, `"${file.path}" has no verb.`, 'Begin the line with CREATE, MODIFY or DELETE.');
   const problem = pathProblem(file.path);
   if (problem !== undefined) return say('spec/path', 'error', file.at, problem.message, problem.fix);
   const before = spec.tasks.filter((other) => other.number < task.number || task.dependsOn.includes(other.number));
   const created = before.some((other) => other.files.some((item) => item.path === file.path && item.verb === 'CREATE'));
-  checkProtectedClass(file, say);
+  checkProtectedClass(file, spec.scope === 'guess' ? 'warning' : 'error', say);
   if (facts === undefined) return;
   const tracked = facts.files.has(file.path);
-  const folder = parentProblem(file.path, facts);
+  // A deletion makes way for what is created: a folder where a file was, or the same name in another case.
+  const folder = parentProblem(file.path, file.verb === 'DELETE' ? facts.files : stays);
   if (folder !== undefined)
     return say('spec/path', 'error', file.at, folder, 'Name a path that is a plain file of this repository.');
   sayIgnored(file, facts, say);
-  if (file.verb === 'CREATE' && tracked)
+  if (file.verb === 'CREATE' && stays.has(file.path))
     say('spec/create-exists', 'error', file.at, `${file.path} exists at the base.`, `Write: - MODIFY ${file.path}`);
-  else if (file.verb === 'CREATE') checkCase(file, facts, say);
+  else if (file.verb === 'CREATE') checkCase(file, stays, say);
   else if (!tracked && !created) sayMissing(file, facts, say);
 }
 
@@ -82,9 +94,9 @@ function sayMissing(file: SpecFile, facts: RepoFacts, say: Say): void {
   );
 }
 
-function checkCase(file: SpecFile, facts: RepoFacts, say: Say): void {
+function checkCase(file: SpecFile, stays: RepoFacts['files'], say: Say): void {
   const lower = file.path.toLowerCase();
-  for (const path of facts.files.keys()) {
+  for (const path of stays.keys()) {
     if (path.toLowerCase() === lower)
       return say(
         'spec/case',
@@ -97,26 +109,26 @@ function checkCase(file: SpecFile, facts: RepoFacts, say: Say): void {
 }
 
 /** A path cannot lead through a link or a submodule, and cannot be a folder. */
-function parentProblem(path: string, facts: RepoFacts): string | undefined {
+function parentProblem(path: string, files: RepoFacts['files']): string | undefined {
   const parts = path.split('/');
   for (let length = 1; length <= parts.length; length++) {
     const part = parts.slice(0, length).join('/');
-    const mode = facts.files.get(part);
+    const mode = files.get(part);
     if (mode === '160000') return `${path} lies in the submodule ${part}.`;
     if (mode === '120000' && length < parts.length) return `${path} leads through the link ${part}.`;
     if (mode !== undefined && length < parts.length) return `${part} is a file, not a folder.`;
   }
   const folder = `${path}/`;
-  for (const other of facts.files.keys()) if (other.startsWith(folder)) return `${path} is a folder.`;
+  for (const other of files.keys()) if (other.startsWith(folder)) return `${path} is a folder.`;
   return undefined;
 }
 
-function checkProtectedClass(file: SpecFile, say: Say): void {
+function checkProtectedClass(file: SpecFile, severity: Severity, say: Say): void {
   const found = protectedClass(file.path);
   if (found === undefined || file.allowProtected) return;
   say(
     'spec/protected',
-    'error',
+    severity,
     file.at,
     `${file.path} is protected: it is ${found.name}.`,
     `If you mean it, write: - ${file.verb ?? 'MODIFY'} ${file.path} (ALLOW PROTECTED)`,

@@ -1,7 +1,7 @@
 import { splitCommand } from '../verify/words.ts';
 import { checkCommand } from './check-command.ts';
 import { checkDependencies, checkOverlaps } from './check-order.ts';
-import { checkFile, checkPatterns } from './check-paths.ts';
+import { checkFile, checkPatterns, staying } from './check-paths.ts';
 import { checkText } from './check-text.ts';
 import { type RepoFacts, scriptsOf } from './facts.ts';
 import { type Finding, finding, type Place, type Severity, type Spec } from './model.ts';
@@ -9,6 +9,7 @@ import { type Finding, finding, type Place, type Severity, type Spec } from './m
 const START: Place = { line: 1, column: 1 };
 const MAX_SPEC = 512 * 1024;
 const MANY_FILES = 12;
+const BUILDS = /\b(make|cmake|ninja|meson|gcc|g\+\+|cc|clang(\+\+)?|rustc|build|compile)\b/;
 
 /** Checks a spec like source code. Without facts (no repository) the checks against the base are left out. Pure. */
 export function checkSpec(input: {
@@ -23,13 +24,16 @@ export function checkSpec(input: {
   };
   checkHeader(input.spec, input.source, say);
   checkTasks(input.spec, say);
-  for (const task of input.spec.tasks) for (const file of task.files) checkFile(input, { task, file }, say);
+  const subject = { ...input, stays: staying(input) };
+  for (const task of input.spec.tasks) for (const file of task.files) checkFile(subject, { task, file }, say);
+  sayAllOutside(found, say);
   checkPatterns(input, say);
   checkOverlaps(input.spec, say);
   checkDependencies(input.spec.tasks, say);
   checkVerification(input.spec, input.facts, say);
   checkCriteria(input.spec, say);
-  found.push(...checkText(input.lines));
+  const plan = input.spec.plan === '' ? undefined : input.lines.indexOf('## Plan');
+  found.push(...checkText(input.lines, plan));
   return found.sort((left, right) => left.line - right.line || left.column - right.column);
 }
 
@@ -38,7 +42,7 @@ export type Say = (code: string, severity: Severity, at: Place, message: string,
 function checkHeader(spec: Spec, source: string, say: Say): void {
   if (spec.title === '')
     say('spec/title', 'error', START, 'The spec has no title.', 'Begin with: # Spec: 001 -- Short title');
-  if (spec.format !== '' && spec.format !== '1')
+  if (!['', '1', '2'].includes(spec.format))
     say('spec/format', 'error', START, `Format ${spec.format} is not known.`, 'Write: Format: 1');
   if (spec.tasks.length === 0)
     say('spec/tasks', 'error', START, 'The spec has no task.', 'Add: ## Tasks, then ### Task 1: Title');
@@ -51,6 +55,22 @@ function checkHeader(spec: Spec, source: string, say: Say): void {
       'Split it, and link to files in place of pasting them.',
     );
   if (spec.base.startsWith('-')) say('spec/base', 'error', START, `${spec.base} is not a base.`, 'Write: Base: HEAD');
+}
+
+/** Where every path lies outside, the way on is another one than mending the lines. */
+function sayAllOutside(found: readonly Finding[], say: Say): void {
+  const errors = found.filter((item) => item.severity === 'error');
+  const outside = errors.filter(
+    (item) => item.code === 'spec/path' && /outside the repository|is absolute/.test(item.message),
+  );
+  if (outside.length === 0 || outside.length < errors.length) return;
+  say(
+    'spec/outside',
+    'info',
+    START,
+    `The only errors are ${outside.length === 1 ? 'a path' : `${outside.length} paths`} outside this repository, where no run writes.`,
+    'Start kimi-dispatch in the repository that holds them; or remove those lines, and let Claude write these files itself.',
+  );
 }
 
 function checkTasks(spec: Spec, say: Say): void {
@@ -80,10 +100,12 @@ function checkTasks(spec: Spec, say: Say): void {
         'spec/no-files',
         'warning',
         task.at,
-        `Task ${task.number} names no file.`,
-        'Add: Files: and a line such as - MODIFY src/file.ts',
+        spec.scope === 'guess' ? 'Which files does the plan change?' : `Task ${task.number} names no file.`,
+        spec.scope === 'guess'
+          ? 'Write: Files: and a line such as - MODIFY src/file.ts for each'
+          : 'Add: Files: and a line such as - MODIFY src/file.ts',
       );
-    if (task.files.length > MANY_FILES)
+    if (task.files.length > MANY_FILES && spec.scope === 'contract')
       say(
         'spec/large-task',
         'warning',
@@ -107,6 +129,14 @@ function checkVerification(spec: Spec, facts: RepoFacts | undefined, say: Say): 
   for (const task of spec.tasks) {
     const all = [...task.verification, ...spec.verification];
     if (all.some((command) => command.kind === 'command')) continue;
+    if (spec.scope === 'guess')
+      return say(
+        'spec/verification-none',
+        'warning',
+        START,
+        'Which command shows that this works? Without one the run ends unverified.',
+        'Write: ## Verification, then - `command`',
+      );
     // A person who writes down what to look at knows that no machine will.
     const manual = all.length > 0;
     say(
@@ -129,6 +159,7 @@ function checkVerification(spec: Spec, facts: RepoFacts | undefined, say: Say): 
           names: scriptsOf(facts),
           changes: spec.tasks.some((task) => task.files.some((file) => file.path === 'package.json')),
         };
+  let built = false;
   for (const command of [...spec.tasks.flatMap((task) => task.verification), ...spec.verification]) {
     if (command.kind === 'manual') continue;
     const words = splitCommand(command.text);
@@ -140,7 +171,8 @@ function checkVerification(spec: Spec, facts: RepoFacts | undefined, say: Say): 
         `This needs a shell (${words.needsShell}): ${command.text}`,
         'Add the marker: (shell)',
       );
-    checkCommand(command, 'needsShell' in words ? [] : words.argv, { facts, created, scripts }, say);
+    checkCommand(command, 'needsShell' in words ? [] : words.argv, { facts, created, scripts, built }, say);
+    built ||= BUILDS.test(command.text);
   }
 }
 

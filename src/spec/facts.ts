@@ -37,9 +37,12 @@ export const MANIFESTS = [
 ];
 
 /** The `scripts` of package.json. */
-export function scriptsOf(facts: RepoFacts): Record<string, string> {
+export const scriptsOf = (facts: RepoFacts): Record<string, string> => scriptsIn(facts.manifests.get('package.json'));
+
+/** The `scripts` in the text of a package.json; none where it is missing or no JSON. */
+export function scriptsIn(manifest: string | undefined): Record<string, string> {
   try {
-    const json = JSON.parse(facts.manifests.get('package.json') ?? '{}') as { scripts?: Record<string, string> };
+    const json = JSON.parse(manifest ?? '{}') as { scripts?: Record<string, string> };
     return typeof json.scripts === 'object' && json.scripts !== null ? json.scripts : {};
   } catch {
     return {};
@@ -51,30 +54,4 @@ export function managerOf(facts: RepoFacts): 'npm' | 'pnpm' | 'yarn' | 'bun' {
   if (facts.files.has('pnpm-lock.yaml')) return 'pnpm';
   if (facts.files.has('yarn.lock')) return 'yarn';
   return facts.files.has('bun.lock') || facts.files.has('bun.lockb') ? 'bun' : 'npm';
-}
-
-/** The project's own test commands, best first. Empty when nothing is recognised: a command is never invented. */
-export function detectCommands(facts: RepoFacts): string[] {
-  const has = (path: string): boolean => facts.files.has(path);
-  const text = (path: string): string => facts.manifests.get(path) ?? '';
-  const found: string[] = [];
-  const test = scriptsOf(facts).test;
-  if (test !== undefined && !/no test specified/.test(test))
-    found.push(`${managerOf(facts)} ${managerOf(facts) === 'bun' ? 'run ' : ''}test`);
-  const python =
-    has('pytest.ini') ||
-    /\[tool\.pytest|pytest/.test(
-      text('pyproject.toml') + text('setup.cfg') + text('tox.ini') + text('requirements.txt'),
-    );
-  if (python) found.push(has('uv.lock') ? 'uv run pytest' : has('poetry.lock') ? 'poetry run pytest' : 'pytest');
-  if (has('go.mod')) found.push('go test ./...');
-  if (has('Cargo.toml')) found.push('cargo test');
-  if (has('pom.xml')) found.push(has('mvnw') ? './mvnw -q test' : 'mvn -q test');
-  if (has('build.gradle') || has('build.gradle.kts')) found.push(has('gradlew') ? './gradlew test' : 'gradle test');
-  if (has('mix.exs')) found.push('mix test');
-  if (has('Package.swift')) found.push('swift test');
-  if (has('deno.json')) found.push('deno test');
-  if (found.length === 0 && /^test\s*:(?!=)/m.test(text('Makefile') || text('makefile') || text('GNUmakefile')))
-    found.push('make test');
-  return found;
 }

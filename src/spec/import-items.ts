@@ -1,8 +1,7 @@
-/** A source on its way: its lines, those that something was made of (from 0), and what is left out with a reason. */
+/** A source on its way: its lines, those that something was made of (from 0). */
 export interface Source {
   readonly lines: readonly string[];
   readonly used: Set<number>;
-  readonly leftOut: string[];
 }
 
 /** An open item of a source: a task. */
@@ -40,7 +39,7 @@ interface Open {
 
 /** The items of a checklist. One that has items of its own is their heading and no task. */
 export function readChecklist(source: Source, format: keyof typeof ITEM): Item[] {
-  const { lines, used, leftOut } = source;
+  const { lines, used } = source;
   const found: Open[] = [];
   let open: Open | undefined;
   let phase = 0;
@@ -55,8 +54,6 @@ export function readChecklist(source: Source, format: keyof typeof ITEM): Item[]
         for (const below of parent.own) used.delete(below);
       }
       const done = groups.mark !== ' ';
-      if (done) leftOut.push(`line ${index + 1}: ${groups.id} is done: ${groups.title}`);
-      if (groups.optional === '*') leftOut.push(`line ${index + 1}: that ${groups.id} is optional`);
       open = done ? undefined : { item: itemOf(groups, { line: index, phase }), indent, own: [] };
       if (open !== undefined) found.push(open);
       // The heading of a done item is still there for what comes below it.
@@ -92,7 +89,7 @@ function itemOf({ id = '', title = '', tags = '' }: Groups, at: { line: number; 
 const VERB: Readonly<Record<string, string>> = { Create: 'Create', Modify: 'Modify', Delete: 'Delete', Test: 'Change' };
 
 /** `### Task 2: Title`, `**Files:**` with `- Create: path`, steps as a checklist with code between them. */
-export function readSuperpowers({ lines, used, leftOut }: Source): Item[] {
+export function readSuperpowers({ lines, used }: Source): Item[] {
   const items: Item[] = [];
   let fenced = false;
   for (const [index, line] of lines.entries()) {
@@ -119,10 +116,7 @@ export function readSuperpowers({ lines, used, leftOut }: Source): Item[] {
     if (file !== null) take(`- ${VERB[file[1] ?? '']} \`${(file[2] ?? '').replace(/:\d+(-\d+)?$/, '')}\``);
     const step = /^\s*[-*] \[([ x])\] \*{0,2}Step \d+:?\s*(.+?)\*{0,2}$/i.exec(line);
     if (step?.[1] === ' ') take(`- ${(step[2] ?? '').trim()}`);
-    else if (step !== null) {
-      used.add(index);
-      leftOut.push(`line ${index + 1}: a step that is done: ${step[2]}`);
-    }
+    else if (step !== null) used.add(index);
     if (/^\*\*Files:\*\*\s*$/.test(line)) used.add(index);
   }
   return items;

@@ -2,7 +2,7 @@ import { type Item, readChecklist, readSuperpowers, type Source } from './import
 import type { Spec, Task } from './model.ts';
 import { samePlace } from './patterns.ts';
 
-/** Formats of other tools that are read: each becomes a plan, and the plan becomes a spec as every plan does. */
+/** Formats of other tools that are read: each becomes a plan, whose header goes with the source as it is. */
 export type Format = 'openspec' | 'spec-kit' | 'superpowers' | 'kiro';
 
 export interface Imported {
@@ -11,8 +11,6 @@ export interface Imported {
   readonly plan: string;
   /** For each task of the plan: its title, the tasks that it comes after (from 1), and whether the source calls it parallel. */
   readonly order: readonly { readonly title: string; readonly after: readonly number[]; readonly parallel: boolean }[];
-  /** What the source says and the plan does not, each with its lines. */
-  readonly leftOut: readonly string[];
 }
 
 /** Recognises a format by its own marks; undefined when it is none of them. */
@@ -26,7 +24,7 @@ export function formatOf(text: string): Format | undefined {
 
 /** Reads a source into a plan. Done items are left out: they are no work any more. */
 export function importPlan(text: string, format: Format): Imported {
-  const source: Source = { lines: text.split(/\r\n?|\n/), used: new Set(), leftOut: [] };
+  const source: Source = { lines: text.split(/\r\n?|\n/), used: new Set() };
   const title = titleOf(source);
   const items = format === 'superpowers' ? readSuperpowers(source) : readChecklist(source, format);
   const context = introduction(source, items);
@@ -44,7 +42,6 @@ export function importPlan(text: string, format: Format): Imported {
       ...(commands.length === 0 ? [] : ['## Verification', ...commands.map((command) => `- \`${command}\``), '']),
     ].join('\n'),
     order: orderOf(items),
-    leftOut: [...source.leftOut, ...unread(source)],
   };
 }
 
@@ -61,7 +58,11 @@ export function applyOrder(spec: Spec, order: Imported['order']): void {
     if (found >= 0) at = found + 1;
     numbers.set(found + 1, task.number);
     const after = (known?.after ?? []).flatMap((number) => numbers.get(number) ?? []);
-    task.dependsOn = [...new Set([...task.dependsOn, ...after])].sort((left, right) => left - right);
+    const sharing = spec.tasks
+      .slice(0, place)
+      .filter((other) => shares(task, other))
+      .map((other) => other.number);
+    task.dependsOn = [...new Set([...sharing, ...after])].sort((left, right) => left - right);
     task.independent = spec.tasks.length > 1 && known?.parallel === true && task.dependsOn.length === 0;
   }
   // What the source calls parallel is so beside its neighbours; a file that another task writes too says otherwise.
@@ -109,30 +110,10 @@ function orderOf(items: readonly Item[]): Imported['order'] {
 }
 
 /** `Run: pytest tests/x.py -v` lines, each once. */
-function runLines({ lines, used, leftOut }: Source): string[] {
-  const found = lines.flatMap((line, index) => {
+function runLines({ lines }: Source): string[] {
+  const found = lines.flatMap((line) => {
     const command = /^\s*Run:\s*`?([^`]+?)`?\s*$/.exec(line)?.[1]?.trim();
-    if (command === undefined) return [];
-    used.add(index);
-    if (!/^git /.test(command)) return [command];
-    leftOut.push(`line ${index + 1}: ${command} (kimi-dispatch makes the commits)`);
-    return [];
+    return command === undefined || /^git /.test(command) ? [] : [command];
   });
   return [...new Set(found)];
-}
-
-/** Lines that nothing was made of, those that stand together as one. */
-function unread({ lines, used }: Source): string[] {
-  const parts: { from: number; to: number }[] = [];
-  for (const [index, line] of lines.entries()) {
-    if (used.has(index) || line.trim() === '' || /^#/.test(line)) continue;
-    const last = parts.at(-1);
-    if (last !== undefined && last.to === index - 1) last.to = index;
-    else parts.push({ from: index, to: index });
-  }
-  return parts.map(({ from, to }) => {
-    const first = (lines[from] ?? '').trim();
-    const where = from === to ? `line ${from + 1}` : `lines ${from + 1}-${to + 1}`;
-    return `${where}: ${first.length > 80 ? `${first.slice(0, 77)}...` : first}`;
-  });
 }

@@ -82,6 +82,10 @@ export const specSchema = z.object({
   criteriaNotes: z.string(),
   /** Sections we have no name for: kept, shown to the worker. */
   extra: z.array(z.object({ title: z.string(), text: z.string(), at: placeSchema })),
+  /** `guess`: the paths were read out of a plan, and what they plainly imply is no violation. */
+  scope: z.enum(['contract', 'guess']).default('contract'),
+  /** The approved plan, byte for byte; '' in a spec that was written as one. */
+  plan: z.string().default(''),
 });
 
 export type SpecFile = z.infer<typeof fileSchema>;

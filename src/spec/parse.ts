@@ -1,4 +1,5 @@
-import { type Block, type Document, placeOf, rawItem, readDocument } from './blocks.ts';
+import { type Block, type Document, normalise, placeOf, rawItem, readDocument } from './blocks.ts';
+import { cutPlan } from './enclosed.ts';
 import { codeSpan, readCommand, readCriterion, readDuration, readFile } from './lines.ts';
 import { type Finding, finding, type Place, type Spec, specSchema, type Task, type Verb } from './model.ts';
 
@@ -42,8 +43,33 @@ const LABELS: Record<string, Slot> = {
   'allow generated': { list: 'generated' },
 };
 
+/** True when the text is a spec already: it is passed through byte for byte. */
+export function isSpec(source: string): boolean {
+  const heading = readDocument(cutPlan(source)?.head ?? source).blocks.find((block) => block.kind === 'heading');
+  return heading !== undefined && heading.depth === 1 && /^Spec\s*:?\s*#?\d+\s*(--|[–—:-])/.test(heading.text);
+}
+
 /** Parses a spec of any bytes. Never throws: what cannot be read is a finding, and the rest is kept. */
 export function parseSpec(source: string): Parsed {
+  const enclosed = cutPlan(source);
+  if (enclosed === undefined) return parseText(source);
+  const { spec, findings } = parseText(enclosed.head);
+  const at = { line: 1, column: 1 };
+  const damaged = finding(
+    'spec/plan-damaged',
+    'error',
+    at,
+    `${enclosed.damage}.`,
+    'Convert the approved plan again: kimi-dispatch spec PLAN',
+  );
+  return {
+    spec: { ...spec, plan: enclosed.plan, scope: enclosed.scope === 'guess' ? 'guess' : 'contract' },
+    findings: enclosed.damage === '' ? findings : [...findings, damaged],
+    lines: normalise(source).split('\n'),
+  };
+}
+
+function parseText(source: string): Parsed {
   let document = readDocument(source);
   const last = document.blocks.at(-1);
   const findings: Finding[] = [];
@@ -66,6 +92,21 @@ export function parseSpec(source: string): Parsed {
   return { spec: specSchema.parse(parser.spec), findings, lines: document.lines };
 }
 
+export const emptyTask = (number: number, title: string, at: Place): Task => ({
+  number,
+  title,
+  independent: false,
+  dependsOn: [],
+  uses: [],
+  files: [],
+  interfaces: [],
+  requirements: [],
+  verification: [],
+  criteria: [],
+  notes: '',
+  at,
+});
+
 export const emptySpec = (): Spec => ({
   number: '',
   title: '',
@@ -87,6 +128,8 @@ export const emptySpec = (): Spec => ({
   criteria: [],
   criteriaNotes: '',
   extra: [],
+  scope: 'contract',
+  plan: '',
 });
 
 class Parser {
@@ -189,20 +232,8 @@ class Parser {
     const rest = ` ${(match[2] ?? '').trim()}`;
     this.section = 'tasks';
     this.slot = undefined;
-    this.task = {
-      number: Number(match[1]),
-      title: rest.replace(TAG, '').trim(),
-      independent: TAG.test(rest),
-      dependsOn: [],
-      uses: [],
-      files: [],
-      interfaces: [],
-      requirements: [],
-      verification: [],
-      criteria: [],
-      notes: '',
-      at: placeIn(block),
-    };
+    const task = emptyTask(Number(match[1]), rest.replace(TAG, '').trim(), placeIn(block));
+    this.task = { ...task, independent: TAG.test(rest) };
     this.open(block, `task ${this.spec.tasks.length}`);
     this.spec.tasks.push(this.task);
   }

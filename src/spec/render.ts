@@ -1,3 +1,4 @@
+import { enclose, markOf } from './enclosed.ts';
 import { writeCommand, writeCriterion, writeDuration, writeFile } from './lines.ts';
 import type { Spec, Task } from './model.ts';
 
@@ -5,7 +6,13 @@ import type { Spec, Task } from './model.ts';
 export function renderSpec(spec: Spec): string {
   const head = [
     spec.title === '' ? '' : `# Spec: ${spec.number} -- ${spec.title}`,
-    (field('Format', spec.format) + field('Base', spec.base) + field('Profile', spec.profile) + limits(spec)).trimEnd(),
+    (
+      field('Format', spec.format) +
+      planFields(spec) +
+      field('Base', spec.base) +
+      field('Profile', spec.profile) +
+      limits(spec)
+    ).trimEnd(),
     spec.preamble,
   ];
   const sections = [
@@ -27,6 +34,7 @@ export function renderSpec(spec: Spec): string {
     section('Verification', [spec.verificationNotes, list(spec.verification.map(writeCommand))]),
     section('Completion criteria', [spec.criteriaNotes, list(spec.criteria.map(writeCriterion))]),
     ...spec.extra.map((extra) => join([`## ${extra.title}`.trimEnd(), extra.text])),
+    spec.plan === '' ? '' : enclose(spec.plan),
   ];
   return `${join([...head, ...sections])}\n`;
 }
@@ -57,6 +65,9 @@ export function renderTask(task: Task): string {
 const join = (parts: readonly string[]): string => parts.filter((part) => part !== '').join('\n\n');
 
 const field = (name: string, value: string): string => (value === '' ? '' : `${name}: ${value}\n`);
+
+const planFields = (spec: Spec): string =>
+  spec.plan === '' ? '' : field('Scope', spec.scope) + field('Plan', markOf(spec.plan));
 
 function limits(spec: Spec): string {
   const { steps, wallSeconds, idleSeconds } = spec.limits;

@@ -15,6 +15,14 @@ export function showFindings(name: string, lines: readonly string[], findings: r
   return findings.length === 0 ? '' : `${blocks.join('')}${total}`;
 }
 
+/** What only somebody who knows the work can answer, as one message and one edit; '' when nothing is open. */
+export function showQuestions(name: string, findings: readonly Finding[]): string {
+  const open = findings.filter((item) => item.message.includes('?') && item.severity !== 'info');
+  if (open.length === 0) return '';
+  const lines = open.map((item, index) => `${index + 1}. ${item.message} ${item.fix}\n`);
+  return `Open questions. To answer all of them, edit only the header of ${name}, above "## Plan":\n${lines.join('')}`;
+}
+
 /** The one envelope of `--json`. */
 export const findingsEnvelope = (file: string, findings: readonly Finding[]): string =>
   `${JSON.stringify({ version: 1, file, ok: !findings.some((item) => item.severity === 'error'), findings }, null, 2)}\n`;

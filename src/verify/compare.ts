@@ -19,6 +19,8 @@ export interface Check {
   readonly denied?: readonly string[] | undefined;
   /** What its output says of the first failure. */
   readonly message?: string | undefined;
+  /** True when CI was set for it, without which it would have watched files. */
+  readonly ciSet?: boolean | undefined;
 }
 
 export const VERDICTS = [

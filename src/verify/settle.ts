@@ -68,8 +68,11 @@ export async function confirmRed(
   return confirmed;
 }
 
-/** What a person should know about a baseline: commands that were declared to fail there and do not. */
+/** What a person should know about a baseline: commands declared to fail there that pass, and those that CI was set for. */
 export const baselineNotes = (checks: readonly Check[]): string[] =>
-  checks
-    .filter((check) => check.baselineFails && ok(check))
-    .map((check) => `declared (baseline fail), but it passes on the base: ${check.command}`);
+  checks.flatMap((check) => [
+    ...(check.baselineFails && ok(check)
+      ? [`declared (baseline fail), but it passes on the base: ${check.command}`]
+      : []),
+    ...(check.ciSet === true ? [`CI=true was set for ${check.command}: without it, it would watch files`] : []),
+  ]);

@@ -5,6 +5,7 @@ import type { Command } from '../spec/model.ts';
 import { type Check, ok } from './compare.ts';
 import { errorLine } from './message.ts';
 import { summarise } from './summary.ts';
+import { watches } from './watcher.ts';
 import { splitCommand } from './words.ts';
 
 export interface VerifyPlace {
@@ -16,6 +17,8 @@ export interface VerifyPlace {
   readonly label: string;
   readonly signal?: AbortSignal;
   readonly run: Runner;
+  /** The scripts of the tree's package.json. */
+  readonly scripts?: Readonly<Record<string, string>>;
 }
 
 const DEFAULT_SECONDS = 600;
@@ -56,14 +59,16 @@ const runnable = (commands: readonly Command[]): Command[] => commands.filter((i
 
 async function runOne(command: Command, place: VerifyPlace, log: string): Promise<Check> {
   const words = command.shell ? { env: {}, argv: ['/bin/sh', '-c', command.text] } : splitCommand(command.text);
-  const facts = { command: command.text, expect: command.expect, baselineFails: command.baselineFails, log };
+  const ci = place.env.CI === undefined && watches(command.text, place.scripts ?? {});
+  const { text, expect, baselineFails } = command;
+  const facts = { command: text, expect, baselineFails, log, ...(ci ? { ciSet: true } : {}) };
   if ('needsShell' in words) return { ...facts, code: 126, timedOut: false, durationMs: 0 };
   rmSync(log, { force: true });
   const end = await place.run({
     file: words.argv[0] ?? '',
     args: words.argv.slice(1),
     cwd: place.dir,
-    env: { ...place.env, ...words.env },
+    env: { ...place.env, ...(ci ? { CI: 'true' } : {}), ...words.env },
     marker: `${place.marker}/${place.label}`,
     wallMs: (command.timeoutSeconds ?? DEFAULT_SECONDS) * 1000,
     stdoutFile: log,

@@ -42,6 +42,57 @@ afterEach(async () => {
 
 const run = (...more: string[]) => lab.run(['run', '../spec.md', ...more]);
 
+/** A user's own Kimi: a skill, AGENTS.md, two MCP servers, a hook that would stop every call. */
+function ownKimi(): void {
+  const home = join(lab.home, '.kimi-code');
+  mkdirSync(join(home, 'skills', 'polite'), { recursive: true });
+  writeFileSync(
+    join(home, 'skills', 'polite', 'SKILL.md'),
+    '---\nname: polite\ndescription: POLITE-SKILL of the user\n---\nSay please.\n',
+  );
+  writeFileSync(join(home, 'AGENTS.md'), 'AGENTS-WORDS of the user\n');
+  const server = { command: process.execPath, args: [join(ROOT, 'bin', 'kimi-dispatch.js'), 'mcp'] };
+  writeFileSync(join(home, 'mcp.json'), JSON.stringify({ mcpServers: { docs: server, other: server } }));
+  const config = kimiConfig(model.url).replace('type = "openai"', 'type = "kimi"');
+  const hook =
+    '\n[[hooks]]\nevent = "PreToolUse"\nmatcher = ".*"\ncommand = "exit 2"\n[tools]\ndisabled = ["FetchURL"]\n';
+  writeFileSync(join(home, 'config.toml'), `${config}${hook}`);
+}
+
+describe("what a run keeps of the user's own Kimi", () => {
+  const asked = (): string => JSON.stringify(model.requests);
+
+  it('by default skills, AGENTS.md and what is denied; what stays behind is said', async () => {
+    ownKimi();
+    script = turns(write('hello please\n'));
+    expect((await run('--no-baseline')).code).toBe(0);
+    expect(asked()).toContain('POLITE-SKILL');
+    expect(asked()).toContain('AGENTS-WORDS');
+    expect(asked()).not.toContain('mcp__docs');
+    expect(asked()).not.toContain('"name":"FetchURL"');
+    const left = 'MCP servers docs, other (profile: mcp); 1 hooks (profile: hooks)';
+    expect((await lab.result()).notes).toContainEqual(expect.stringContaining(left));
+    expect((await lab.run(['doctor'])).stdout).toContain(left);
+  });
+
+  it("by the profile: an MCP server by name, hooks, no skills; and the model's thinking", async () => {
+    ownKimi();
+    mkdirSync(join(lab.home, '.config', 'kimi-dispatch'), { recursive: true });
+    writeFileSync(
+      join(lab.home, '.config', 'kimi-dispatch', 'profiles.toml'),
+      '[own]\nmcp = ["docs"]\nskills = false\nagents = false\nhooks = true\n',
+    );
+    script = turns(write('hello please\n'));
+    // The hook refuses every call, so nothing is changed.
+    expect((await run('--no-baseline', '--profile', 'own', '--thinking', 'off')).code).toBe(5);
+    expect(asked()).toContain('mcp__docs__');
+    expect(asked()).not.toContain('mcp__other__');
+    expect(asked()).not.toContain('POLITE-SKILL');
+    expect(asked()).not.toContain('AGENTS-WORDS');
+    expect(asked()).toContain('"thinking":{"type":"disabled"}');
+  });
+});
+
 describe('kimi-code 2.1.0', () => {
   it('succeeds, with the tools that could wait for ever switched off', async () => {
     script = turns(write('hello please\n'));
@@ -58,6 +109,30 @@ describe('kimi-code 2.1.0', () => {
     expect(result.kimi).toMatchObject({ version: '2.1.0', unreadableLines: 0, survivors: 0 });
     expect(result.kimi?.session).toMatch(/^session_/);
     expect(result.report?.status).toBe('done');
+  });
+
+  it('reads an approved plan whole, and the mockup that it shows', async () => {
+    const mockup = join(lab.repo, 'mockup.png');
+    writeFileSync(mockup, 'not tracked');
+    const unusual = '## Tasks\n\n### Task 9: no task\n\n````md\n```sh\nnpm test\n```\n````\n\nŸ 計画 `a`` b`\r\n';
+    const plan = `# Polite greeting\n\n## Files\n\n- MODIFY \`greet.txt\`\n\n## Verification\n\n- \`grep -q please greet.txt\`\n\n![how it looks](mockup.png)\n\n${unusual}`;
+    writeFileSync(join(lab.folder, 'plan.md'), plan);
+    const brief = (messages: unknown): string =>
+      /Read the file (\S+) completely/.exec(JSON.stringify(messages))?.[1] ?? '';
+    script = ({ turn, messages }) =>
+      turn === 0 ? call('Read', { path: brief(messages) }) : turn === 1 ? write('hello please\n') : done;
+    const ended = await lab.run(['run', '../plan.md']);
+    expect(ended.code).toBe(0);
+    const result = await lab.result();
+    expect(result.scope.kind).toBe('guess');
+    const sent = model.requests
+      .map((request) => JSON.stringify((request as { messages: unknown }).messages))
+      .join('\n');
+    for (const line of plan.split(/\r?\n/).filter((one) => one !== ''))
+      expect(sent).toContain(JSON.stringify(line).slice(1, -1));
+    expect(sent).toContain('1-mockup.png');
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
   });
 
   it('ends with 3 when the verification fails', async () => {

@@ -13,6 +13,12 @@ export interface ClaudeOptions {
   readonly url: string;
   readonly mode?: 'plan' | 'manual';
   readonly settings?: Record<string, unknown>;
+  /** More arguments of the client, such as `--continue`. */
+  readonly args?: readonly string[];
+  /** Settings of the machine's owner; needs root, and a namespace of its own. */
+  readonly managed?: Record<string, unknown>;
+  /** Columns and rows of the terminal. */
+  readonly size?: readonly [number, number];
 }
 
 /** The real Claude Code in a real terminal (tmux), with an empty environment and a made-up key. */
@@ -37,7 +43,7 @@ export class Claude {
       `ANTHROPIC_API_KEY=${KEY}`,
       'CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1',
       'DISABLE_AUTOUPDATER=1',
-      ...['KIMI_BIN', 'KIMI_DISPATCH_AGENT'].flatMap((name) =>
+      ...['KIMI_BIN', 'KIMI_DISPATCH_AGENT', 'KIMI_DISPATCH_MOD'].flatMap((name) =>
         env[name] === undefined ? [] : [`${name}=${env[name]}`],
       ),
     ];
@@ -64,8 +70,20 @@ export class Claude {
     const command = ['env', '-i', ...this.environment(options.url), CLAUDE, '--permission-mode'];
     // "manual" is called "default" by older versions; both take the older word.
     command.push(options.mode === 'manual' ? 'default' : 'plan');
-    this.#tmux('new-session', '-d', '-x', '150', '-y', '50', '-c', this.#lab.repo, ...command);
+    command.push(...(options.args ?? []));
+    if (options.managed !== undefined) command.unshift(...this.#managed(options.managed));
+    const [columns, rows] = options.size ?? [150, 50];
+    this.#tmux('new-session', '-d', '-x', String(columns), '-y', String(rows), '-c', this.#lab.repo, ...command);
     await this.see(/shift\+tab to cycle|manual mode|\? for shortcuts/, 30_000);
+  }
+
+  /** A command that begins another: it sees these settings in the place of the machine's. */
+  #managed(settings: Record<string, unknown>): string[] {
+    const etc = join(this.#lab.folder, 'etc');
+    execFileSync('cp', ['-a', '/etc', etc]);
+    mkdirSync(join(etc, 'claude-code'));
+    writeFileSync(join(etc, 'claude-code', 'managed-settings.json'), JSON.stringify(settings));
+    return ['unshare', '-m', 'sh', '-c', `mount --bind '${etc}' /etc && exec "$@"`, 'sh'];
   }
 
   screen(): string {

@@ -199,6 +199,11 @@ const scenarios = {
     say({ role: 'meta', type: 'turn.step.retrying', failed_attempt: 1, delay_ms: 3_600_000, error_message: '429' });
     await wait(600_000);
   },
+  async outofquota() {
+    const error_message = '429 You exceeded your current quota';
+    say({ role: 'meta', type: 'turn.step.retrying', failed_attempt: 1, delay_ms: 3_600_000, error_message });
+    await wait(600_000);
+  },
   async lingers() {
     polite();
     report('done');
@@ -252,6 +257,7 @@ const scenarios = {
     process.on('SIGTERM', () => {});
     polite();
     appendFileSync(`${process.env.KIMI_CODE_HOME}/pids`, `${process.pid}\n`);
+    call('Write', { path: 'greet.txt' });
     await wait(600_000);
   },
   async orphans() {

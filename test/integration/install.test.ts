@@ -48,7 +48,7 @@ describe('install and uninstall', () => {
     for (const path of [
       'commands/kimi-spec.md',
       'commands/kimi-dispatch.md',
-      'rules/common/kimi-delegation.md',
+      'skills/kimi-dispatch/rules/kimi-delegation.md',
       'templates/hybrid/spec-template.md',
       'skills/kimi-dispatch/.claude-plugin/plugin.json',
     ])
@@ -111,6 +111,57 @@ describe('install and uninstall', () => {
     expect(existsSync(join(lab.repo, '.claude', 'commands', 'kimi-spec.md'))).toBe(true);
     expect((await lab.run(['uninstall', '--project'])).code).toBe(0);
     expect(lab.git('status', '--porcelain')).toBe('');
+  });
+
+  it('ends with the table of doctor, and says how an open session gets it', async () => {
+    const said = (await lab.run(['install'])).stdout;
+    expect(said).toMatch(/is installed[\s\S]*ok {6}Kimi {9}kimi-code[\s\S]*Sandbox[\s\S]*\/reload-plugins/);
+    expect(said).toContain('install --allow-look');
+  });
+
+  it('puts the command onto the PATH where a place of the user is on it, and takes only its own away', async () => {
+    const bin = join(lab.home, '.local', 'bin');
+    mkdirSync(bin, { recursive: true });
+    const env = { PATH: `${bin}:${lab.env.PATH}` };
+    const file = join(bin, 'kimi-dispatch');
+    expect((await lab.run(['install'], { env })).stdout).toContain(`Command      ${file}`);
+    expect(execFileSync(file, ['status'], { cwd: lab.repo, env: lab.env, encoding: 'utf8' })).toContain('No runs');
+    await lab.run(['uninstall'], { env });
+    expect(existsSync(file)).toBe(false);
+    writeFileSync(file, 'mine');
+    await lab.run(['install'], { env });
+    await lab.run(['uninstall'], { env });
+    expect(readFileSync(file, 'utf8')).toBe('mine');
+  });
+
+  it('where no such place is, doctor names the way that works', async () => {
+    await lab.run(['install']);
+    const { rows } = JSON.parse((await lab.run(['doctor', '--json'])).stdout) as {
+      rows: { check: string; remedy?: string }[];
+    };
+    expect(rows.find((row) => row.check === 'Command')?.remedy).toBe(
+      join(claude, 'skills', 'kimi-dispatch', 'bin', 'kimi-dispatch'),
+    );
+  });
+
+  it('doctor says which command of the same name is active', async () => {
+    writeFileSync(join(claude, 'commands', 'kimi-status.md'), 'my own\n');
+    await lab.run(['install']);
+    expect((await lab.run(['doctor'])).stdout).toMatch(/note {4}\/kimi-status +your own is active: .*kimi-status\.md/);
+  });
+
+  it('--allow-look adds the two narrow rules, and uninstall restores the settings byte for byte', async () => {
+    const file = join(claude, 'settings.json');
+    await lab.run(['install', '--allow-look']);
+    await lab.run(['install', '--allow-look']);
+    const allowed = ['Bash(kimi-dispatch show:*)', 'Bash(kimi-dispatch diff:*)'];
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ theme: 'dark', permissions: { allow: allowed } });
+    await lab.run(['uninstall']);
+    expect(readFileSync(file, 'utf8')).toBe('{ "theme": "dark" }\n');
+    await lab.run(['install', '--allow-look']);
+    writeFileSync(file, JSON.stringify({ theme: 'light', permissions: { allow: ['Read', ...allowed] } }));
+    await lab.run(['uninstall']);
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ theme: 'light', permissions: { allow: ['Read'] } });
   });
 
   it('two installs at once end well', async () => {

@@ -27,7 +27,7 @@ it('runs the older client: its flags, the prompt on stdin, its report', async ()
   expect([code, result.outcome, result.kimi?.version]).toEqual([0, 'succeeded', '1.49.0']);
   expect(result.report?.result.summary).toBe('Polite now.');
   expect(result.kimi).toMatchObject({ steps: 3, session: result.run, unreadableLines: 0 });
-  const seen = JSON.parse(readFileSync(join(result.worktree, '..', '..', 'homes', result.run, 'seen.json'), 'utf8'));
+  const seen = JSON.parse(readFileSync(join(lab.kimiHome(result.run), 'seen.json'), 'utf8'));
   expect(seen.args.join(' ')).toContain('--print --output-format stream-json --max-steps-per-turn 100');
   expect(seen.args.join(' ')).not.toContain('Read the file');
   expect(seen.length).toBeGreaterThan(500);

@@ -27,6 +27,7 @@ describe('each limit, shown by a real process', () => {
     ['hushed', { idleSeconds: 1, nudges: 0 }, 'idle-timeout', 6, /no sign of life/],
     ['manysteps', { steps: 5 }, 'step-limit', 6, /--max-steps/],
     ['retries', {}, 'agent-failed', 7, /rate-limit: the service asked for a longer wait/],
+    ['outofquota', {}, 'agent-failed', 7, /quota: 429 You exceeded your current quota/],
     ['flood 4', { outputMegabytes: 1 }, 'output-limit', 6, /outputMegabytes/],
     ['fills', { diskMegabytes: 5 }, 'output-limit', 6, /diskMegabytes/],
     ['stubborn', { wallSeconds: 1 }, 'deadline', 6, /--timeout 2/],

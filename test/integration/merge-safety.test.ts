@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Ended, has, Lab, shell, spec } from '../helpers/repo.ts';
 
+const agreed = { env: { KIMI_DISPATCH_UNREVIEWED: 'run' } };
 let lab: Lab;
 afterEach(() => lab?.remove());
 
@@ -201,7 +202,7 @@ describe('what arrives', () => {
     lab.write({ '.git/hooks/pre-commit': '#!/bin/sh\necho x > added.txt\ngit add added.txt\n' });
     chmodSync(join(lab.repo, '.git/hooks/pre-commit'), 0o755);
     const before = lab.snapshot();
-    const ended = await lab.run(['merge', '@last']);
+    const ended = await lab.run(['merge', '@last'], agreed);
     expect(ended.code).toBe(4);
     expect(ended.stderr).toContain('added.txt');
     expect(lab.snapshot()).toEqual(before);
@@ -212,8 +213,8 @@ describe('what arrives', () => {
     await again(polite, ['MODIFY greet.txt']);
     lab.write({ '.git/hooks/commit-msg': '#!/bin/sh\ngrep -q "^feat: " "$1"\n' });
     chmodSync(join(lab.repo, '.git/hooks/commit-msg'), 0o755);
-    expect((await lab.run(['merge', '@last'])).code).toBe(2);
-    expect((await lab.run(['merge', '@last', '--message', 'feat: be polite'])).code).toBe(0);
+    expect((await lab.run(['merge', '@last'], agreed)).code).toBe(2);
+    expect((await lab.run(['merge', '@last', '--message', 'feat: be polite'], agreed)).code).toBe(0);
     expect(lab.git('log', '-1', '--format=%s')).toBe('feat: be polite');
   });
 

@@ -88,7 +88,7 @@ describe('merge', () => {
     lab.write({ '.git/hooks/commit-msg': '#!/bin/sh\nexit 1\n' });
     chmodSync(join(lab.repo, '.git/hooks/commit-msg'), 0o755);
     const before = lab.snapshot();
-    const ended = await lab.run(['merge', '@last']);
+    const ended = await lab.run(['merge', '@last'], { env: { KIMI_DISPATCH_UNREVIEWED: 'run' } });
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain('hooks');
     expect(lab.snapshot()).toEqual(before);

@@ -7,9 +7,9 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kimiConfig, startModel } from '../../scripts/model-server.mjs';
 import { probeSandbox } from '../../src/process/sandbox.ts';
+import { isBelow } from '../../src/queue/address.ts';
 import type { Order } from '../../src/queue/order.ts';
 import { readStory } from '../../src/queue/story.ts';
-import { isBelow } from '../../src/queue/work.ts';
 import { hasRedis, Machine, RedisServer } from '../helpers/queue.ts';
 import { type Ended, Lab, ROOT, spec } from '../helpers/repo.ts';
 import { pause, until } from '../helpers/until.ts';
@@ -112,6 +112,20 @@ describe.skipIf(!hasRedis)('somebody who can write to Redis', () => {
 });
 
 describe.skipIf(!hasRedis)('a worker', () => {
+  it('survives orders of every kind, and carries out the next good one', async () => {
+    await setUp();
+    const connection = new Redis(redis.url, { maxRetriesPerRequest: null });
+    const queue = new Queue('runs', { connection, prefix: 'kimi-dispatch' });
+    for (const data of [null, 7, 'text', [], {}, { version: { toString: 1 } }, { version: 'x'.repeat(5_000_000) }])
+      await queue.add('run', data);
+    redis.ask('hset', 'kimi-dispatch:runs:bad', 'name', 'run', 'data', '{broken', 'opts', '{}', 'timestamp', '1');
+    redis.ask('lpush', 'kimi-dispatch:runs:wait', 'bad');
+    await queue.close();
+    connection.disconnect();
+    await machine.work(off);
+    expect((await run('success')).code).toBe(0);
+  });
+
   it('that was killed tidies up when it starts again, and takes its run again', async () => {
     await setUp();
     await machine.work(off);
@@ -132,6 +146,8 @@ describe.skipIf(!hasRedis)('a worker', () => {
     await setUp();
     const profiles = join(machine.folder, 'config', 'kimi-dispatch', 'profiles.toml');
     writeFileSync(profiles, "[default]\nsetup = 'sleep 5'\n");
+    // The clone of a worker knows no branch of a person's: without a sandbox its owner has to agree.
+    machine.env.KIMI_DISPATCH_UNREVIEWED = 'run';
     await machine.work(off);
     const pending = run('success');
     await until('it has the run', () => machine.said.includes(': taken'));

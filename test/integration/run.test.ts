@@ -121,7 +121,7 @@ describe('a run', () => {
     expect((await run()).code).toBe(0);
     const result = await lab.result();
     expect(result.kimi?.survivors).toBeGreaterThan(0);
-    const pids = readFileSync(join(result.worktree, '..', '..', 'homes', result.run, 'pids'), 'utf8')
+    const pids = readFileSync(join(lab.kimiHome(result.run), 'pids'), 'utf8')
       .trim()
       .split('\n');
     for (const pid of pids) expect(isRunning(pid)).toBe(false);
@@ -142,7 +142,7 @@ describe('a run', () => {
     withSpec(spec('stubborn'));
     const before = lab.snapshot();
     const ended = await lab.run(['run', '../spec.md', '--no-baseline'], {
-      after: (pid) => setTimeout(() => process.kill(pid, 'SIGINT'), 2500),
+      after: (pid) => void lab.heard('"tool-call"').then(() => process.kill(pid, 'SIGINT')),
     });
     expect(ended.code).toBe(130);
     expect((await lab.result()).changes).toHaveLength(1);
@@ -206,7 +206,7 @@ describe('a run', () => {
     lab = new Lab({ 'package.json': '{"scripts":{"test":"grep -q please greet.txt"}}', ...FILES });
     writeFileSync(
       join(lab.folder, 'plan.md'),
-      '# Polite greeting\n\nSCENARIO success\n\n## Step 1: Greeting\n\nMake `greet.txt` polite.\n',
+      '# Polite greeting\n\nSCENARIO success\n\n## Step 1: Greeting\n\nMake `greet.txt` polite.\n\n## Verification\n\n- `npm test`\n',
     );
     const ended = await lab.run(['run', '../plan.md']);
     expect(ended.stderr).not.toContain('error');

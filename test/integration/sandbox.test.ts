@@ -1,126 +1,23 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { probeSandbox } from '../../src/process/sandbox.ts';
-import { Lab, ROOT, spec } from '../helpers/repo.ts';
+import { permit } from '../../src/hook/permission.ts';
+import { bootId, sandboxProven } from '../../src/process/proven.ts';
+import { Lab, spec } from '../helpers/repo.ts';
+import { probe } from '../helpers/sandbox.ts';
 
-const probe = await probeSandbox(ROOT, {
-  PATH: process.env.PATH,
-  HOME: tmpdir(),
-  XDG_CACHE_HOME: join(tmpdir(), 'kd-probe'),
-});
 const on = { KIMI_DISPATCH_SANDBOX: 'required' };
 
 let lab: Lab;
-const servers: Server[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close();
-  lab.remove();
-});
-const listen = (where: number | string): Promise<Server> =>
-  new Promise((done) => {
-    const server = createServer((socket) => socket.end());
-    servers.push(server);
-    server.listen(where, () => done(server));
-  });
+afterEach(() => lab.remove());
 const withSpec = (text: string, files: Record<string, string> = {}): void => {
   lab = new Lab({ 'greet.txt': 'hello\n', ...files });
   writeFileSync(join(lab.folder, 'spec.md'), text);
 };
 const run = (...more: string[]) => lab.run(['run', '../spec.md', ...more], { env: on });
-const sleepers = (word: string): string[] =>
-  readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => {
-      try {
-        return readFileSync(`/proc/${name}/cmdline`, 'utf8');
-      } catch {
-        return '';
-      }
-    })
-    .filter((line) => line.startsWith('sleep') && line.includes(word));
-
 describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)${probe.reason}`, () => {
-  it('stops every way out that is tried, and nothing stays behind', async () => {
-    withSpec(
-      spec('escape', { files: ['MODIFY greet.txt', 'CREATE escapes.json'], verify: ['`grep -q please greet.txt`'] }),
-      {
-        'at.json': '{}',
-      },
-    );
-    const word = `98${process.pid}`;
-    const secrets = [
-      '.pgpass',
-      '.local/share/kimi-dispatch/mailbox/x',
-      'notes.txt',
-      'work/other/secret.txt',
-      '.ssh/id_rsa',
-      '.aws/credentials',
-      '.netrc',
-      '.npmrc',
-      '.claude/settings.json',
-      '.bash_history',
-    ];
-    for (const path of secrets) lab.write({ [path]: 'SECRET\n' }, lab.home);
-    writeFileSync(
-      join(lab.home, '.kimi-code', 'config.toml'),
-      `# SECRET\n${readFileSync(join(lab.home, '.kimi-code', 'config.toml'), 'utf8')}`,
-    );
-    lab.write({ '.config/kimi-dispatch/config.toml': '# SECRET\n' }, lab.home);
-    lab.write({ '.env': 'SECRET\n', '.envrc': 'SECRET\n', '.gitignore': '.env\n.envrc\n' });
-    lab.git('config', 'remote.other.url', 'https://x:SECRET@git.example/x.git');
-    const tcp = await listen(0);
-    const socket = join(lab.folder, 's');
-    await listen(socket);
-    const remote = join(lab.folder, 'remote.git');
-    execFileSync('git', ['init', '-q', '--bare', remote]);
-    const id = JSON.parse((await lab.run(['run', '../spec.md', '--dry-run', '--json'])).stdout)
-      .dir.split('/')
-      .at(-3);
-    const state = join(lab.home, '.local', 'state', 'kimi-dispatch', id);
-    lab.write({ 'worktrees/other/x.txt': 'SECRET\n', 'homes/other/config.toml': 'SECRET\n' }, state);
-    lab.write({ '.git/kimi-dispatch/runs/other/report.md': 'SECRET\n' });
-    const at = {
-      home: lab.home,
-      checkout: lab.repo,
-      common: join(lab.repo, '.git'),
-      state,
-      remote,
-      port: (tcp.address() as { port: number }).port,
-      socket,
-      pid: process.pid,
-      word,
-    };
-    lab.write({ 'at.json': JSON.stringify(at) });
-    lab.commit('Where things are');
-    const before = lab.snapshot();
-    const ended = await run();
-    expect(ended.stderr + ended.stdout).toContain('sandbox on');
-    const result = await lab.result();
-    const said = JSON.parse(lab.git('show', `${result.branch}:escapes.json`));
-    // A closed home is an empty one of the sandbox's own: what is written there is nowhere afterwards.
-    const own = [
-      'poison the compile cache of Kimi',
-      "forge the hooks' state",
-      'a line for .bashrc',
-      'write through a link',
-    ];
-    expect(said.worked.filter((way: string) => !own.includes(way))).toEqual([]);
-    for (const path of ['.bashrc', '.profile', '.cache/kimi-dispatch/x', '.local/state/kimi-dispatch/claude-x'])
-      expect(existsSync(join(lab.home, path)), path).toBe(false);
-    expect(said.tried).toBeGreaterThanOrEqual(30);
-    console.log(`ways out of the sandbox: ${said.tried} tried, ${said.tried - said.worked.length} stopped`);
-    expect(lab.snapshot()).toEqual(before);
-    expect(existsSync(join(lab.home, '.ssh', 'authorized_keys'))).toBe(false);
-    expect(sleepers(word)).toEqual([]);
-    expect(existsSync(join(state, 'worktrees', 'other', 'x.txt'))).toBe(true);
-    expect(result.notes.join('\n')).toMatch(/sandbox refused Kimi the host example\.com:443/);
-    expect(readdirSync(tmpdir()).filter((name) => name.startsWith(`kd-${result.run}`))).toEqual([]);
-  }, 60_000);
-
   it('nothing survives when the dispatcher gets SIGKILL', async () => {
     withSpec(spec('slow 600'));
     const started = await lab.run(['run', '../spec.md', '--background'], { env: on });
@@ -159,6 +56,24 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
     expect(ended.stdout).toContain('verifyHosts');
   });
 
+  it('provisioning runs inside; registry credentials are there for a reviewed tree only', async () => {
+    const files = ['MODIFY go.sum (ALLOW PROTECTED)'];
+    withSpec(spec('sum', { files, verify: ['`grep -q two go.sum`'] }), {
+      'go.sum': 'one\n',
+      'setup.sh':
+        'echo "sum $(cat go.sum) token $(grep -c SECRET ~/.npmrc)"\ncat ~/.netrc && echo LEAK\ntouch ~/escaped\n',
+    });
+    lab.write({ '.npmrc': '//r.example/:_authToken=SECRET\n', '.netrc': 'SECRET\n' }, lab.home);
+    lab.write({ 'kimi-dispatch/profiles.toml': "[default]\nsetup = 'sh setup.sh'\n" }, join(lab.home, '.config'));
+    const ended = await run();
+    expect([ended.code, ended.stderr]).toEqual([0, expect.anything()]);
+    const log = readFileSync(join((await lab.result()).files.folder, 'provision.log'), 'utf8');
+    expect(log).toMatch(/^sum one token 1$/m);
+    expect(log).toMatch(/^sum two token (?:0)?$/m);
+    expect(log).not.toContain('LEAK');
+    expect(existsSync(join(lab.home, 'escaped'))).toBe(false);
+  });
+
   it('a limit ends what runs inside', async () => {
     withSpec(spec('stubborn'));
     const ended = await run('--timeout', '2');
@@ -178,6 +93,26 @@ describe.skipIf(!probe.works)(`the sandbox (needs bubblewrap, socat and ripgrep)
 });
 
 describe('without the sandbox', () => {
+  it('a run that a hook allowed is refused where the sandbox was proven once and fails now', async () => {
+    withSpec(spec('success'));
+    lab.write(
+      { '.cache/kimi-dispatch/sandbox.json': JSON.stringify({ boot: bootId(), works: true, key: 'x' }) },
+      lab.home,
+    );
+    const seen = { mode: 'default', proven: sandboxProven({ HOME: lab.home }), read: () => '' };
+    expect(permit('kimi-dispatch run spec.md --sandbox required', seen)).toBe('allow');
+    for (const weaker of ['', ' --sandbox auto', ' --sandbox=auto'])
+      expect(permit(`kimi-dispatch run spec.md${weaker}`, seen)).toBeUndefined();
+    const bin = join(lab.folder, 'bin');
+    lab.write({ bwrap: '#!/bin/sh\nexit 1\n' }, bin);
+    chmodSync(join(bin, 'bwrap'), 0o755);
+    const refused = await lab.run(['run', '../spec.md', '--sandbox', 'required'], {
+      env: { PATH: `${bin}:${process.env.PATH}` },
+    });
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('The sandbox is required')]);
+    expect(JSON.parse((await lab.run(['status', '--json'])).stdout).runs).toEqual([]);
+  });
+
   it('required refuses where a part is missing, and says what to install; auto says so in the result', async () => {
     withSpec(spec('success'));
     const bin = join(lab.folder, 'bin');

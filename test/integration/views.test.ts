@@ -95,7 +95,7 @@ describe('several runs, one branch', () => {
     rmSync(join(lab.repo, '.git', 'hook-ran'), { force: true });
     await another('success');
     expect(existsSync(join(lab.repo, '.git', 'hook-ran'))).toBe(false);
-    const merged = await lab.run(['merge', '@last']);
+    const merged = await lab.run(['merge', '@last'], { env: { KIMI_DISPATCH_UNREVIEWED: 'run' } });
     expect(merged.stdout).toContain('Hooks of yours that ran: pre-commit');
     expect(existsSync(join(lab.repo, '.git', 'hook-ran'))).toBe(true);
   });

@@ -284,7 +284,9 @@ describe('run --waves', () => {
     const check = '`sh -c "test ! -e out && touch out && cmp go.sum vendor/sum"`';
     const own = ['Verification:', '- `test -f base.txt`'];
     writeFileSync(join(lab.folder, 'spec.md'), text([{ ...sum, lines: own }, file('b', { lines: own })], check));
-    const ended = await lab.run(['run', '../spec.md', '--waves', '--verify-each']);
+    // Without a sandbox nothing that Kimi wrote is set up unless the user has agreed.
+    const agreed = { env: { KIMI_DISPATCH_UNREVIEWED: 'run' } };
+    const ended = await lab.run(['run', '../spec.md', '--waves', '--verify-each'], agreed);
     expect([ended.code, ended.stdout]).toEqual([0, expect.stringMatching(/task 2 \S+ integrated/)]);
   });
 

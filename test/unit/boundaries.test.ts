@@ -12,7 +12,7 @@ const room = (name: string): string => (name.includes('/') ? (name.split('/')[0]
 
 /** Rooms from the ground up: a file may import from its own floor and from those below. */
 const FLOORS = [
-  ['errors.ts', 'files.ts', 'path-classes.ts', 'system-error.ts', 'quote.ts', 'text.ts', 'world.ts'],
+  ['errors.ts', 'files.ts', 'names.ts', 'path-classes.ts', 'system-error.ts', 'quote.ts', 'text.ts', 'world.ts'],
   ['verify', 'spec', 'profile', 'gate', 'flavour', 'git', 'process', 'ledger', 'session', 'schedule', 'mailbox'],
   ['run', 'review', 'install'],
   ['mcp', 'hook', 'host', 'queue'],

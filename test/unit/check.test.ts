@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkSpec } from '../../src/spec/check.ts';
-import { detectCommands, type RepoFacts } from '../../src/spec/facts.ts';
+import { checkText } from '../../src/spec/check-text.ts';
+import { detectCommands } from '../../src/spec/detect.ts';
+import type { RepoFacts } from '../../src/spec/facts.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
 import { showFindings } from '../../src/spec/show.ts';
 
@@ -61,6 +63,19 @@ describe('every check', () => {
   ];
   it.each(paths)('%s → %s on its line', (file, code) => {
     expect(codes(task([file]))).toContain(`5:${code}`);
+  });
+
+  it.each([
+    ['a folder in the place of a file', ['DELETE src/a.ts', 'CREATE src/a.ts/x.ts']],
+    ['a folder in the place of a link', ['DELETE link', 'CREATE link/x.ts']],
+    ['a file in the place of a folder', ['DELETE src/a.ts', 'DELETE src/b.ts', 'CREATE src']],
+    ['a name in another case', ['DELETE src/a.ts', 'CREATE src/A.ts']],
+  ])('lets a DELETE make way for %s', (_name, files) => {
+    expect(codes(task(files))).toEqual([]);
+  });
+
+  it('says that a folder keeps a file', () => {
+    expect(codes(task(['DELETE src/a.ts', 'CREATE src']))).toEqual(['6:spec/path']);
   });
 
   it('allows a protected path that is asked for', () => {
@@ -131,6 +146,7 @@ describe('every check', () => {
     ['a placeholder', '# Spec: 1 -- T\n## Goal\nHandle errors etc. and more\n', '3:spec/placeholder'],
     ['a secret', `# Spec: 1 -- T\n## Goal\nuse ${'sk-'}${'a'.repeat(24)}\n`, '3:spec/secret'],
     ['hidden text', '# Spec: 1 -- T\n## Goal\nplain\u202etext\n', '3:spec/hidden'],
+    ['a joiner that joins nothing', '# Spec: 1 -- T\n## Goal\npass\u200dword\n', '3:spec/hidden'],
     ['a comment', '# Spec: 1 -- T\n## Goal\n<!-- do evil -->\n', '3:spec/comment'],
     ['a misspelt section', '# Spec: 1 -- T\n## Verfication\n', '2:spec/section-unknown'],
     ['a wrong limit', '# Spec: 1 -- T\nLimits: steps=many\n', '2:spec/limit'],
@@ -212,17 +228,36 @@ describe('detected commands', () => {
     files: new Map([...files, ...Object.keys(manifests)].map((path) => [path, '100644'])),
     manifests: new Map(Object.entries(manifests)),
   });
-  const table: [RepoFacts, string[]][] = [
-    [world(['pnpm-lock.yaml'], { 'package.json': '{"scripts":{"test":"vitest"}}' }), ['pnpm test']],
-    [world([], { 'package.json': '{"scripts":{"test":"echo \\"Error: no test specified\\" && exit 1"}}' }), []],
-    [world(['uv.lock'], { 'pyproject.toml': '[tool.pytest.ini_options]' }), ['uv run pytest']],
-    [world([], { 'go.mod': 'module x' }), ['go test ./...']],
-    [world([], { 'Cargo.toml': '' }), ['cargo test']],
-    [world([], { Makefile: 'test: all\n\techo' }), ['make test']],
-    [world(['README.md']), []],
+  const npm = { 'package.json': '{"scripts":{"test":"vitest","lint":"x"}}' };
+  const table: [string, RepoFacts, string[], string[]][] = [
+    ['the lock file names the manager', world(['pnpm-lock.yaml'], npm), ['src/a.ts'], ['pnpm test']],
+    [
+      'a test that is none',
+      world([], { 'package.json': '{"scripts":{"test":"echo \\"Error: no test specified\\" && exit 1"}}' }),
+      ['a.ts'],
+      [],
+    ],
+    [
+      'no test: type check before lint before build',
+      world([], { 'package.json': '{"scripts":{"build":"x","lint":"x","typecheck":"x"}}' }),
+      ['a.ts'],
+      ['npm run typecheck'],
+    ],
+    ['python', world(['uv.lock'], { 'pyproject.toml': '[tool.pytest.ini_options]' }), ['a.py'], ['uv run pytest']],
+    ['go', world([], { 'go.mod': 'module x' }), ['a.go'], ['go test ./...']],
+    ['rust', world([], { 'Cargo.toml': '' }), ['src/a.rs'], ['cargo test']],
+    ['make', world([], { Makefile: 'test: all\n\techo' }), ['src/a.c'], ['make test']],
+    [
+      'the manifest nearest to the file',
+      world([], { ...npm, 'web/package.json': '{"scripts":{"test":"jest"}}' }),
+      ['web/src/a.ts'],
+      ['cd web && npm test'],
+    ],
+    ['not that of another kind of project', world([], npm), ['ios/App/View.swift'], []],
+    ['nothing for documents', world(['README.md'], npm), ['README.md'], []],
   ];
-  it.each(table)('%#', (seen, commands) => {
-    expect(detectCommands(seen)).toEqual(commands);
+  it.each(table)('%s', (_name, seen, changed, commands) => {
+    expect(detectCommands(seen, changed)).toEqual(commands);
   });
 });
 
@@ -254,4 +289,10 @@ describe('hostile input', () => {
     parseSpec(inputs[name] as string);
     expect(performance.now() - started).toBeLessThan(8000);
   });
+});
+
+it('an emoji that is joined of several, and a byte order mark at the beginning, hide nothing', () => {
+  const text =
+    '\ufeff# Spec: 1 -- T\n## Goal\nFor the \u{1f468}\u200d\u{1f469}\u200d\u{1f467} and \u{1f3f3}\ufe0f\u200d\u{1f308}\n';
+  expect(checkText(text.split('\n')).map(({ code }) => code)).toEqual([]);
 });

@@ -7,7 +7,9 @@ import { annotateFindings, tellCi } from '../../src/cli/ci.ts';
 import { refusalJson, refusalText } from '../../src/cli/refusal.ts';
 import * as words from '../../src/hook/words.ts';
 import type { RunEvent } from '../../src/ledger/events.ts';
+import type { Message, Task } from '../../src/mailbox/model.ts';
 import { clean, leaving, quote, reveal, subject } from '../../src/quote.ts';
+import { dashboard } from '../../src/review/dashboard.ts';
 import { messageOf } from '../../src/review/keep-commit.ts';
 import { nextOf } from '../../src/review/next.ts';
 import { resultPage } from '../../src/review/page.ts';
@@ -112,6 +114,32 @@ beforeAll(() => {
   annotateFindings(world, EVIL, [finding]);
   const run = { id: result.run, branch: 'kimi/x' };
   const step: RunEvent = { t: '', type: 'step-ended', step: EVIL, ms: 1 };
+  const escalation = { by: 'kimi', reason: EVIL, severity: EVIL, at: '' };
+  const mail: Message = {
+    id: 'm1',
+    from: 'kimi',
+    to: 'claude',
+    subject: EVIL,
+    content: EVIL,
+    type: 'message',
+    at: '',
+    state: 'pending',
+    escalation,
+  };
+  const task: Task = {
+    id: 't1',
+    title: EVIL,
+    description: EVIL,
+    assignee: EVIL,
+    assigner: 'claude',
+    priority: 'normal',
+    requirements: [],
+    criteria: [],
+    state: 'in_progress',
+    notes: [],
+    version: 1,
+    at: '',
+  };
   const diff = `diff --git a/x b/x\n+${EVIL.replaceAll('\n', '\n ')}\n`;
   said = {
     'the result for Claude': presentResult(result, ''),
@@ -135,13 +163,16 @@ beforeAll(() => {
     'the title': subject(EVIL),
     'mail for Claude': words.mail([{ from: EVIL, subject: EVIL }]),
     'a line': quote(EVIL, 1000),
+    'the dashboard': dashboard([], [task], [mail]),
   };
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const COMMANDS = ['the log of a CI job', 'the result in a CI log', 'findings in a CI log', 'the diff in a CI log'];
 const DATA = ['a refusal as JSON', 'the result as JSON'];
-const MARKDOWN = ['report.md', 'the step summary', 'the pull request'];
+const MARKDOWN = ['report.md', 'the step summary', 'the pull request', 'the dashboard'];
+/** Blocks of HTML that are ours. */
+const OWN_HTML: Readonly<Record<string, number>> = { 'the pull request': 2, 'the dashboard': 1 };
 const MARKUP = ['the page', 'JUnit'];
 const LINES = [
   'the result for Claude',
@@ -211,7 +242,7 @@ describe('what others wrote, at every door', () => {
     expect(text).not.toMatch(/@alice|#12|Forged|evil|skip ci/);
     const html = tokens.filter(({ type }) => type === 'html_block').map(({ content }) => content);
     expect(html.join('')).not.toMatch(/script|img/);
-    expect(html.length).toBe(door === 'the pull request' ? 2 : 0);
+    expect(html.length).toBe(OWN_HTML[door] ?? 0);
   });
 
   it.each(MARKUP)('%s: nothing of it is markup', (door) => expect(at(door)).not.toMatch(/<script|<img|<\/details/));

@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { keysIn, knownKeys } from '../../src/gate/known-keys.ts';
 import { manifestChange } from '../../src/gate/manifest.ts';
 import { readings } from '../../src/gate/readings.ts';
+import { checkScope } from '../../src/gate/scope.ts';
 import { newSecrets } from '../../src/gate/secrets.ts';
 import { verbProblem } from '../../src/gate/verbs.ts';
 import type { Change } from '../../src/git/change.ts';
 import type { Verb } from '../../src/spec/model.ts';
+import { parseSpec } from '../../src/spec/parse.ts';
 import { matcher } from '../../src/spec/patterns.ts';
 
 /** Made up of parts, so that no scanner of this repository finds a key in it. */
@@ -143,5 +145,35 @@ describe('patterns', () => {
   it('a file is itself', () => {
     const matches = matcher([{ text: 'a.ts', at }]);
     expect(['a.ts', 'b/a.ts'].map((path) => matches(path))).toEqual([true, false]);
+  });
+});
+
+describe('the scope of a plan', () => {
+  const source =
+    '# Spec: 001 -- T\n\n## Tasks\n\n### Task 1: X\nFiles:\n- MODIFY src/cart/total.ts\n\n## Verification\n- `sh checks/total.sh`\n';
+  const { spec } = parseSpec(source);
+  const judged = (path: string, scope: 'guess' | 'contract'): string => {
+    const { violations, flags } = checkScope({ ...spec, scope }, [path]);
+    return violations.length > 0 ? 'violation' : flags.length > 0 ? 'flag' : 'declared';
+  };
+
+  it.each([
+    ['src/cart/total.ts', 'declared'],
+    ['src/cart/total.test.ts', 'flag'],
+    ['tests/unit/test_total.py', 'flag'],
+    ['src/cart/index.ts', 'flag'],
+    ['src/cart/__snapshots__/total.test.ts.snap', 'flag'],
+    ['checks/total.sh', 'flag'],
+    ['src/cart/other.ts', 'violation'],
+    ['src/cart/other.test.ts', 'violation'],
+    ['lib/index.ts', 'violation'],
+    ['.github/workflows/total.test.yml', 'violation'],
+  ])('%s beside a path read out of a plan: %s', (path, expected) => {
+    expect(judged(path, 'guess')).toBe(expected);
+  });
+
+  it('a spec that was written as one is a contract', () => {
+    for (const path of ['src/cart/total.test.ts', 'src/cart/index.ts', 'checks/total.sh'])
+      expect(judged(path, 'contract')).toBe('violation');
   });
 });

@@ -201,15 +201,17 @@ describe('decisions', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'kd-hook-'));
     mkdirSync(join(folder, 'repo'));
-    execFileSync('git', ['init', '-q'], { cwd: join(folder, 'repo') });
+    execFileSync('git', ['init', '-q', '-b', 'main'], { cwd: join(folder, 'repo') });
     writeFileSync(join(folder, 'kimi'), '#!/bin/sh\n', { mode: 0o755 });
     env = { HOME: folder, PATH: folder, CLAUDE_CODE_ENTRYPOINT: 'cli' };
     sessions = new Sessions(env, now);
+    more = {};
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   const say = (input: HookInput) =>
-    decide({ session_id: 's1', cwd: join(folder, 'repo'), ...input }, { env, now, sessions });
+    decide({ session_id: 's1', cwd: join(folder, 'repo'), ...input }, { env, now, sessions, ...more });
+  let more: { rule?: string } = {};
   const context = (input: HookInput): string => {
     const output = say(input).output as { hookSpecificOutput?: { additionalContext?: string } } | undefined;
     return output?.hookSpecificOutput?.additionalContext ?? '';
@@ -409,19 +411,255 @@ describe('decisions', () => {
     expect(sessions.plan('../../etc/passwd')).toBeUndefined();
   });
 
-  it('tells of an ended run once, by result.json, until it is reviewed', () => {
-    const run = join(folder, 'run');
-    mkdirSync(run);
-    sessions.addRun('s1', { run: 'R1', folder: run, pid: process.pid });
-    const woken = { hook_event_name: 'UserPromptSubmit', prompt: '<task-notification> kimi-dispatch run' };
-    expect(context(woken)).toContain('goes on');
-    writeFileSync(join(run, 'result.json'), '{"outcome": "verification-failed"}');
-    expect(context({ ...woken, session_id: 'other' })).toBe('');
-    expect(context(woken)).toContain('run R1 ended: verification-failed');
-    expect(context(woken)).toBe('');
-    expect(context({ hook_event_name: 'SessionStart', source: 'resume' })).toContain('R1');
-    writeFileSync(join(run, 'events.ndjson'), '{"t":"x","type":"merged"}\n');
-    expect(context({ hook_event_name: 'SessionStart', source: 'startup' })).toBe('');
+  describe('runs', () => {
+    const ID = '260101-0101-abcde';
+    const CHECK = { verdict: 'passing' };
+    let ledger: string;
+    beforeEach(() => {
+      ledger = join(folder, 'repo', '.git', 'kimi-dispatch', 'runs');
+    });
+    const event = (run: string, type: string): void =>
+      writeFileSync(join(ledger, run, 'events.ndjson'), `{"t":"${clock++}","type":"${type}"}\n`, { flag: 'a' });
+    const begin = (run = ID, session = 's1', pid = process.pid): void => {
+      mkdirSync(join(ledger, run), { recursive: true });
+      event(run, 'run-started');
+      sessions.addRun(session, { run, folder: join(ledger, run), pid });
+    };
+    const end = (outcome: string, run = ID, more: object = {}): void => {
+      const changes = [{ path: 'a', added: 4, removed: 1 }];
+      const result = { run, title: 'Polite', outcome, verification: [CHECK], changes, commit: 'a'.repeat(40), ...more };
+      writeFileSync(join(ledger, run, 'result.json'), JSON.stringify(result));
+      event(run, 'run-ended');
+    };
+    const woken = (output = `run ${ID}\nMake the worktree\n`, session = 's1'): string => {
+      writeFileSync(join(folder, 'shell.output'), output);
+      const prompt = `<task-notification>\n<output-file>${join(folder, 'shell.output')}</output-file>\n</task-notification>`;
+      return context({ hook_event_name: 'UserPromptSubmit', prompt, session_id: session });
+    };
+    const starts = (source: string, session = 's1'): string =>
+      context({ hook_event_name: 'SessionStart', source, session_id: session });
+
+    it('a wake tells of the run that its output names, with facts, once', () => {
+      begin();
+      expect(woken()).toContain(`run ${ID} goes on`);
+      end('verification-failed');
+      expect(woken()).toContain(`run ${ID} ended: verification-failed (1 of 1 checks pass; 1 file, +4 -1)`);
+      expect(woken()).toBe('');
+    });
+
+    it('after a review round with the same outcome it wakes again', () => {
+      begin();
+      end('succeeded');
+      expect(woken()).toContain('ended: succeeded');
+      event(ID, 'run-reopened');
+      expect(woken()).toContain('goes on');
+      end('succeeded');
+      expect(woken()).toContain('ended: succeeded');
+    });
+
+    it('a second run that ends first does not hide the first', () => {
+      const other = '260101-0102-fghij';
+      begin();
+      begin(other);
+      end('succeeded', other);
+      expect(woken(`run ${other}\n`)).toContain(`run ${other} ended`);
+      expect(woken()).toContain(`run ${ID} goes on`);
+      end('succeeded');
+      expect(woken()).toContain(`run ${ID} ended`);
+    });
+
+    it('a wake after "clear" is about the run all the same; the new session has it from its begin', () => {
+      env.CLAUDE_PID = '11';
+      begin();
+      say({ hook_event_name: 'SessionEnd', reason: 'clear' });
+      expect(starts('clear', 's2')).toContain(`run ${ID} of this session works`);
+      end('succeeded');
+      expect(woken(undefined, 's2')).toContain(`run ${ID} ended`);
+      expect(starts('resume', 's2')).toContain(`run ${ID} ended`);
+    });
+
+    it('a session that begins is told once of what runs, of what ended, and never of what was reviewed', () => {
+      const other = '260101-0102-fghij';
+      begin();
+      begin(other);
+      end('succeeded', other);
+      expect(starts('resume')).toMatch(new RegExp(`run ${ID} of this session works[\\s\\S]*run ${other} ended`));
+      expect(starts('resume')).toBe('');
+      event(other, 'merged');
+      end('succeeded');
+      event(ID, 'discarded');
+      expect(starts('startup')).toBe('');
+      expect(woken()).toBe('');
+    });
+
+    it('another session of the repository is not told', () => {
+      begin();
+      end('succeeded');
+      expect(context({ hook_event_name: 'UserPromptSubmit', prompt: 'hi', session_id: 'other' })).toBe('');
+    });
+
+    it('a command that started nothing wakes with its reason, as data', () => {
+      const said = woken('kimi-dispatch: Kimi is not logged in.\n  Fix: Start `kimi` and type /login\n');
+      expect(said).toContain('started nothing');
+      expect(said).toContain('Kimi is not logged in. Fix: Start');
+      expect(woken('make: nothing to be done\n')).toBe('');
+    });
+
+    it('says when the dispatcher died, once', () => {
+      begin(ID, 's1', 2 ** 22 + 1);
+      expect(woken()).toContain('recover');
+      expect(woken()).toBe('');
+    });
+
+    it('speaks before stopping only for a run that waits for an answer, once, and never in a loop', () => {
+      begin();
+      const stop = (more: HookInput = {}) => say({ hook_event_name: 'Stop', ...more }).output;
+      expect(stop()).toBeUndefined();
+      end('blocked');
+      expect(stop({ stop_hook_active: true })).toBeUndefined();
+      expect(stop({ session_id: 'other' })).toBeUndefined();
+      expect(stop()).toMatchObject({ decision: 'block', reason: expect.stringContaining(`run ${ID} waits`) });
+      expect(stop()).toBeUndefined();
+    });
+
+    it.each(['@last', ID, '260101', ID.slice(0, 12)])('after `show %s` it does not speak before stopping', (name) => {
+      begin();
+      end('blocked');
+      bash(`kimi-dispatch show ${name}`);
+      expect(say({ hook_event_name: 'Stop' }).output).toBeUndefined();
+    });
+
+    it('the dialog of a merge tells the facts, and merges the commit that it tells of', () => {
+      begin();
+      end('succeeded');
+      expect(bash('kimi-dispatch merge @last')).toMatchObject({
+        hookSpecificOutput: {
+          permissionDecision: 'ask',
+          permissionDecisionReason: expect.stringContaining(
+            `merge "Polite" (run ${ID}): succeeded; 1 of 1 checks pass; 1 file, +4 -1; commit aaaaaaaaaa`,
+          ),
+          updatedInput: { command: `kimi-dispatch merge ${ID} --commit ${'a'.repeat(40)} --onto main` },
+        },
+      });
+      const own = bash(`kimi-dispatch merge ${ID} --no-ff`) as { hookSpecificOutput: object };
+      expect(own.hookSpecificOutput).not.toHaveProperty('updatedInput');
+    });
+  });
+
+  describe('what the mod asks', () => {
+    const told = (input: HookInput) => say(input).output as Record<string, unknown> | undefined;
+    const offer = (more: HookInput = {}) => told({ hook_event_name: 'ModOffer', plan: BIG, ...more });
+
+    it('whether to ask, with the question and its reason in one line, once for each plan', () => {
+      expect(offer({ more: "Claude's 5 hours 63% used" })).toMatchObject({
+        plan: planId(BIG),
+        question: `${words.QUESTION} It touches 3 files, about 120 lines; about 13 Kimi requests (estimated); Claude's 5 hours 63% used.`,
+        options: ['Kimi', 'Claude'],
+        tries: ['run', `plan:${planId(BIG)}`, '--dry-run'],
+      });
+      expect(offer()).toBeUndefined();
+      expect(approved(BIG)).toBe('');
+    });
+
+    it('nothing about a small plan, where it is off, and hints once that Kimi is missing', () => {
+      expect(offer({ plan: 'Fix `a.ts`.' })).toBeUndefined();
+      env.KIMI_DISPATCH = 'off';
+      expect(offer()).toBeUndefined();
+      delete env.KIMI_DISPATCH;
+      env.PATH = '/nowhere';
+      expect(offer()).toEqual({ say: words.noKimi });
+      expect(offer()).toBeUndefined();
+    });
+
+    it('about the text of a cleared session only where that plan was shown here', () => {
+      const prompt = `Implement the following plan:\n\n${BIG}\n\nThe transcript is elsewhere.`;
+      const cleared: HookInput = { hook_event_name: 'ModOffer', prompt, session_id: 's2' };
+      expect(told(cleared)).toBeUndefined();
+      shown(BIG, { tool_use_id: 'toolu_1' });
+      say({ hook_event_name: 'SessionEnd', reason: 'clear' });
+      expect(told(cleared)).toMatchObject({ plan: planId(BIG) });
+      expect(told(cleared)).toBeUndefined();
+    });
+
+    it('what an answer means: the command, with the profile and the words of the user', () => {
+      const { plan } = offer() as { plan: string };
+      const answer = (text: string) => told({ hook_event_name: 'ModAnswer', plan, answer: text });
+      expect(answer('Kimi')).toEqual({ who: 'kimi', args: ['run', `plan:${plan}`, '--background'] });
+      expect(answer('Claude')).toEqual({ who: 'claude' });
+      expect(answer('')).toEqual({ who: 'nobody' });
+      prove();
+      const { args } = answer('kimi, swarm profile, but keep the API') as { args: string[] };
+      expect(args.slice(2)).toEqual(['--background', '--sandbox', 'required', '--profile', 'swarm']);
+      expect(sessions.plan(args[1]?.slice('plan:'.length) ?? '')).toContain('- The user adds: keep the API');
+    });
+
+    it('its runs, and the wake of an end for one window only, also against the hooks', () => {
+      const ledger = join(folder, 'repo', '.git', 'kimi-dispatch', 'runs', '260101-0101-abcde');
+      mkdirSync(ledger, { recursive: true });
+      sessions.addRun('s1', { run: '260101-0101-abcde', folder: ledger, pid: process.pid });
+      const events = [
+        { type: 'run-started', title: 'Polite' },
+        { type: 'attempt-started', attempt: 1, limit: 100 },
+        { type: 'agent', event: { kind: 'tool-call', tool: 'Write', detail: '{"path":"a.ts"', step: 7 } },
+      ];
+      const write = (event: object): void =>
+        writeFileSync(join(ledger, 'events.ndjson'), `${JSON.stringify({ t: now().toISOString(), ...event })}\n`, {
+          flag: 'a',
+        });
+      events.forEach(write);
+      const runs = () => (told({ hook_event_name: 'ModRuns' }) as { runs: { end: string }[] }).runs;
+      expect(runs()).toMatchObject([
+        { state: 'working', title: 'Polite', at: 'step 7/100 · Write a.ts', step: 7, limit: 100 },
+      ]);
+      const result = { run: '260101-0101-abcde', title: 'Polite', outcome: 'succeeded', commit: 'a'.repeat(40) };
+      writeFileSync(join(ledger, 'result.json'), JSON.stringify(result));
+      write({ type: 'run-ended', outcome: 'succeeded' });
+      const [run] = runs();
+      expect(run).toMatchObject({ state: 'ended', outcome: 'succeeded', commit: 'a'.repeat(40) });
+      const wake = (session: string) =>
+        told({ hook_event_name: 'ModWake', run: '260101-0101-abcde', end: run?.end ?? '', session_id: session });
+      expect(wake('s1')?.text).toContain('run 260101-0101-abcde ended: succeeded');
+      expect(wake('s2')).toBeUndefined();
+      expect(context({ hook_event_name: 'UserPromptSubmit', prompt: 'hi' })).toBe('');
+    });
+  });
+
+  it.each(['startup', 'clear', 'compact'])('a session that begins by %s has the rule', (source) => {
+    more = { rule: join(ROOT, 'rules', 'kimi-delegation.md') };
+    const begins = () => context({ hook_event_name: 'SessionStart', source });
+    expect(begins()).toMatch(/^# Delegating to Kimi/);
+    mkdirSync(join(folder, 'repo', '.git', 'kimi-dispatch'));
+    writeFileSync(join(folder, 'repo', '.git', 'kimi-dispatch', 'off'), '');
+    expect(begins()).toBe('');
+    rmSync(join(folder, 'repo', '.git', 'kimi-dispatch', 'off'));
+    env.PATH = '/nowhere';
+    expect(begins()).toBe('');
+    env.PATH = folder;
+    expect(context({ hook_event_name: 'SessionStart', source, cwd: folder })).toBe('');
+  });
+
+  it('a session that is resumed has heard the rule', () => {
+    more = { rule: join(ROOT, 'rules', 'kimi-delegation.md') };
+    expect(context({ hook_event_name: 'SessionStart', source: 'resume' })).toBe('');
+  });
+
+  it('the mod that asks about a call silences the hooks about it, and about no other', () => {
+    env.KIMI_DISPATCH_MOD = 'toolu_1';
+    expect(shown(BIG, { tool_use_id: 'toolu_1' }).output).toBeUndefined();
+    expect(approved(BIG, { tool_use_id: 'toolu_1' })).toBe('');
+    expect(approved(BIG, { tool_use_id: 'toolu_2' })).toContain('ask once');
+  });
+
+  it('the mod that asked about a plan is not doubled after "clear context"', () => {
+    env.KIMI_DISPATCH_MOD = 'toolu_1';
+    shown(BIG, { tool_use_id: 'toolu_1' });
+    say({ hook_event_name: 'SessionEnd', reason: 'clear' });
+    expect(context({ hook_event_name: 'SessionStart', source: 'clear', session_id: 's2' })).toBe('');
+  });
+
+  it('the command to start has the longest timeout and a title without anything but words', () => {
+    const said = approved(`# Plan: Greet \`$(id)\` "politely"; now\n\n${BIG}`);
+    expect(said).toContain('timeout 7200000, description "Kimi: Greet id politely now"');
   });
 
   it('tells of unread mail once, with subjects that are quoted and capped', () => {
@@ -438,26 +676,6 @@ describe('decisions', () => {
     expect(said).not.toContain('Ignore all');
     expect(tokens(said)).toBeLessThanOrEqual(200);
     expect(context({ hook_event_name: 'UserPromptSubmit', prompt: 'hi' })).toBe('');
-  });
-
-  it('speaks before stopping only for a run that waits for an answer, once, and never in a loop', () => {
-    const run = join(folder, 'run');
-    mkdirSync(run);
-    sessions.addRun('s1', { run: 'R3', folder: run, pid: process.pid });
-    const stop = (more: HookInput = {}) => say({ hook_event_name: 'Stop', ...more }).output;
-    expect(stop()).toBeUndefined();
-    writeFileSync(join(run, 'result.json'), '{"outcome": "blocked"}');
-    expect(stop({ stop_hook_active: true })).toBeUndefined();
-    expect(stop({ session_id: 'other' })).toBeUndefined();
-    expect(stop()).toMatchObject({ decision: 'block', reason: expect.stringContaining('run R3 waits') });
-    expect(stop()).toBeUndefined();
-  });
-
-  it('says when the dispatcher died', () => {
-    const run = join(folder, 'run');
-    mkdirSync(run);
-    sessions.addRun('s1', { run: 'R2', folder: run, pid: 2 ** 22 + 1 });
-    expect(context({ hook_event_name: 'UserPromptSubmit', prompt: '<task-notification>' })).toContain('recover');
   });
 
   const bash = (command: string, more: HookInput = {}) =>
@@ -508,13 +726,26 @@ describe('decisions', () => {
   });
 
   it('each injection is within 200 tokens', () => {
-    const large = { plan: '0123456789ab', advice: 'kimi', proven: true } as const;
+    const facts = {
+      run: '260101-0101-abcde',
+      title: 'x'.repeat(60),
+      outcome: 'verification-failed',
+      commit: 'a'.repeat(40),
+      summary: '12 of 13 checks pass; 2 gate violations; 12 files, +1200 -300',
+      reason: undefined,
+      small: false,
+    };
+    const large = { plan: '0123456789ab', title: 'x'.repeat(40), advice: 'kimi', proven: true } as const;
     const said = [
       words.banner('12 files, about 1200 lines, 4 independent tasks'),
       words.offerAfterClear(words.offer({ ...large, size: '12 files, about 1200 lines, 4 independent tasks' })),
-      words.chosen('0123456789ab', true),
+      words.offerAfterClear(words.offer({ ...large, size: '12 files', unchecked: true })),
+      words.chosen('0123456789ab', 'x'.repeat(40), true),
       words.waits('260101-0101-abcde', true),
-      words.ended('260101-0101-abcde', 'verification-failed'),
+      words.ended([facts]),
+      words.refused('x'.repeat(900)),
+      words.works('260101-0101-abcde'),
+      words.asks('merge', facts),
       words.stillRunning('260101-0101-abcde'),
       words.lost('260101-0101-abcde'),
     ];
@@ -562,20 +793,32 @@ describe('the hook program', () => {
 
 describe('what Claude reads', () => {
   const read = (...parts: string[]): string => readFileSync(join(ROOT, ...parts), 'utf8');
-  it('rule 700 tokens, command body 900, whole delegation 2,500', () => {
+  it('rule 450 tokens, command body 900, whole delegation 2,500', () => {
     const rule = tokens(read('rules', 'kimi-delegation.md'));
     const bodies = ['kimi-spec.md', 'kimi-dispatch.md', 'kimi-status.md'].map((name) =>
       tokens(read('commands', name).replace(/^---\n[\s\S]*?\n---\n/, '')),
     );
     const injected =
-      tokens(words.offer({ plan: '0123456789ab', size: '12 files', advice: 'kimi', proven: true })) +
-      tokens(words.chosen('0123456789ab', true)) +
-      tokens(words.ended('260101-0101-abcde', 'succeeded'));
+      tokens(words.offer({ plan: '0123456789ab', title: 'Polite', size: '12 files', advice: 'kimi', proven: true })) +
+      tokens(words.chosen('0123456789ab', 'Polite', true)) +
+      tokens(
+        words.ended([
+          {
+            run: '260101-0101-abcde',
+            outcome: 'succeeded',
+            summary: '3 of 3 checks pass; 3 files, +9 -2',
+            title: '',
+            commit: undefined,
+            reason: undefined,
+            small: false,
+          },
+        ]),
+      );
     const result = 1200;
     console.log(
       `tokens: rule ${rule}, command bodies ${bodies.join(' ')}, injections ${injected}, whole ${rule + injected + result}; the two nearest public peers: 1004 always listed with bodies up to 2572, and 173 with bodies up to 921`,
     );
-    expect(rule).toBeLessThanOrEqual(700);
+    expect(rule).toBeLessThanOrEqual(450);
     expect(Math.max(...bodies)).toBeLessThanOrEqual(900);
     expect(rule + injected + result).toBeLessThanOrEqual(2500);
   });

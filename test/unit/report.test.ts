@@ -190,3 +190,10 @@ it('an unverified run is an error for JUnit, not a failure', () => {
   expect(xml).toMatch(/errors="1" tests="2" failures="0"/);
   rmSync(folder, { recursive: true });
 });
+
+it.each([
+  ['refers to itself again and again', `status: done\n${'&a [*a,*a]\n'.repeat(1000)}`],
+  ['is longer than any report', `status: done\nresult:\n  summary: ${'x '.repeat(10_000)}`],
+])('a report in YAML that %s is none', (_name, words) => {
+  expect(readReport(words)).toBeUndefined();
+});

@@ -26,7 +26,10 @@ const FIRST: Partial<Record<Trait, Make>> = {
 
 /** What a trait does after it. */
 const THEN: Partial<Record<Trait, Make>> = {
-  autocrlf: (lab) => lab.git('config', 'core.autocrlf', 'true'),
+  // Under safecrlf git would refuse the user's own commands too.
+  autocrlf: (lab) =>
+    lab.git('config', '--get', '--default', 'false', 'core.safecrlf') === 'true' ||
+    lab.git('config', 'core.autocrlf', 'true'),
   safecrlf: (lab) => {
     lab.git('config', 'core.autocrlf', 'input');
     lab.git('config', 'core.safecrlf', 'true');

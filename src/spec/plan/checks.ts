@@ -1,0 +1,85 @@
+import { splitCommand } from '../../verify/words.ts';
+import type { Block } from '../blocks.ts';
+import { hasCommandError } from '../check-command.ts';
+import { plainText, spans } from '../inline.ts';
+import { codeSpan, looksLikeCommand, readCommand } from '../lines.ts';
+import type { Command } from '../model.ts';
+import { commandLines, judgeCommand, withoutFolder } from '../programs.ts';
+import type { Outline, Section } from './outline.ts';
+
+/** What a plan says shows that the work is right: a command, or what a person looks at. */
+export interface Stated {
+  readonly text: string;
+  readonly line: number;
+  readonly kind: 'command' | 'manual';
+  readonly expect: number;
+}
+
+const SHELL = /^(sh|bash|shell|zsh|console|terminal|shellsession|fish|)$/i;
+/** Lines that only a script has: such a block is code to be written. */
+const SCRIPT =
+  /^\s*(local |fi\b|done\b|esac\b|;;|function |[\w-]+\(\)\s*\{|set -\w|#!|if \[|for \w+ in|export \w+=|[\w-]+\)\s*$|\})/m;
+const OPEN = /<[^<>|&\s][^<>|&]*>|\.\.\.|…|\bYOUR_|\bpath\/to\b|\bxxx?\b|\{\{/i;
+const SAID = /\b(verif\w*|run|expect\w*|pass\w*|green|check|ensure|confirm)\b/i;
+const LEADS = /\b(verif\w*|run|check|test|validat\w*|confirm)\b[^.]{0,40}[:：]\W*$/i;
+const FAILS =
+  /\b(should|must|will|expect\w*)\b[^.]{0,20}\b(fail|error|not exist|reject)|\berror handling\b|\bnonexist|usage error/i;
+const EMPTY = /\b(no (output|match(es)?|results?|hits|lines)|nothing|empty|(zero|0) (hits|matches|results))\b/i;
+
+/** The checks that a plan states, each once, in order. Pure. */
+export function statedChecks({ sections }: Outline): Stated[] {
+  const found = sections.flatMap((section) =>
+    section.blocks.flatMap((block, at) => inBlock(section, block, section.blocks[at - 1]?.text ?? '')),
+  );
+  return [...new Map(found.reverse().map((item) => [item.text, item])).values()].reverse();
+}
+
+function inBlock({ role }: Section, block: Block, before: string): Stated[] {
+  const checking = role === 'check' || LEADS.test(before);
+  if (role === 'context' && !checking) return [];
+  if (block.kind === 'code') return inCode(block, checking);
+  const whole = plainText(block.text);
+  const runs = role === 'check' || SAID.test(whole) ? spans(block.text) : [];
+  const found = runs.flatMap(({ kind, text, offset }) => {
+    const end = whole.indexOf(text) + text.length;
+    const note = whole.slice(end, end + 80);
+    return kind === 'code' ? command(text.trim(), { line: block.line + offset, note, checking: role === 'check' }) : [];
+  });
+  if (found.length > 0 || role !== 'check' || /[:：]$/.test(whole) || whole.length < 8) return found;
+  return [{ text: whole.replace(/\s+/g, ' ').slice(0, 300), line: block.line, kind: 'manual', expect: 0 }];
+}
+
+/** The commands of a fenced block, unless it is a script to be written. */
+function inCode({ lang = '', text, line }: Block, checking: boolean): Stated[] {
+  const lines = commandLines(text);
+  if (!SHELL.test(lang.split(/\s/)[0] ?? '') || SCRIPT.test(text)) return [];
+  if (lang === '' && !lines.some((one) => looksLikeCommand(one.text))) return [];
+  return lines.flatMap((one) => {
+    const at = line + 1 + one.offset;
+    if (one.whole) return command(one.text, { line: at, note: one.note, checking });
+    return [{ text: `${one.text.slice(0, 200)} …`, line: at, kind: 'manual' as const, expect: 0 }];
+  });
+}
+
+function command(text: string, { line, note, checking }: { line: number; note: string; checking: boolean }): Stated[] {
+  const plain = withoutFolder(text);
+  const judged = judgeCommand(text);
+  const alone = checking && /^(\.\/\S+|pytest|make|tox|vitest|jest|mypy|tsc|rspec|ctest)$/.test(plain);
+  if (!(looksLikeCommand(plain) || judged === 'check') || !(/\s/.test(plain) || alone) || OPEN.test(text)) return [];
+  if (!checking && judged !== 'check') return [];
+  // What a search finds says nothing until the plan says what it should find.
+  const searches = /^(grep|rg|git grep)\b/.test(plain);
+  const expect = searches && EMPTY.test(note) ? 1 : 0;
+  const open = searches && expect === 0 && !/ -\w*q|[|]/.test(plain) && !SAID.test(note);
+  const manual = judged === 'person' || open || FAILS.test(note) || hasCommandError(text);
+  if (manual && /^(cat|sed|ls|git|cd|echo|head|tail)\b/.test(plain)) return [];
+  return [{ text, line, kind: manual ? 'manual' : 'command', expect }];
+}
+
+/** A stated check as a line of the spec. */
+export const asCommand = ({ text, line, expect }: Omit<Stated, 'kind'>, detected = false): Command => ({
+  ...readCommand(codeSpan(text), { line, column: 1 }),
+  expect,
+  shell: 'needsShell' in splitCommand(text),
+  detected,
+});

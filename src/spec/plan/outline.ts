@@ -1,0 +1,72 @@
+import { type Block, readDocument } from '../blocks.ts';
+import { plainText } from '../inline.ts';
+
+/** What a section of a plan is for: work to be done, how to check it, or what to know. */
+export type Role = 'work' | 'check' | 'context';
+
+export interface Section {
+  readonly role: Role;
+  readonly title: string;
+  /** Heading depth; 0 before the first heading. */
+  readonly depth: number;
+  readonly line: number;
+  readonly blocks: Block[];
+  readonly above: Section | undefined;
+  /** The word before the number of a heading such as "Step 2: …"; '' for "3. …", undefined without a number. */
+  readonly unit: string | undefined;
+}
+
+export type Outline = { readonly title: string; readonly sections: readonly Section[] };
+
+const CHECK =
+  /\b(verif\w*|vérif\w*|testing|test (plan|strategy|cases|steps)|tests?$|validation|acceptance|success criteria|done criteria|definition of done|how to test|quality gates?|pruebas?|prüfung|doğrula\w*|kiểm)|^(checks?|checklist)\b|検証|動作確認|验证|测试|тест|перевір|провер/i;
+/** Headings of what is only to be known, as they begin; a heading that names a file is none of them. */
+const CONTEXT =
+  /^(context\b|contesto|contexte|kontext|bağlam|background|motivation|problem|issues?\b|why\b|(non-?)?goals?\b|objectives?|current (state|behaviou?r|implementation|status|situation|architecture|flow|setup)|existing|as-is|what exists|already (done|exists|implemented|in place)|(key |design )*decisions?|risks?\b|open (questions|issues|points)|questions?$|alternatives?|roll-?back|roll-?out|deploy(ment|ing)?\b|release (plan|process|notes)|git (workflow|strategy)|branch (policy|strategy)|future\b|follow-?ups?|out of scope|references?\b|related (work|files|code|docs|issues|links)|(implementation )?notes?$|(global )?constraints|assumptions?|pre-?requisites?|dependencies|self-?review|estimat|timeline|effort|verdict|analysis|root cause|appendix|glossary|runbook|operations?$|recommended|breaking changes?|known (issues|limitations)|limitations?|trade-?offs?|patterns?\b|conventions?|reusable|commits?( plan| messages?)?\b|hors|fuera|außerhalb|kapsam)|^(背景|概要|目的|現状|既知|運用|参考|补充|контекст|мета)/i;
+const UNTOUCHED =
+  /\b(not (be )?(touched|changed|modified|in (this|scope))|no changes?|unchanged|do not|don't|reuse|for reference|read for context|to read|under test|réutiliser|wiederverwend\w*)\b|変更しない|不修改|不变|スコープ外|対象外/i;
+const UNIT =
+  /^\W*(?:(?<word>\p{L}[\p{L}.]*)\s*#?\s*)?(?<number>\d+(?:\.\d+)*[a-z]?|[一二三四五六七八九十]+)\s*(?:[.():：、–—-]|$|章|步)\s*/u;
+
+/** A step is work wherever it stands. */
+const STEP =
+  /^(task|step|phase|stage|part|étape|etape|schritt|paso|fase|adım|aşama|шаг|крок|этап|етап|bước|ステップ|フェーズ|タスク|第)$/i;
+
+/** Cuts a plan at its headings and gives each piece a role, which pieces below inherit. */
+export function outline(source: string): Outline {
+  const sections: Section[] = [];
+  let current: Section = { role: 'work', title: '', depth: 0, line: 1, blocks: [], above: undefined, unit: undefined };
+  sections.push(current);
+  let title = '';
+  for (const block of readDocument(source).blocks) {
+    if (block.kind !== 'heading') {
+      current.blocks.push(block);
+      continue;
+    }
+    const text = block.text.replace(/\s+#+$/, '');
+    const first = title === '';
+    if (first) title = plainText(text).replace(/^(implementation )?plan\s*[:–—-]+\s*/i, '');
+    let above: Section | undefined = current;
+    while (above !== undefined && above.depth >= block.depth) above = above.above;
+    const found = UNIT.exec(text.replace(/^[*`\s]+/, ''));
+    const name = plainText(text.replace(found?.[0] ?? '', ''));
+    const own = first && block.depth === 1 ? 'work' : roleOf(name === '' ? text : name);
+    const inherits = own === 'work' && !(above?.role === 'context' && STEP.test(found?.groups?.word ?? ''));
+    current = {
+      role: inherits ? (above?.role ?? own) : own,
+      title: text,
+      depth: block.depth,
+      line: block.line,
+      blocks: [],
+      above,
+      unit: found === null ? undefined : (found.groups?.word ?? '').toLowerCase(),
+    };
+    sections.push(current);
+  }
+  return { title, sections };
+}
+
+function roleOf(name: string): Role {
+  const reads = UNTOUCHED.test(name) || (CONTEXT.test(name) && !/\w\.[a-z]{1,5}\b|\w\/\w/i.test(name));
+  return reads ? 'context' : CHECK.test(name) ? 'check' : 'work';
+}
