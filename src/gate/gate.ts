@@ -1,5 +1,6 @@
 import { entriesOf } from '../git/blobs.ts';
 import type { Change } from '../git/change.ts';
+import { whyUnfiltered } from '../git/filters.ts';
 import type { Repo } from '../git/repo.ts';
 import type { Spec } from '../spec/model.ts';
 import { judgeContents } from './contents.ts';
@@ -29,6 +30,8 @@ export interface GateInput {
   readonly commit: string;
   /** Keys of the user's own that no file may hold. */
   readonly known?: readonly KnownKey[];
+  /** Changed files whose clean filter was not run: path → filter. */
+  readonly unfiltered?: ReadonlyMap<string, string>;
 }
 
 /** Judges a change without a model: scope, verbs, protected classes, links, submodules, tests, secrets, sizes. */
@@ -38,7 +41,9 @@ export async function checkGate(repo: Repo, spec: Spec, input: GateInput): Promi
   const declared = declaredIn(spec);
   const [before, after] = await Promise.all([entriesOf(repo, input.base), entriesOf(repo, input.commit)]);
   const lower = new Map([...before.keys()].map((path) => [path.toLowerCase(), path]));
+  const raw = [...(input.unfiltered ?? [])].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
   const found = [
+    { violations: raw, flags: [] },
     { violations: [...scope.violations, ...notDeleted(declared, { changed, after })], flags: [] },
     ...input.changes.map((change) => judgePath(change, { declared, before, after, lower })),
     await judgeContents(repo, input, { declared, before, after }),

@@ -58,12 +58,7 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
     rounds: ended.rounds,
     sandbox: plan.sandbox,
     changes: [...changes],
-    scope: {
-      violations: (gate?.violations ?? []).map(({ path, why }) => ({ path, why })),
-      untouched: [...(gate?.untouched ?? [])],
-    },
-    flags: (gate?.flags ?? []).map(({ path, why }) => ({ path, why })),
-    verification: rows.map((row) => ({ ...row, newlyFailing: [...row.newlyFailing] })) as Result['verification'],
+    ...judgedParts(gate, rows),
     ...(plan.review === true && attempt !== undefined ? { review: attempt.words } : {}),
     manual: manualChecks(prepared),
     ...(report === undefined ? {} : { report }),
@@ -89,6 +84,19 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
     ...(collected === undefined ? {} : { patchDigest: patchDigest(join(folder, 'changes.patch')) }),
   };
 }
+
+/** What gate and verification found, as a result says it. */
+export const judgedParts = (
+  gate: Gate | undefined,
+  rows: readonly Compared[],
+): Pick<Result, 'scope' | 'flags' | 'verification'> => ({
+  scope: {
+    violations: (gate?.violations ?? []).map(({ path, why }) => ({ path, why })),
+    untouched: [...(gate?.untouched ?? [])],
+  },
+  flags: (gate?.flags ?? []).map(({ path, why }) => ({ path, why })),
+  verification: rows.map((row) => ({ ...row, newlyFailing: [...row.newlyFailing] })) as Result['verification'],
+});
 
 const manualChecks = ({ request }: Prepared): string[] =>
   [...request.spec.tasks.flatMap((task) => task.verification), ...request.spec.verification]

@@ -8,7 +8,6 @@ import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { changedOutside, lookOutside, type Outside } from '../gate/tripwire.ts';
 import { type Collected, collect } from '../git/collect.ts';
-import { whyUnfiltered } from '../git/filters.ts';
 import { at } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
 import type { RunTree } from '../git/worktree.ts';
@@ -269,8 +268,7 @@ class Execution {
     const known = readKnownKeys(request.env);
     const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base, known });
     const { outside } = this.#gathered;
-    const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
-    this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...raw, ...gate.violations] };
+    this.#gathered.gate = { ...gate, violations: [...(outside?.violations ?? []), ...gate.violations] };
     this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected), ...(outside?.notes ?? []));
   }
 
