@@ -1,8 +1,7 @@
 import { lstatSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Change, changesBetween } from './change.ts';
-import { gitFed } from './feed.ts';
-import { fields, type GitPlace, git, gitAnswer } from './git.ts';
+import { fields, type GitPlace, git, gitAnswer, gitBytes } from './git.ts';
 import type { Repo } from './repo.ts';
 
 export interface PutBack {
@@ -106,7 +105,7 @@ async function isOurs(repo: Repo, { to, change, file }: Written): Promise<boolea
 
 /** The bytes that git writes for a file of a commit, with the filters of the user; none where a filter fails. */
 const contentOf = (place: GitPlace, commit: string, path: string): Promise<Buffer> =>
-  gitFed(place, ['cat-file', '--filters', `${commit}:${path}`], { input: '', answers: [1, 128] });
+  gitBytes(place, ['cat-file', '--filters', `${commit}:${path}`], { honour: true, answers: [1, 128] });
 
 /** Removes a file, and the folders that it leaves empty. */
 function removeFile(root: string, path: string): void {
