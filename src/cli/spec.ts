@@ -17,6 +17,7 @@ import type { World } from '../world.ts';
 import { annotateFindings } from './ci.ts';
 import { repoOf } from './look.ts';
 import { outputFile } from './output.ts';
+import { refuseAlone, refuseOthers } from './taken.ts';
 
 const LARGEST = 4 * 1024 * 1024;
 
@@ -108,6 +109,7 @@ export async function specCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
+  refuseAlone('spec', options, [['force', 'output']]);
   const repo = await repoOf(world);
   const { path, text } = readInput(world, args[0] ?? '');
   const folder = join(repo.root, '.kimi-dispatch', 'specs');
@@ -164,6 +166,8 @@ export async function importCommand(
   if (kind === 'mailbox') return (await import('./mail.ts')).importMailbox(world, from, options);
   if (kind !== 'spec')
     throw refuse('usage', `import does not know "${kind}".`, 'kimi-dispatch import spec PATH, or import mailbox PATH');
+  refuseOthers('import spec', options, ['output', 'force', 'json']);
+  refuseAlone('import spec', options, [['force', 'output']]);
   const folder = resolve(world.cwd, from);
   const file = existsSync(folder) && statSync(folder).isDirectory() ? join(from, 'tasks.md') : from;
   const { path, text } = readInput(world, file);
