@@ -47,6 +47,9 @@ const NEUTRAL = [
   'diff.ignoreSubmodules=dirty',
 ];
 
+/** What we say and read is UTF-8, and a commit's header says so too. */
+const ENCODING = ['i18n.commitEncoding=UTF-8', 'i18n.logOutputEncoding=UTF-8'];
+
 // The arguments are ours, never a worker's: simple-git's guards are for callers who pass strangers' words.
 const UNSAFE = {
   allowAbbreviatedOptions: true,
@@ -95,7 +98,7 @@ type Call = readonly [place: Pick<GitPlace, 'dir' | 'env'>, args: readonly strin
 function callOf(place: GitPlace, args: readonly string[], { honour, env }: GitOptions): Call {
   const own = { GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
   const lfs = honour === true ? {} : { GIT_LFS_SKIP_SMUDGE: '1' };
-  const config = honour === true ? [] : [...NEUTRAL, ...place.filters];
+  const config = honour === true ? ENCODING : [...ENCODING, ...NEUTRAL, ...place.filters];
   return [{ dir: place.dir, env: { ...place.env, ...own, ...lfs, ...env } }, args, config];
 }
 

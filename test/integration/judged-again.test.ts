@@ -192,3 +192,10 @@ describe('without a sandbox', () => {
     expect(ended.stdout).toMatch(/node_modules .*install the packages again/);
   });
 });
+
+it('a check that removes its own folder has failed, and the run ends as one that failed', async () => {
+  lab = new Lab({ ...FILES, 'gone.sh': 'cd ..; rm -rf "$OLDPWD"\n' });
+  const ended = await run(polite, { verify: ['`sh gone.sh`', '`sh check.sh`'], args: ['--no-baseline'] });
+  expect(ended.code, ended.stdout + ended.stderr).toBe(3);
+  expect(ended.stdout).toContain('it removed the folder');
+});
