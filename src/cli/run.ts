@@ -22,7 +22,7 @@ import type { Spec } from '../spec/model.ts';
 import { renderSpec } from '../spec/render.ts';
 import { showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
-import { annotateFindings, tellCi } from './ci.ts';
+import { annotateFindings, requireCiPlaces, tellCi } from './ci.ts';
 import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress, plainProgress } from './progress.ts';
@@ -39,6 +39,7 @@ export async function runCommand(
   options: Record<string, unknown>,
 ): Promise<number> {
   refuseFlags(options);
+  requireCiPlaces(world, options);
   const repo = await repoOf(world);
   const supervised = world.env[SUPERVISED];
   if (

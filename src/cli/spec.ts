@@ -28,7 +28,11 @@ export function readInput(world: World, file: string): { path: string; text: str
   const path = resolve(world.cwd, file);
   if (!existsSync(path))
     throw refuse('usage', `There is no file ${file}.`, 'Name a plan or a spec: kimi-dispatch run plan.md');
-  if (statSync(path).isDirectory()) throw refuse('usage', `${file} is a folder.`, 'Name a plan or a spec in it.');
+  const stat = statSync(path);
+  if (stat.isDirectory()) throw refuse('usage', `${file} is a folder.`, 'Name a plan or a spec in it.');
+  // Of a device nobody knows where it ends. A pipe ends with its writer.
+  if (stat.isCharacterDevice() || stat.isBlockDevice())
+    throw refuse('usage', `${file} is a device.`, 'Name a plan or a spec.');
   const bytes = readFileSync(path);
   if (bytes.length > LARGEST) throw refuse('usage', `${file} is larger than 4 MB.`, 'Name a plan or a spec.');
   if (bytes.toString('utf8').trim() === '') throw refuse('usage', `${file} is empty.`, 'Write the plan first.');

@@ -19,6 +19,13 @@ describe('what cannot be read or written is told in a line, without a stack', ()
     ['update-template', 'folder'],
     ['dashboard', '-o', 'folder'],
     ['dashboard', '-o', 'nowhere/page.md'],
+    ['check', '/dev/zero'],
+    ['run', ''],
+    ['merge', '@last', '--message', ''],
+    ['run', 'plan.md', '--junit', '.'],
+    ['run', 'plan.md', '--junit', 'nowhere/x.xml'],
+    ['run', 'plan.md', '--artifacts', 'greet.txt'],
+    ['run', 'plan.md', '--model', ''],
   ])('%s %s', async (...args) => {
     const ended = await lab.run(args);
     expect(ended.code).toBe(2);
