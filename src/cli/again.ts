@@ -25,6 +25,7 @@ import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress } from './progress.ts';
 import { rememberRun, runOptions } from './run.ts';
+import { refuseTogether } from './taken.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
 type Options = Record<string, unknown>;
@@ -33,6 +34,7 @@ type MakeEntry = (world: World, repo: Repo, run: RunState) => Promise<Entry>;
 
 /** Another attempt in a run that has ended: in Claude Code and with `--background` under a supervisor. */
 async function again(world: World, args: readonly string[], options: Options, make: MakeEntry): Promise<number> {
+  refuseTogether('another attempt', options, ['background', 'json']);
   const repo = await repoOf(world);
   await recover(repo, world.now);
   const { id } = findRun(repo.commonDir, args[0] ?? '');

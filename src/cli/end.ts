@@ -19,6 +19,8 @@ export async function mergeCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
+  if (options.squash === true && options.ff === false)
+    throw refuse('usage', 'merge takes one of --squash, --no-ff, not both.', 'Leave one out.');
   const repo = await repoOf(world);
   requirePrincipal(repo, world.env, 'Merging');
   const style = options.ff === false ? 'no-ff' : 'squash';

@@ -8,7 +8,7 @@ import { releaseSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
 import { gitFolderOf, holdsSlot, lendIndex } from '../git/slot.ts';
 import { stage, writeExcludes } from '../git/stage.ts';
-import { restoreLink } from '../git/worktree.ts';
+import { checkoutsOf, restoreLink } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { onDisk } from '../names.ts';
@@ -37,12 +37,8 @@ export const saveByHand = async (repo: Repo, run: RunState): Promise<string[]> =
 ];
 
 async function refuseBranchInUse(repo: Repo, run: RunState): Promise<void> {
-  const rows = (await git(repo, ['worktree', 'list', '--porcelain'])).split('\n\n');
-  const elsewhere = rows.find(
-    (row) => row.includes(`\nbranch refs/heads/${run.branch}`) && !row.startsWith(`worktree ${run.dir}\n`),
-  );
-  if (elsewhere === undefined) return;
-  const dir = /^worktree (.*)$/m.exec(elsewhere)?.[1] ?? '';
+  const dir = (await checkoutsOf(repo, `refs/heads/${run.branch}`)).find((one) => one !== run.dir);
+  if (dir === undefined) return;
   throw refuse(
     'wrong-state',
     `The branch of run ${run.id} is checked out in ${dir}.`,

@@ -25,6 +25,7 @@ import { type MergeState, refusalToMerge } from './mergeable.ts';
 import type { Result } from './result.ts';
 import { readResult } from './stored.ts';
 import { watchMerge } from './watch.ts';
+import { wayTo } from './way.ts';
 
 export interface MergeRequest {
   readonly repo: Repo;
@@ -119,8 +120,10 @@ async function requireMergeable(
   const [related, ancestor, holds] = await Promise.all([
     asked(['merge-base', run.base, tip], [1, 128]),
     asked(['merge-base', '--is-ancestor', run.base, tip], [1, 128]),
-    run.merge === undefined ? undefined : asked(['merge-base', '--is-ancestor', run.merge.to, tip], [1, 128]),
+    run.merge === undefined ? undefined : stillHolds(repo, run.merge, tip),
   ]);
+  const onto = shown?.onto === undefined ? undefined : `refs/heads/${shown.onto}`;
+  const wayOnto = onto === undefined ? '' : await wayTo(repo, onto, `kimi-dispatch merge ${run.id}`);
   const state: MergeState = {
     run,
     outcome: result.outcome,
@@ -131,12 +134,23 @@ async function requireMergeable(
     branchTip: branch.code === 0 ? branch.stdout.trim() : undefined,
     related: related.code === 0,
     baseIsAncestor: ancestor.code === 0,
-    stillMerged: holds?.code === 0,
+    stillMerged: holds === true,
+    wayOnto,
     asked: { force, unverified: unverified === true, style, ...shown },
   };
   const refusal = refusalToMerge(state);
   if (refusal !== undefined) throw refuse(refusal.code, refusal.message, refusal.fix);
   return { ref, tip, result };
+}
+
+/** Whether the branch that a run was merged into holds it yet, whatever is checked out here; where it is gone, this one. */
+async function stillHolds(repo: Repo, { target, to }: NonNullable<RunState['merge']>, tip: string): Promise<boolean> {
+  for (const place of [target, tip])
+    if (
+      (await gitAnswer(repo, ['merge-base', '--is-ancestor', to, place], { answers: [1, 128], quiet: true })).code === 0
+    )
+      return true;
+  return false;
 }
 
 /** The tree of the tip with the run's change in it, and nothing else. */

@@ -75,8 +75,9 @@ function findingLines({ review }: Result): string[] {
 
 function withDiff(lines: readonly string[], diff: string): string {
   const text = lines.join('\n');
-  const extra = reveal(diff).trimEnd();
-  if (extra === '') return text;
+  if (diff.trim() === '') return text;
+  // Marked line by line: a line of the change could read like one of ours.
+  const extra = reveal(diff).trimEnd().replace(/^/gm, '  | ');
   const fits =
     extra.split('\n').length + lines.length + 1 <= MAX_LINES && text.length + extra.length + 7 <= MAX_CHARACTERS;
   return fits ? `${text}\nDiff:\n${extra}` : text;

@@ -9,7 +9,6 @@ import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import type { Seen } from '../gate/tripwire/tripwire.ts';
 import { type Collected, collect } from '../git/collect.ts';
-import { whyUnfiltered } from '../git/filters.ts';
 import { at } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
 import { editedInSubmodules, type Submodule, submodulesOf } from '../git/submodules.ts';
@@ -310,8 +309,7 @@ class Execution {
     const known = readKnownKeys(request.env);
     const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base, known });
     const edited = await editedInSubmodules(this.#tree, request.repo.commonDir, plan.base);
-    const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
-    this.#gathered.gate = { ...gate, violations: [...raw, ...gate.violations] };
+    this.#gathered.gate = gate;
     this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected, edited));
   }
 

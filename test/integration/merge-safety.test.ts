@@ -312,8 +312,24 @@ describe('refused in one line, with a way out', () => {
     fresh();
     await again(polite, ['MODIFY greet.txt']);
     await lab.run(['merge', '@last']);
-    lab.git('branch', '-m', 'main', 'renamed');
+    lab.git('switch', '-q', '-c', 'side', 'HEAD~1');
+    lab.git('branch', '-q', '-D', 'main');
     await refused(['undo', '@last'], 'git revert');
+  });
+
+  it('another worktree, naming the one where the branch is', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    lab.git('worktree', 'add', '-q', '-b', 'side', '../mine');
+    const mine = { cwd: join(lab.folder, 'mine') };
+    const { run: id } = await lab.result();
+    const shown = await lab.run(['merge', id, '--onto', 'main'], mine);
+    expect(shown.stderr).toContain(`cd '${lab.repo}' && kimi-dispatch merge ${id}`);
+    expect((await lab.run(['merge', id])).code).toBe(0);
+    expect((await lab.run(['merge', id], mine)).stderr).toContain('is merged already');
+    const ended = await lab.run(['undo', id], mine);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain(`Fix: cd '${lab.repo}' && kimi-dispatch undo ${id}`);
   });
 
   it("the run's branch in another worktree", async () => {
@@ -403,4 +419,25 @@ describe('a run at work, and work by hand', () => {
     expect(read('greet.txt')).toBe('hello please\n');
     expect(read('other.txt')).toContain('more');
   });
+});
+
+it('an undo follows a branch that was renamed', async () => {
+  fresh();
+  await again(polite, ['MODIFY greet.txt']);
+  await lab.run(['merge', '@last']);
+  lab.git('branch', '-m', 'main', 'trunk');
+  const ended = await lab.run(['undo', '@last']);
+  expect(ended.code, ended.stderr).toBe(0);
+  expect(read('greet.txt')).toBe('hello\n');
+  expect(lab.git('symbolic-ref', 'HEAD')).toBe('refs/heads/trunk');
+});
+
+it('a commit is UTF-8 and says nothing else, whatever i18n.commitEncoding is', async () => {
+  fresh();
+  lab.git('config', 'i18n.commitEncoding', 'ISO-8859-1');
+  await again(polite, ['MODIFY greet.txt']);
+  expect((await lab.run(['merge', '@last', '--message', 'Grüße an 東京'])).code).toBe(0);
+  const raw = lab.git('cat-file', 'commit', 'HEAD');
+  expect(raw).toContain('Grüße an 東京');
+  expect(raw).not.toContain('encoding');
 });

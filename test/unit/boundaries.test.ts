@@ -42,7 +42,6 @@ it('the doors to the world are few', () => {
       .map(({ name }) => name)
       .sort();
   expect(using(/from 'execa'|node:child_process/)).toEqual([
-    'git/feed.ts',
     'git/git.ts',
     'host/main.ts',
     'process/ask.ts',

@@ -122,7 +122,7 @@ describe('the result as Claude reads it', () => {
   });
   it('shows the diff when it fits', () => {
     const small = { ...huge, changes: huge.changes.slice(0, 1), verification: [] };
-    expect(presentResult(small, '+one line')).toContain('Diff:\n+one line');
+    expect(presentResult(small, '+one line')).toContain('Diff:\n  | +one line');
   });
   it('has a published schema that is up to date', () => {
     const published = readFileSync(new URL('../../schema/result.schema.json', import.meta.url), 'utf8');
