@@ -307,7 +307,7 @@ describe('a task that is a run', () => {
     writeFileSync(join(lab.folder, 'findings.md'), 'greet.txt:1 SCENARIO wrong');
     await lab.run(['revise', '@last', '--findings', '../findings.md']);
     expect(state()).toBe('failed');
-    expect((await lab.run(['dashboard'])).stdout).toMatch(new RegExp(`\\| ${task} \\| Be polite \\| failed`));
+    expect((await lab.run(['dashboard'])).stdout).toMatch(new RegExp(`\\| ${task} \\| .Be polite. \\| failed`));
     writeFileSync(join(lab.folder, 'findings.md'), 'greet.txt:1 SCENARIO success');
     await lab.run(['revise', '@last', '--findings', '../findings.md']);
     expect(state()).toBe('completed');
