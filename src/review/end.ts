@@ -122,7 +122,17 @@ async function ignoredSince(
 function copyFiles(run: RunState, record: string, paths: readonly string[]): string[] {
   if (paths.length === 0) return [];
   const to = join(record, 'saved');
-  if (!copyStrangers(run.dir, to, { paths, bytes: MOST_BYTES, entries: MOST_ENTRIES }))
+  const not = copyStrangers(run.dir, to, { paths, bytes: MOST_BYTES, entries: MOST_ENTRIES });
+  if (not?.why === 'unreadable')
+    throw refuse(
+      'wrong-state',
+      `The worktree of run ${run.id} holds what cannot be read, so it cannot be saved: ${not.paths.slice(0, 3).join(', ')}`,
+      `chmod -R u+rwX ${not.paths
+        .slice(0, 3)
+        .map((path) => join(run.dir, path))
+        .join(' ')}`,
+    );
+  if (not !== undefined)
     throw refuse(
       'wrong-state',
       `The worktree of run ${run.id} holds more than ${MOST_BYTES / 1024 / 1024} MB or ${MOST_ENTRIES} files that are not in its change: ${paths.slice(0, 3).join(', ')}`,

@@ -120,7 +120,7 @@ it.skipIf(process.getuid?.() !== 0)('a full disk: nothing is sent, and it says s
   try {
     const env = { XDG_DATA_HOME: small };
     const ended = await lab.run(['msg', 'send', 'kimi', 'x'.repeat(60_000)], { env });
-    expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining('The disk is full')]);
+    expect([ended.code, ended.stderr]).toEqual([6, expect.stringContaining('The disk is full')]);
     expect((await lab.run(['inbox', '--as', 'kimi'], { env })).stdout).toContain('No unread mail');
   } finally {
     execFileSync('umount', ['-l', small]);
