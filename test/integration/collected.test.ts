@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { marked } from '../../src/process/kill.ts';
 import { killProcess } from '../helpers/model/kill.ts';
 import { has, Lab, shell, spec } from '../helpers/repo.ts';
 import { until } from '../helpers/until.ts';
@@ -154,6 +155,7 @@ describe('what the change holds', () => {
     expect(result.outcome).toBe('lost');
     expect(paths(result)).toEqual(['greet.txt', 'please.txt']);
     expect(lab.git('show', `${result.branch}:greet.txt`)).toBe('hello please');
+    expect(marked(result.run)).toEqual([]);
   });
 
   it('is everything but a file that is not in its working-tree-encoding', async () => {

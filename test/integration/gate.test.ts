@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { checkGate } from '../../src/gate/gate.ts';
@@ -9,7 +9,7 @@ import { changesBetween, writePatch } from '../../src/git/change.ts';
 import { ignoredAmong } from '../../src/git/facts.ts';
 import { openRepo } from '../../src/git/repo.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
-import { Lab, spec } from '../helpers/repo.ts';
+import { FAKE_CONFIG, Lab, shell, spec } from '../helpers/repo.ts';
 
 let lab: Lab;
 afterEach(() => lab?.remove());
@@ -323,6 +323,34 @@ describe('what the gate is told', () => {
       { from: '~/.netrc', value: key('netrc') },
       { from: '~/.config/kimi-dispatch/config.toml', value: key('queue') },
     ]);
+  });
+
+  describe('a key from the configuration of the Kimi home', () => {
+    const key = ['kk', '9z8Y7x6W5v'.repeat(4)].join('-');
+
+    it('is a violation in a run, and no output shows it', async () => {
+      lab = new Lab({ 'greet.txt': 'hello\n' }, { config: FAKE_CONFIG.replace('made-up', key) });
+      writeFileSync(join(lab.folder, 'spec.md'), spec(shell(`echo "please ${key}" > greet.txt`)));
+      const ended = await lab.run(['run', '../spec.md', '--no-baseline']);
+      expect(ended.code).toBe(4);
+      expect(ended.stdout).toContain('GATE: a key of yours (from ~/.kimi-code/config.toml)');
+      for (const shown of [ended, await lab.run(['show', '@last']), await lab.run(['show', '@last', '--json'])])
+        expect(shown.stdout + shown.stderr).not.toContain(key);
+    });
+
+    it('is refused in a merge when a hook adds it, and no output shows it', async () => {
+      lab = new Lab({ 'greet.txt': 'hello\n' }, { config: FAKE_CONFIG.replace('made-up', key) });
+      writeFileSync(join(lab.folder, 'spec.md'), spec('success'));
+      expect((await lab.run(['run', '../spec.md', '--no-baseline'])).code).toBe(0);
+      const before = lab.git('rev-parse', 'HEAD');
+      lab.write({ '.git/hooks/pre-commit': `#!/bin/sh\necho ${key} >> greet.txt; git add greet.txt\n` });
+      chmodSync(join(lab.repo, '.git/hooks/pre-commit'), 0o755);
+      const ended = await lab.run(['merge', '@last'], { env: { KIMI_DISPATCH_UNREVIEWED: 'run' } });
+      expect(ended.code).toBe(4);
+      expect(ended.stderr).toContain('greet.txt: a key of yours (from ~/.kimi-code/config.toml)');
+      expect(ended.stdout + ended.stderr).not.toContain(key);
+      expect(lab.git('rev-parse', 'HEAD')).toBe(before);
+    });
   });
 
   it('ignored paths come with the rule that ignores them', async () => {
