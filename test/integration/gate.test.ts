@@ -366,6 +366,52 @@ describe('what the gate is told', () => {
   });
 });
 
+describe('--force', () => {
+  const gated = async (): Promise<void> => {
+    lab = new Lab({ 'greet.txt': 'hello\n' });
+    writeFileSync(join(lab.folder, 'spec.md'), spec('elsewhere'));
+    expect((await lab.run(['run', '../spec.md', '--no-baseline'])).code).toBe(4);
+  };
+
+  it('overrides the gate: the help and the refusal that offers it say so', async () => {
+    await gated();
+    expect((await lab.run(['merge', '--help'])).stdout).toMatch(/--force .*the gate/);
+    const refused = await lab.run(['merge', '@last']);
+    expect([refused.code, refused.stderr]).toEqual([4, expect.stringMatching(/--force .*the gate/)]);
+  });
+
+  it('names the gate where it is offered because a verification fails on the branch', async () => {
+    lab = new Lab({ 'greet.txt': 'hello\n', 'check.sh': 'test ! -f broken\n' });
+    writeFileSync(join(lab.folder, 'spec.md'), spec('success', { verify: ['`sh check.sh`'] }));
+    expect((await lab.run(['run', '../spec.md'])).code).toBe(0);
+    lab.write({ broken: 'x\n' });
+    lab.commit('Breaks it');
+    const refused = await lab.run(['merge', '@last']);
+    expect([refused.code, refused.stderr]).toEqual([3, expect.stringMatching(/--force .*the gate/)]);
+    expect((await lab.run(['merge', '@last', '--force'])).stdout).not.toContain('against the gate');
+  });
+
+  it('says in a merge which violations it overrode', async () => {
+    await gated();
+    const merged = await lab.run(['merge', '@last', '--force']);
+    expect([merged.code, merged.stdout]).toEqual([
+      0,
+      expect.stringContaining('\nMerged against the gate: other.txt: declared by no task'),
+    ]);
+    await lab.run(['undo', '@last']);
+    const { overrode } = JSON.parse((await lab.run(['merge', '@last', '--force', '--json'])).stdout);
+    expect(overrode).toEqual([expect.stringMatching(/^other\.txt: declared by no task/)]);
+  });
+
+  it('says of what lies outside the worktree that it overrode it, too', async () => {
+    lab = new Lab({ 'greet.txt': 'hello\n' });
+    writeFileSync(join(lab.folder, 'spec.md'), spec('plants'));
+    await lab.run(['run', '../spec.md', '--no-baseline']);
+    const merged = await lab.run(['merge', '@last', '--force']);
+    expect(merged.stdout).toMatch(/^Merged against the gate: .*alias\.st/m);
+  });
+});
+
 describe('the patch of a change', () => {
   it.each([
     ['diff.noprefix', 'true'],
