@@ -216,6 +216,18 @@ describe('what arrives', () => {
     expect(existsSync(join(lab.repo, 'feature.txt'))).toBe(false);
   });
 
+  it("leaves another worktree that stands on the run's branch as it is", async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const { branch } = await lab.result();
+    lab.git('worktree', 'add', '-q', '--force', '../mine', branch);
+    const there = () => lab.git('-C', '../mine', 'status', '--porcelain', '--branch');
+    const before = there();
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(there()).toBe(before);
+    expect(read('greet.txt')).toBe('hello please\n');
+  });
+
   it('is verified and gated again when a hook changed it', async () => {
     fresh();
     await again(polite, ['MODIFY greet.txt']);
@@ -405,11 +417,20 @@ describe('refused in one line, with a way out', () => {
     lab.git('worktree', 'add', '-q', '--force', '../mine', branch);
     await refused(['discard', '@last'], '/mine switch --detach');
     expect(lab.git('rev-parse', branch)).not.toBe('');
-    const there = () => lab.git('-C', '../mine', 'status', '--porcelain', '--branch');
+  });
+
+  it.each(['revise', 'refresh'])('a %s of a run whose branch is in another worktree', async (command) => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const { branch } = await lab.result();
+    lab.git('worktree', 'add', '-q', '--force', '../mine', branch);
+    lab.write({ 'other.txt': 'moved\n' });
+    lab.commit('Moved');
+    const there = () => [lab.git('-C', '../mine', 'status', '--porcelain'), lab.git('rev-parse', branch)];
     const before = there();
-    expect((await lab.run(['merge', '@last'])).code).toBe(0);
-    expect(there()).toBe(before);
-    expect(read('greet.txt')).toBe('hello please\n');
+    writeFileSync(join(lab.folder, 'findings.md'), `More. SCENARIO ${shell('echo more please > greet.txt')}\n`);
+    await refused([command, '@last', ...(command === 'revise' ? ['--findings', '../findings.md'] : [])], '/mine');
+    expect(there()).toEqual(before);
   });
 
   it('a revert of a merge commit that other commits stand on', async () => {
