@@ -6,7 +6,7 @@ import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
 import { ownerLives, ownerVisible } from '../process/alive.ts';
-import { saveByHand } from '../review/end.ts';
+import { refuseBranchInUse, saveByHand } from '../review/end.ts';
 import { holdRun, openRun } from '../review/lock.ts';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
@@ -41,6 +41,7 @@ async function again(world: World, args: readonly string[], options: Options, ma
   const next = await holdRun(repo, { id }, async () => {
     const run = openRun(repo, { id });
     requireEnded(run);
+    await refuseBranchInUse(repo, run);
     const tree = await ensureTree(run, { repo, root: world.root, env: world.env, now: world.now, provide: true });
     const supervised = world.env[SUPERVISED] !== undefined;
     if (!supervised && (options.background === true || world.env.CLAUDECODE === '1')) {

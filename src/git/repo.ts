@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { readFilters } from './filters.ts';
@@ -130,24 +130,25 @@ export async function refuseKimiBranch(repo: Repo): Promise<void> {
     );
 }
 
-/** Refuses in the middle of a merge, rebase, cherry-pick, revert or bisection. */
+/** What git calls a state in progress in its own commands, by the file that tells it; `am` is told before `rebase`. */
+const UNFINISHED = [
+  ['MERGE_HEAD', 'merge'],
+  ['rebase-merge', 'rebase'],
+  ['rebase-apply/applying', 'am'],
+  ['rebase-apply', 'rebase'],
+  ['CHERRY_PICK_HEAD', 'cherry-pick'],
+  ['REVERT_HEAD', 'revert'],
+  ['BISECT_START', 'bisect'],
+] as const;
+
+/** Refuses in the middle of a merge, rebase, cherry-pick, revert, bisection, or of applying patches. */
 export function refuseUnfinished(repo: Repo): void {
-  const here = new Set(readdirSync(repo.gitDir));
-  const unfinished = [
-    ['MERGE_HEAD', 'merge'],
-    ['rebase-merge', 'rebase'],
-    ['rebase-apply', 'rebase'],
-    ['CHERRY_PICK_HEAD', 'cherry-pick'],
-    ['REVERT_HEAD', 'revert'],
-    ['BISECT_START', 'bisect'],
-  ].find(([file]) => here.has(file as string));
-  if (unfinished === undefined) return;
+  const command = UNFINISHED.find(([file]) => existsSync(join(repo.gitDir, file)))?.[1];
+  if (command === undefined) return;
   throw refuse(
     'preflight',
-    `A ${unfinished[1]} is not finished in this checkout.`,
-    unfinished[1] === 'bisect'
-      ? 'git bisect reset'
-      : `git ${unfinished[1]} --continue, or git ${unfinished[1]} --abort`,
+    `A git ${command} is not finished in this checkout.`,
+    command === 'bisect' ? 'git bisect reset' : `git ${command} --continue, or git ${command} --abort`,
   );
 }
 

@@ -36,7 +36,8 @@ export const saveByHand = async (repo: Repo, run: RunState): Promise<string[]> =
   ...(await saveWorktree(repo, run)),
 ];
 
-async function refuseBranchInUse(repo: Repo, run: RunState): Promise<void> {
+/** Refuses what moves or removes a run's branch while a checkout of the user's stands on it. */
+export async function refuseBranchInUse(repo: Repo, run: RunState): Promise<void> {
   const dir = (await checkoutsOf(repo, `refs/heads/${run.branch}`)).find((one) => one !== run.dir);
   if (dir === undefined) return;
   throw refuse(

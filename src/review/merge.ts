@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { dropHome } from '../flavour/home.ts';
-import { checkGate } from '../gate/gate.ts';
+import { checkGate, type Remark } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { applyChange, type Change, changesBetween, IDENTITY } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
@@ -59,6 +59,8 @@ export interface Merged {
   readonly saved: readonly string[];
   /** What changed in the repository while commands ran for the merge. */
   readonly outside: readonly string[];
+  /** Violations of the gate that were merged by force. */
+  readonly overrode: readonly string[];
 }
 
 /** The commit that arrives, and what is known of it. */
@@ -67,6 +69,7 @@ interface Arriving {
   readonly changes: readonly Change[];
   readonly reverified: boolean;
   readonly outside: readonly string[];
+  readonly overrode: readonly string[];
 }
 
 /**
@@ -100,6 +103,7 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
     hooks: await hooksAt(repo, request.style),
     saved,
     outside: arriving.outside,
+    overrode: arriving.overrode,
   };
 }
 
@@ -220,28 +224,34 @@ async function prepareCommit(
     if (hooked && !force) await verifyAgain(commit);
     const changes = await changesBetween(repo, tip, commit);
     if (hooked) await refuseInTheWay(repo, run, changes);
-    if (!force) await gateAgain(request, { tip, commit, changes });
-    return { commit, changes, reverified: moved || (hooked && !force), outside };
+    const broken = await gateAgain(request, { tip, commit, changes });
+    if (broken.length > 0 && !force) throw refuseGate(run, broken);
+    const known = result.scope.violations.map(sayRemark);
+    const overrode = force ? [...new Set([...known, ...broken])] : [];
+    return { commit, changes, reverified: moved || (hooked && !force), outside, overrode };
   } finally {
     await judge.close();
   }
 }
 
-/** The gate, on what arrives and just before it does. */
+const sayRemark = ({ path, why }: Remark): string => `${path}: ${why}`;
+
+/** The gate, on what arrives and just before it does: what it breaks. */
 async function gateAgain(
   { repo, run, env }: MergeRequest,
   { tip, commit, changes }: { tip: string; commit: string; changes: readonly Change[] },
-): Promise<void> {
+): Promise<string[]> {
   const spec = specOf({ repo, run });
   const { violations } = await checkGate(repo, spec, { changes, base: tip, commit, known: readKnownKeys(env) });
-  if (violations.length === 0) return;
-  const some = violations.slice(0, 5).map(({ path, why }) => `${path}: ${why}`);
-  throw refuse(
-    'gate',
-    `What would arrive breaks the gate: ${some.join('; ')}`,
-    `kimi-dispatch show ${run.id}; to merge it all the same: kimi-dispatch merge ${run.id} --force`,
-  );
+  return violations.map(sayRemark);
 }
+
+const refuseGate = (run: RunState, broken: readonly string[]): Error =>
+  refuse(
+    'gate',
+    `What would arrive breaks the gate: ${broken.slice(0, 5).join('; ')}`,
+    `kimi-dispatch show ${run.id}; to merge it against the gate: kimi-dispatch merge ${run.id} --force`,
+  );
 
 async function reverify(
   { run, repo }: MergeRequest,
@@ -266,6 +276,6 @@ async function reverify(
   throw refuse(
     'verification-failed',
     `Merged with what is on the branch now, these fail: ${red.join('; ')}`,
-    `kimi-dispatch refresh ${run.id}, or merge with --force`,
+    `kimi-dispatch refresh ${run.id}; --force merges it against its verification and the gate`,
   );
 }

@@ -47,6 +47,29 @@ describe('--json tells a refusal as data too', () => {
   });
 });
 
+describe('check names a declared file that git ignores, before Kimi starts', () => {
+  beforeEach(() => {
+    lab.write({ '.gitignore': '# Python\nlib/\n' });
+    lab.commit('Ignores lib');
+    const files = ['MODIFY greet.txt', 'CREATE lib/new.py'];
+    writeFileSync(join(lab.folder, 'spec.md'), spec('success', { files, verify: ['`test -f lib/new.py`'] }));
+  });
+
+  it('in text', async () => {
+    const ended = await lab.run(['check', '../spec.md']);
+    expect(ended.code, ended.stdout + ended.stderr).toBe(0);
+    expect(ended.stdout + ended.stderr).toMatch(/lib\/new\.py is ignored by \.gitignore:2.*path\/ignored/);
+  });
+
+  it('as data', async () => {
+    const ended = await lab.run(['check', '../spec.md', '--json']);
+    const { findings } = JSON.parse(ended.stdout);
+    expect(findings.filter(({ code }: { code: string }) => code === 'path/ignored')).toEqual([
+      expect.objectContaining({ severity: 'info', message: expect.stringContaining('lib/new.py is ignored') }),
+    ]);
+  });
+});
+
 describe('files of the user are not written over', () => {
   it('a spec never replaces its plan, and no file without --force', async () => {
     expect((await lab.run(['spec', 'plan.md', '-o', 'plan.md', '--force'])).code).toBe(2);

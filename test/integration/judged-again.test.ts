@@ -193,6 +193,34 @@ describe('without a sandbox', () => {
   });
 });
 
+describe('a file that git ignores and Kimi left in its worktree', () => {
+  const needed = 'test ! -f strict.txt || test -f dist/ok\n';
+  const leftover = `${polite}; mkdir dist; echo ok > dist/ok`;
+
+  it.each(['merge', 'refresh'])('does not make the verification of a %s pass', async (command) => {
+    lab = new Lab({ ...FILES, '.gitignore': 'dist/\n', 'check.sh': needed });
+    expect((await run(leftover)).code).toBe(0);
+    lab.write({ 'strict.txt': 'x\n' });
+    lab.commit('The check needs dist/ok now');
+    const ended = await lab.run([command, '@last']);
+    expect(ended.code, ended.stderr).toBe(3);
+    expect(read('greet.txt')).toBe('hello\n');
+    const { worktree } = await lab.result();
+    if (command === 'merge') expect(existsSync(join(worktree, 'dist/ok'))).toBe(true);
+  });
+
+  it('does not make the verification of a revise pass', async () => {
+    lab = new Lab({ ...FILES, '.gitignore': 'dist/\n', 'check.sh': needed });
+    const declare = ['MODIFY greet.txt', 'CREATE strict.txt'];
+    expect((await run(leftover, { declare })).code).toBe(0);
+    writeFileSync(join(lab.folder, 'findings.md'), `Be strict. SCENARIO ${shell('echo x > strict.txt; ls dist/ok')}\n`);
+    expect((await lab.run(['revise', '@last', '--findings', '../findings.md'])).code).toBe(3);
+    const { changes, worktree } = await lab.result();
+    expect(changes.map(({ path }) => path).sort()).toEqual(['greet.txt', 'strict.txt']);
+    expect(existsSync(join(worktree, 'dist/ok'))).toBe(true);
+  });
+});
+
 it('a check that removes its own folder has failed, and the run ends as one that failed', async () => {
   lab = new Lab({ ...FILES, 'gone.sh': 'cd ..; rm -rf "$OLDPWD"\n' });
   const ended = await run(polite, { verify: ['`sh gone.sh`', '`sh check.sh`'], args: ['--no-baseline'] });

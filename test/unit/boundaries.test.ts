@@ -52,3 +52,8 @@ it('the doors to the world are few', () => {
   expect(using(/process\.exit(Code)?\b/)).toEqual(['host/main.ts', 'main.ts']);
   expect(using(/process\.env\b|\{ env \} = process/)).toEqual(['hook/main.ts', 'main.ts']);
 });
+
+it('the classes of paths are one list, for gate, check, provisioning and ranking', () => {
+  const listed = /husky|lefthook|circleci|gitlab-ci|cursorrules|\.vscode|Podfile|mocharc|conftest/;
+  expect(files.filter(({ text }) => listed.test(text)).map(({ name }) => name)).toEqual(['path-classes.ts']);
+});
