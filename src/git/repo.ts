@@ -138,6 +138,8 @@ const UNFINISHED = [
   ['rebase-apply', 'rebase'],
   ['CHERRY_PICK_HEAD', 'cherry-pick'],
   ['REVERT_HEAD', 'revert'],
+  // Between two of several commits only the list of them is left.
+  ['sequencer', 'cherry-pick'],
   ['BISECT_START', 'bisect'],
 ] as const;
 

@@ -34,8 +34,7 @@ export function offer({ plan, title, size, advice, proven, unchecked = false }: 
 export const offerAfterClear = (text: string): string =>
   `If this session begins with "Implement the following plan": ${text}`;
 
-const UNCHECKED =
-  'no check named: write `## Verification` with backticked commands to a file, add `--header FILE`; ';
+const UNCHECKED = 'no check named: write `## Verification` with backticked commands to a file, add `--header FILE`; ';
 
 const required = (proven: boolean): string => (proven ? ' --sandbox required' : '');
 

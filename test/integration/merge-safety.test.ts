@@ -309,11 +309,21 @@ describe('refused in one line, with a way out', () => {
     expect(ended.stderr).not.toMatch(/\n {4}at /);
   };
 
+  /** The first pick conflicts and is committed by hand, the second one waits. */
+  const betweenPicks = (git: Git): void => {
+    try {
+      git('cherry-pick', 'side', 'side~1');
+    } catch {
+      git('commit', '-q', '-a', '-m', 'By hand');
+    }
+  };
+
   it.each([
     ['MERGE_HEAD', 'a merge', 'git merge --abort', (git: Git) => git('merge', 'side')],
     ['CHERRY_PICK_HEAD', 'a cherry-pick', 'git cherry-pick --abort', (git: Git) => git('cherry-pick', 'side')],
     ['REVERT_HEAD', 'a revert', 'git revert --abort', (git: Git) => git('revert', '--no-edit', 'HEAD~1')],
     ['BISECT_START', 'a bisect', 'git bisect reset', (git: Git) => git('bisect', 'start')],
+    ['sequencer', 'several cherry-picks', 'git cherry-pick --abort', betweenPicks],
     ['rebase-apply', 'an am', 'git am --abort', (git: Git) => git('am', '../side.patch')],
   ])('in the middle of %s: %s', async (state, _name, way, begin) => {
     fresh();
