@@ -168,6 +168,19 @@ try {
     pair(() => must(process.execPath, [bin, 'status'], { cwd: repo, env }), bare, 15),
     '1.5',
   );
+  const step = (number) =>
+    `## Step ${number}: Part ${number}\n\n**Files:**\n- Modify: \`src/part${number}/a.ts\`\n- Create: \`src/part${number}/b.ts\`\n\n${'Some words on what to do, with `code`. '.repeat(20)}\n\n\`\`\`ts\nexport const a = 1;\n\`\`\`\n\n| File | Action |\n|---|---|\n| \`src/part${number}/c.ts\` | change it |\n\n`;
+  const check = '## Verification\n\n- `grep -q please greet.txt`\n';
+  const large = Array.from({ length: 180 }, (_, index) => step(index + 1)).join('');
+  for (const [name, text] of Object.entries({ 'large.md': large, 'small.md': '- `greet.txt`\n\n' }))
+    writeFileSync(join(folder, name), `# Plan\n\n${text}${check}`);
+  const convert = (name) => () =>
+    must(process.execPath, [bin, 'spec', join(folder, name), '-o', '-'], { cwd: repo, env });
+  row(
+    `spec of a plan of ${Math.round(large.length / 1000)} KB / of one line`,
+    pair(convert('large.md'), convert('small.md'), 9),
+    '100 ms more',
+  );
   // A thousand ended runs in the ledger: lists must stay fast.
   const many = join(folder, 'many');
   mkdirSync(many);

@@ -52,8 +52,8 @@ export function commandOf(verb: 'merge' | 'discard', run: Run, onto: string): st
 /** Sending back; a run that asks gets its answer. */
 export const backCommand = (run: Run, text: string): string[] =>
   run.outcome === 'blocked'
-    ? ['answer', run.run, text, '--background']
-    : ['revise', run.run, '--finding', text, '--background'];
+    ? ['answer', run.run, '--background', '--', text]
+    : ['revise', run.run, `--finding=${text}`, '--background'];
 
 /** Runs that ended since `seen`, by run and end. */
 export const newlyEnded = (runs: readonly Run[], seen: ReadonlySet<string>): Run[] =>

@@ -21,16 +21,16 @@ import type { Band, Run } from './state.d.ts';
 // The mod asks, shows, wakes and merges inside the client. What it asks, and whether, is decided by the hook program.
 
 const BAND = { plugin: 'kimi-dispatch', key: 'band' } as const;
+const WAITING = { plugin: 'kimi-dispatch', key: 'waiting' } as const;
 const VIEW = { plugin: 'kimi-dispatch', key: 'view' } as const;
 const band = atom(BAND, null);
 /** What the pane shows, and for which run a text is being written. */
+const wait = atom(WAITING, null);
 const view = atom(VIEW, { files: [], writing: '' });
 const PANE = 'kimi';
 const NOTHING = 'Nothing was chosen, so nothing was started. Say "kimi" or "claude", or approve the plan again.';
 
 let ready = false;
-/** An approved plan that no model step may see undecided. */
-let waiting: { plan?: string; prompt?: string; call?: string } | undefined;
 /** A plan that was asked about without an answer; the next words may choose. */
 let open: { plan: string; title: string } | undefined;
 let timer: (() => void) | undefined;
@@ -38,6 +38,7 @@ let timer: (() => void) | undefined;
 let seen: Set<string> | undefined;
 
 type Told = Record<string, unknown>;
+type Waiting = { plan?: string; prompt?: string };
 
 /** Asks the hook program; an empty answer is "no". */
 async function ask($: EngineInterface, event: Told): Promise<Told> {
@@ -87,6 +88,8 @@ function rest(): void {
   timer = undefined;
 }
 
+const hold = ($: EngineInterface, plan: Waiting | null) => update($, wait, () => plan);
+
 /** Whether Kimi could begin: login, quota, the plan's own faults; its words if not. */
 async function tries($: EngineInterface, told: Told): Promise<{ why?: string; note: string }> {
   const said = await command($, told.tries as string[]);
@@ -95,11 +98,7 @@ async function tries($: EngineInterface, told: Told): Promise<{ why?: string; no
 }
 
 /** The sentence that ends the turn, or undefined when Claude goes on. */
-async function decide(
-  $: EngineInterface,
-  plan: NonNullable<typeof waiting>,
-  words: string,
-): Promise<string | undefined> {
+async function decide($: EngineInterface, plan: Waiting, words: string): Promise<string | undefined> {
   const usage = await $.session.usage().catch(() => undefined);
   const told = await ask($, { hook_event_name: 'ModOffer', ...plan, more: windows(usage?.rateLimits ?? []) });
   if (typeof told.say === 'string') $.ui.log(told.say);
@@ -132,7 +131,7 @@ async function begin(
   }
   const said = await command($, args as string[]);
   if (said.exitCode !== 0) return `Kimi did not start: ${refusal(said.stderr)}`;
-  await look($);
+  await look($).catch(() => {});
   return `Kimi implements "${kept.title}" (run ${said.stdout.trim()}). I will be woken with the result.`;
 }
 
@@ -223,7 +222,8 @@ async function probe($: EngineInterface): Promise<boolean> {
     await $.session.id();
     await $.session.cwd();
     await read($, band);
-    await $.command.register({ name: 'kimi', description: 'The Kimi runs of this session, and what to do with them' });
+    const description = 'The Kimi runs of this session';
+    await $.command.register({ name: 'kimi', description }).catch(() => {});
     return (await $.process.run(['node', '--version'])).exitCode === 0;
   } catch {
     return false;
@@ -243,14 +243,14 @@ export const register: Register = (on) => {
 
   // The claim: while this call runs our settings hooks see its id and stay silent. Without it they speak.
   on('tool.call', { tool: 'ExitPlanMode' }, async ($, e, next) => {
-    waiting = undefined;
     if (!ready || e.agentId !== undefined) return next(e);
+    await update($, wait, () => null);
     await $.env.set('KIMI_DISPATCH_MOD', e.tool_use_id);
     const out = await next(e);
     if (out.deny === undefined && !out.isError && !out.result?.isAgent && typeof out.result?.plan === 'string')
-      waiting = { plan: out.result.plan };
+      await hold($, { plan: out.result.plan });
     return out;
-  }).catch(async (_$, e, next) => {
+  }).catch(async ($, e, next) => {
     const out = await next(e);
     if (
       ready &&
@@ -259,13 +259,13 @@ export const register: Register = (on) => {
       !out.isError &&
       typeof out.result?.plan === 'string'
     )
-      waiting = { plan: out.result.plan };
+      await hold($, { plan: out.result.plan });
     return out;
   });
 
-  on('turn.start', (_$, e, next) => {
+  on('turn.start', async ($, e, next) => {
     if (e.agentId === undefined) {
-      waiting = ready && startsFromPlan(e.text) ? { prompt: e.text } : undefined;
+      if (ready) await hold($, startsFromPlan(e.text) ? { prompt: e.text } : null);
       if (open !== undefined && !/^\s*(?:kimi|claude)\b/i.test(e.text)) open = undefined;
     }
     return next(e);
@@ -273,18 +273,18 @@ export const register: Register = (on) => {
 
   // Approved, approved with words, and "clear context" all come here before any request about the plan is sent.
   on('turn.step', async function* ($, e, next) {
-    if (e.agentId !== undefined || (waiting === undefined && open === undefined)) return yield* next(e);
-    const [plan, asked] = [waiting, open];
-    waiting = undefined;
+    if (!ready || e.agentId !== undefined) return yield* next(e);
+    const [plan, asked] = [await read($, wait), open];
+    if (plan === null && asked === undefined) return yield* next(e);
+    await hold($, null);
     open = undefined;
     const last = (await $.session.messages()).at(-1);
     const words = plan?.prompt === undefined && last?.role === 'user' ? String(last.text) : '';
-    const text =
-      plan !== undefined
-        ? await decide($, plan, words)
-        : asked === undefined
-          ? undefined
-          : await begin($, asked, words);
+    const work = plan !== null ? decide($, plan, words) : asked === undefined ? undefined : begin($, asked, words);
+    // Whatever fails here, nobody begins to write unasked.
+    const text = await work?.catch(
+      (error: unknown) => `The question about Kimi failed: ${String(error).slice(0, 200)}`,
+    );
     if (text === undefined) return yield* next(e);
     yield { kind: 'text', index: 0, text };
     yield { kind: 'stop', stopReason: 'end_turn', usage: null };

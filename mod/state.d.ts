@@ -22,6 +22,8 @@ declare module 'claude-code' {
   interface PluginState {
     'kimi-dispatch': {
       band: Band | null;
+      /** An approved plan that no model step may see undecided; it stays when the mod is loaded anew. */
+      waiting: { plan?: string; prompt?: string } | null;
       /** What the pane shows, and for which run a text is being written. */
       view: { files: { path: string; hunks: string }[]; writing: string };
     };

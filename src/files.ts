@@ -121,28 +121,48 @@ export function replaceStranger(file: string, text: string): void {
   writeWhole(file, text);
 }
 
+/** Why files were not copied, and which. */
+export interface NotCopied {
+  readonly why: 'too-much' | 'unreadable';
+  readonly paths: readonly string[];
+}
+
 /**
  * Copies paths below a folder that a worker could write: files as they are, links as links, what is neither not at all.
- * Looks first and copies nothing, and returns false, where that is more than `bytes` or `entries`.
+ * Looks first, and copies nothing where that is more than `bytes` or `entries`, or where a part of it cannot be read.
  */
 export function copyStrangers(
   from: string,
   to: string,
   what: { readonly paths: readonly string[]; readonly bytes: number; readonly entries: number },
-): boolean {
+): NotCopied | undefined {
   const found: string[] = [];
+  const unreadable: string[] = [];
   const todo = [...what.paths];
   let bytes = 0;
   for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
-    const stat = lstatSync(onDisk(from, path), { throwIfNoEntry: false });
+    const file = join(from, path);
+    const stat = lstatSync(onDisk(file), { throwIfNoEntry: false });
     if (stat?.isDirectory() === true)
-      todo.push(...listStranger(join(from, path), what.entries + 1).map(({ name }) => join(path ?? '', name)));
+      todo.push(...listStranger(file, what.entries + 1).map(({ name }) => join(path ?? '', name)));
     else if (stat?.isFile() === true || stat?.isSymbolicLink() === true) found.push(path);
+    if ((stat?.isDirectory() === true || stat?.isFile() === true) && !isReadable(file)) unreadable.push(path);
     bytes += stat?.isFile() === true ? stat.size : 0;
-    if (bytes > what.bytes || found.length + todo.length > what.entries) return false;
+    if (bytes > what.bytes || found.length + todo.length > what.entries) return { why: 'too-much', paths: what.paths };
   }
+  if (unreadable.length > 0) return { why: 'unreadable', paths: unreadable };
   for (const path of found) copyStranger(join(from, path), join(to, path), { cap: what.bytes, within: from });
-  return true;
+  return undefined;
+}
+
+/** Asked of the file itself: a question about rights would be answered for the real user. */
+function isReadable(file: string): boolean {
+  try {
+    closeSync(openSync(onDisk(file), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function copyStranger(file: string, copy: string, limits: StrangerLimits): void {

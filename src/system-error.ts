@@ -12,6 +12,7 @@ const WORDS: Readonly<Record<string, readonly [string, string]>> = {
   EPERM: ['You have no permission', 'Look at it with ls -ld, then chmod or chown.'],
   ENOENT: ['There is no such file or folder', 'Look at the path with ls.'],
   ENOTDIR: ['A file is where a folder should be', 'Look at the path with ls -ld.'],
+  EEXIST: ['A file is where a folder should be', 'Look at the path with ls -ld.'],
   EISDIR: ['A folder is where a file should be', 'Name a file.'],
   ENAMETOOLONG: ['A name is too long', 'Use a shorter path.'],
   ELOOP: ['Symbolic links lead in a circle', 'Look at the path with ls -l.'],

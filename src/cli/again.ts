@@ -6,7 +6,7 @@ import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
 import { ownerLives, ownerVisible } from '../process/alive.ts';
-import { saveByHand } from '../review/end.ts';
+import { refuseBranchInUse, saveByHand } from '../review/end.ts';
 import { holdRun, openRun } from '../review/lock.ts';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
@@ -25,6 +25,7 @@ import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress } from './progress.ts';
 import { rememberRun, runOptions } from './run.ts';
+import { refuseTogether } from './taken.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
 type Options = Record<string, unknown>;
@@ -33,12 +34,14 @@ type MakeEntry = (world: World, repo: Repo, run: RunState) => Promise<Entry>;
 
 /** Another attempt in a run that has ended: in Claude Code and with `--background` under a supervisor. */
 async function again(world: World, args: readonly string[], options: Options, make: MakeEntry): Promise<number> {
+  refuseTogether('another attempt', options, ['background', 'json']);
   const repo = await repoOf(world);
   await recover(repo, world.now);
   const { id } = findRun(repo.commonDir, args[0] ?? '');
   const next = await holdRun(repo, { id }, async () => {
     const run = openRun(repo, { id });
     requireEnded(run);
+    await refuseBranchInUse(repo, run);
     const tree = await ensureTree(run, { repo, root: world.root, env: world.env, now: world.now, provide: true });
     const supervised = world.env[SUPERVISED] !== undefined;
     if (!supervised && (options.background === true || world.env.CLAUDECODE === '1')) {

@@ -1,11 +1,13 @@
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { refuse } from '../errors.ts';
 import { fenced, markup, message, property } from '../quote.ts';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
 import type { Finding } from '../spec/model.ts';
 import { failing } from '../verify/compare.ts';
 import type { World } from '../world.ts';
+import { outputFile } from './output.ts';
 
 /** What a CI run leaves for others: a folder of artefacts, JUnit XML, the step summary, annotations. */
 export function tellCi(world: World, result: Result, options: Record<string, unknown>): void {
@@ -17,6 +19,14 @@ export function tellCi(world: World, result: Result, options: Record<string, unk
   for (const { path, why } of result.scope.violations)
     world.control(`::error file=${property(path)}::${message(why)}\n`);
   for (const { path, why } of result.flags) world.control(`::warning file=${property(path)}::${message(why)}\n`);
+}
+
+/** Refuses, before a run begins, places where `tellCi` could not write when it has ended. Writes nothing. */
+export function requireCiPlaces(world: World, { artifacts, junit }: Record<string, unknown>): void {
+  if (typeof junit === 'string') outputFile({ name: junit, cwd: world.cwd, force: true });
+  if (typeof artifacts !== 'string') return;
+  const stat = statSync(resolve(world.cwd, artifacts), { throwIfNoEntry: false });
+  if (stat?.isDirectory() === false) throw refuse('usage', `${artifacts} is no folder.`, 'Name a folder.');
 }
 
 /** Findings of a spec as annotations at their lines. */

@@ -11,6 +11,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
   let code = 0;
   const program = declare((load) => async (...values) => {
     const command = values.at(-1) as Command;
+    refuseEmpty(command);
     const handler = await load();
     code = await handler(world, command.args, command.opts());
   });
@@ -25,6 +26,18 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     return 2;
   }
   return code;
+}
+
+/** An empty word is a variable that was not set: no command takes it for a path, a name or a text. */
+function refuseEmpty(command: Command): void {
+  const empty = Object.entries(command.opts()).find(([, value]) => [value].flat().some((one) => one === ''));
+  const option = command.options.find((one) => one.attributeName() === empty?.[0]);
+  if (option === undefined && !command.args.includes('')) return;
+  throw refuse(
+    'usage',
+    option === undefined ? `An argument of ${command.name()} is empty.` : `${option.long} is empty.`,
+    `kimi-dispatch ${command.name()} --help`,
+  );
 }
 
 export type Bind = (load: () => Promise<Handler>) => (...values: unknown[]) => Promise<void>;

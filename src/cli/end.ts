@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
 import type { RunState } from '../ledger/events.ts';
 import { olderFirst, runsFolder } from '../ledger/store.ts';
+import { quote } from '../quote.ts';
 import { merge } from '../review/merge.ts';
 import { staleRuns } from '../review/stale.ts';
 import { readResult } from '../review/stored.ts';
@@ -19,6 +20,8 @@ export async function mergeCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
+  if (options.squash === true && options.ff === false)
+    throw refuse('usage', 'merge takes one of --squash, --no-ff, not both.', 'Leave one out.');
   const repo = await repoOf(world);
   requirePrincipal(repo, world.env, 'Merging');
   const style = options.ff === false ? 'no-ff' : 'squash';
@@ -54,6 +57,7 @@ export async function mergeCommand(
       `Merged ${run.id} into ${done.target}: ${done.files} files, ${done.to.slice(0, 10)}.${again}${hooks}\nUndo: ${done.undo}\n`,
     );
     for (const line of [...done.saved, ...done.outside]) world.out(`${line}\n`);
+    for (const line of done.overrode) world.out(`Merged against the gate: ${quote(line, 300)}\n`);
     for (const other of stale)
       world.out(
         `Run ${other.run} no longer applies: ${other.conflicts.join(', ')}. kimi-dispatch refresh ${other.run}, or discard it\n`,

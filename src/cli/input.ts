@@ -7,8 +7,9 @@ import type { World } from '../world.ts';
 export function readNamed(world: World, name: string): string {
   if (name === '-') return readFileSync(0, 'utf8');
   const file = resolve(world.cwd, name);
-  // Reading a folder fails without its name.
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true)
-    throw refuse('usage', `${name} is a folder.`, 'Name a file.');
+  const stat = statSync(file, { throwIfNoEntry: false });
+  // Reading a folder fails without its name; of a device nobody knows where it ends.
+  if (stat?.isDirectory() === true) throw refuse('usage', `${name} is a folder.`, 'Name a file.');
+  if (stat?.isCharacterDevice() === true) throw refuse('usage', `${name} is a device.`, 'Name a file.');
   return readFileSync(file, 'utf8');
 }

@@ -17,7 +17,7 @@ import { repoOf } from './look.ts';
 import { notifyEscalation } from './notify.ts';
 import { writeOutput } from './output.ts';
 import { commonDirOf } from './status.ts';
-import { refuseOthers } from './taken.ts';
+import { refuseAlone, refuseOthers } from './taken.ts';
 import { faultOf } from './template-answer.ts';
 
 type Options = Record<string, unknown>;
@@ -279,6 +279,7 @@ export async function relayCommand(world: World, args: readonly string[]): Promi
 
 /** `dashboard`: one Markdown page, made anew each time. */
 export async function dashboardCommand(world: World, _args: readonly string[], options: Options): Promise<number> {
+  refuseAlone('dashboard', options, [['force', 'output']]);
   const view = boxOf(world).read();
   const page = dashboard(listRuns(await commonDirOf(world)), [...view.tasks.values()], [...view.messages.values()]);
   const file = text(options, 'output');

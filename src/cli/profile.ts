@@ -39,7 +39,8 @@ export async function profileCommand(
     throw refuse('usage', `profile ${verb} needs a name.`, `One of: ${listProfiles(config).join(', ')}`);
   if (verb === 'add') addProfile(name, Object.fromEntries(rest.map(pair)), config);
   else useProfile(name, config);
-  world.out(verb === 'add' ? `Profile ${name} is kept.\n` : `Runs use ${name} now.\n`);
+  if (options.json === true) world.out(`${JSON.stringify({ version: 1, profile: name })}\n`);
+  else world.out(verb === 'add' ? `Profile ${name} is kept.\n` : `Runs use ${name} now.\n`);
   return 0;
 }
 

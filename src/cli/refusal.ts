@@ -1,13 +1,14 @@
 import type { Refusal } from '../errors.ts';
 import { clean } from '../quote.ts';
+import type { Finding } from '../spec/model.ts';
 
 /** True when the command line asks for JSON: a refusal is told as JSON too. */
 export const wantsJson = (argv: readonly string[]): boolean =>
   (argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv).includes('--json');
 
-/** A refusal as `--json` prints it. `fix` is null where nothing mends it. */
-export const refusalJson = ({ code, message, fix }: Refusal): string =>
-  `${JSON.stringify({ version: 1, error: { code, message, fix: fix ?? null } })}\n`;
+/** A refusal as `--json` prints it. `fix` is null where nothing mends it; `findings` are those of a spec with errors. */
+export const refusalJson = ({ code, message, fix }: Refusal, findings?: readonly Finding[]): string =>
+  `${JSON.stringify({ version: 1, error: { code, message, fix: fix ?? null }, ...(findings === undefined ? {} : { findings }) })}\n`;
 
 /** A refusal for people. Further lines of a message are others' words: each is marked, so that none passes for a fix. */
 export const refusalText = ({ message, fix }: Refusal): string =>

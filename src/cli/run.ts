@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path';
-import { exitOfOutcome, refuse } from '../errors.ts';
+import { exitOfOutcome, type Refusal, refuse } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunEvent } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
@@ -22,13 +22,14 @@ import type { Spec } from '../spec/model.ts';
 import { renderSpec } from '../spec/render.ts';
 import { showFindings } from '../spec/show.ts';
 import type { World } from '../world.ts';
-import { annotateFindings, tellCi } from './ci.ts';
+import { annotateFindings, requireCiPlaces, tellCi } from './ci.ts';
 import { readPatch, repoOf } from './look.ts';
 import { notify } from './notify.ts';
 import { makeProgress, plainProgress } from './progress.ts';
 import { makeOrder, type Ordered, queueFor, runThroughQueue, showOrder } from './queue.ts';
+import { refusalJson } from './refusal.ts';
 import { draft, factsFor, hasErrors, readWithHeader } from './spec.ts';
-import { refuseTogether } from './taken.ts';
+import { refuseAlone, refuseTogether } from './taken.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
 /** `run <spec or plan...>`: the main job. */
@@ -37,7 +38,8 @@ export async function runCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
-  refuseTogether('run', options, ['json', 'ndjson']);
+  refuseFlags(options);
+  requireCiPlaces(world, options);
   const repo = await repoOf(world);
   const supervised = world.env[SUPERVISED];
   if (
@@ -53,7 +55,12 @@ export async function runCommand(
   const wanted = runOptions(options, world.env);
   const read: Read[] = [];
   for (const name of args) {
-    const one = await readSpec(world, repo, { name, base: wanted.base, header: options.header });
+    const one = await readSpec(world, repo, {
+      name,
+      base: wanted.base,
+      header: options.header,
+      json: options.json === true,
+    });
     if (one === undefined) return 2;
     read.push(one);
   }
@@ -98,6 +105,20 @@ export async function runCommand(
   return tellResult(world, result, options);
 }
 
+/** Flags that this run would not act on. */
+function refuseFlags(options: Record<string, unknown>): void {
+  const pairs = [
+    ['json', 'ndjson'],
+    ...['background', 'artifacts', 'junit', 'ndjson'].map((name) => ['dryRun', name]),
+    ...['json', 'ndjson'].map((name) => ['background', name]),
+  ];
+  for (const pair of pairs) refuseTogether('run', options, pair);
+  refuseAlone('run', options, [
+    ['concurrency', 'waves'],
+    ['verifyEach', 'waves'],
+  ]);
+}
+
 function tellSchedule(world: World, waves: Schedule, options: Record<string, unknown>): number {
   world.out(
     options.json === true
@@ -117,7 +138,7 @@ interface Read {
 async function readSpec(
   world: World,
   repo: Repo,
-  what: { name: string; base?: string | undefined; header?: unknown },
+  what: { name: string; base?: string | undefined; header?: unknown; json: boolean },
 ): Promise<Read | undefined> {
   const input = readWithHeader(world, what.name, what.header);
   const { path, text } = input;
@@ -132,6 +153,8 @@ async function readSpec(
   world.err(
     `Nothing was started. ${drafted.text === text ? '' : `To correct the spec by hand: kimi-dispatch spec ${name}\n`}\n`,
   );
+  const refusal: Refusal = { code: 'spec-invalid', message: `${name} has errors.`, fix: `kimi-dispatch check ${name}` };
+  if (what.json) world.out(refusalJson(refusal, [...drafted.plan.findings, ...drafted.findings]));
   return undefined;
 }
 
@@ -142,8 +165,13 @@ async function queuedRun(
   what: Ordered & { setting: QueueSetting; flags: Record<string, unknown> },
 ): Promise<number> {
   const { flags, setting } = what;
-  if (flags.concurrency !== undefined)
-    throw refuse('usage', '--concurrency belongs to the workers of a queue.', 'kimi-dispatch worker --concurrency 4');
+  for (const name of ['concurrency', 'sandbox'])
+    if (flags[name] !== undefined)
+      throw refuse(
+        'usage',
+        `--${name} belongs to the workers of a queue.`,
+        `kimi-dispatch worker --${name} ${flags[name]}`,
+      );
   const waves = flags.waves === true ? schedule(what.spec) : undefined;
   if (waves !== undefined && flags.dryRun === true) return tellSchedule(world, waves, flags);
   const plain = await makeOrder(world, repo, what);

@@ -18,6 +18,7 @@ import { annotateFindings } from './ci.ts';
 import { readNamed } from './input.ts';
 import { repoOf } from './look.ts';
 import { outputFile } from './output.ts';
+import { refuseAlone, refuseOthers } from './taken.ts';
 
 const LARGEST = 4 * 1024 * 1024;
 /** Of manifests in the folders above the files that change: each is a call of git. */
@@ -45,7 +46,11 @@ export function readInput(world: World, file: string): Input {
   const path = resolve(world.cwd, file);
   if (!existsSync(path))
     throw refuse('usage', `There is no file ${file}.`, 'Name a plan or a spec: kimi-dispatch run plan.md');
-  if (statSync(path).isDirectory()) throw refuse('usage', `${file} is a folder.`, 'Name a plan or a spec in it.');
+  const stat = statSync(path);
+  if (stat.isDirectory()) throw refuse('usage', `${file} is a folder.`, 'Name a plan or a spec in it.');
+  // Of a device nobody knows where it ends. A pipe ends with its writer.
+  if (stat.isCharacterDevice() || stat.isBlockDevice())
+    throw refuse('usage', `${file} is a device.`, 'Name a plan or a spec.');
   const bytes = readFileSync(path);
   if (bytes.length > LARGEST) throw refuse('usage', `${file} is larger than 4 MB.`, 'Name a plan or a spec.');
   if (bytes.toString('utf8').trim() === '') throw refuse('usage', `${file} is empty.`, 'Write the plan first.');
@@ -137,6 +142,7 @@ export async function specCommand(
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
+  refuseAlone('spec', options, [['force', 'output']]);
   const repo = await repoOf(world);
   const input = readWithHeader(world, args[0] ?? '', options.header);
   const folder = join(repo.root, '.kimi-dispatch', 'specs');
@@ -199,6 +205,8 @@ export async function importCommand(
   if (kind === 'mailbox') return (await import('./mail.ts')).importMailbox(world, from, options);
   if (kind !== 'spec')
     throw refuse('usage', `import does not know "${kind}".`, 'kimi-dispatch import spec PATH, or import mailbox PATH');
+  refuseOthers('import spec', options, ['output', 'force', 'json']);
+  refuseAlone('import spec', options, [['force', 'output']]);
   const folder = resolve(world.cwd, from);
   const file = existsSync(folder) && statSync(folder).isDirectory() ? join(from, 'tasks.md') : from;
   const { path, text } = readInput(world, file);

@@ -19,3 +19,16 @@ export function refuseTogether(command: string, options: Record<string, unknown>
   if (given.length < 2) return;
   throw refuse('usage', `${command} takes one of ${given.map(flagOf).join(', ')}, not both.`, 'Leave one out.');
 }
+
+/** Refuses options that mean nothing without another one: `[option, the one that it needs]`. */
+export function refuseAlone(
+  command: string,
+  options: Record<string, unknown>,
+  pairs: readonly (readonly [name: string, needed: string])[],
+): void {
+  const given = (name: string): boolean => options[name] !== undefined && options[name] !== false;
+  const found = pairs.find(([name, needed]) => given(name) && !given(needed));
+  if (found === undefined) return;
+  const [name, needed] = found.map(flagOf);
+  throw refuse('usage', `${command} takes ${name} only with ${needed}.`, `Add ${needed}, or leave ${name} out.`);
+}

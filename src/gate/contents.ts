@@ -7,6 +7,7 @@ import { keysIn } from './known-keys.ts';
 import { manifestChange } from './manifest.ts';
 import type { Trees } from './paths.ts';
 import { readings } from './readings.ts';
+import { KEY, SECRET } from './secret-formats.ts';
 import { weakened } from './tests.ts';
 
 const MB = 1024 * 1024;
@@ -84,7 +85,7 @@ async function judgeContent(
   const old = before.join('\n');
   const violations: string[] = [];
   const flags: string[] = [];
-  for (const from of keysIn(context.known ?? [], { after, before })) violations.push(`a key of yours (from ${from})`);
+  for (const from of keysIn(context.known ?? [], { after, before })) violations.push(`${KEY} (from ${from})`);
   if (is.mode === '120000') {
     const target = bytes.toString();
     if (leavesTree(path, target)) violations.push(`a link that leaves the tree: ${target.slice(0, 80)}`);
@@ -101,7 +102,7 @@ async function judgeContent(
     const { newSecrets } = await import('./secrets.ts');
     const found = new Set<string>();
     for (const reading of after) for (const secret of await newSecrets(path, reading, old)) found.add(secret);
-    violations.push(...[...found].map((secret) => `a secret, ${secret}`));
+    violations.push(...[...found].map((secret) => `${SECRET}, ${secret}`));
   }
   const remark = (why: string): Remark => ({ path, why });
   return { violations: violations.map(remark), flags: flags.map(remark) };

@@ -1,5 +1,6 @@
 import { entriesOf } from '../git/blobs.ts';
 import type { Change } from '../git/change.ts';
+import { whyUnfiltered } from '../git/filters.ts';
 import type { Repo } from '../git/repo.ts';
 import { isNameable } from '../names.ts';
 import type { Spec } from '../spec/model.ts';
@@ -30,6 +31,8 @@ export interface GateInput {
   readonly commit: string;
   /** Keys of the user's own that no file may hold. */
   readonly known?: readonly KnownKey[];
+  /** Changed files whose clean filter was not run: path → filter. */
+  readonly unfiltered?: ReadonlyMap<string, string>;
 }
 
 /** Judges a change without a model: scope, verbs, protected classes, links, submodules, tests, secrets, sizes. */
@@ -41,7 +44,9 @@ export async function checkGate(repo: Repo, spec: Spec, input: GateInput): Promi
   const stays = [...before.keys()].filter((path) => after.has(path));
   const lower = new Map([...after.keys(), ...stays].map((path) => [path.toLowerCase(), path]));
   const kept = notDeleted(declared, { changed, after });
+  const raw = [...(input.unfiltered ?? [])].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
   const found = [
+    { violations: raw, flags: [] },
     // What a plan says of a file was read out of its words: a file that stays is a question, not a breach.
     spec.scope === 'guess'
       ? { violations: scope.violations, flags: [...scope.flags, ...kept] }

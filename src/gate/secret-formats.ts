@@ -1,3 +1,11 @@
+/** What a violation says of a file that holds a secret, and of one that holds a key of the user's. */
+export const SECRET = 'a secret';
+export const KEY = 'a key of yours';
+
+/** True for a violation because of a secret: the change is not shown unasked. */
+export const isOnSecret = ({ why }: { readonly why: string }): boolean =>
+  why.startsWith(`${SECRET}, `) || why.startsWith(`${KEY} `);
+
 /** Keys that are known by their form and that secretlint's preset does not find: what kind → how it looks. */
 const FORMATS: readonly (readonly [kind: string, pattern: RegExp])[] = [
   ['API key (sk-)', /(?<![\w-])sk-(?:[a-z0-9]{2,10}-){0,2}(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{24,}(?![\w-])/g],

@@ -1,5 +1,4 @@
-import { gitFed } from './feed.ts';
-import { fields, type GitPlace, git } from './git.ts';
+import { fields, type GitPlace, git, gitBytes } from './git.ts';
 
 /** A file of a commit: its git mode (`100644`, `100755`, `120000`, `160000`) and the id of its content. */
 export interface Entry {
@@ -22,7 +21,7 @@ export async function entriesOf(place: GitPlace, commit: string): Promise<Map<st
 /** The sizes of blobs in bytes, by id; an id that names no blob is left out. */
 export async function sizesOf(place: GitPlace, ids: readonly string[]): Promise<Map<string, number>> {
   if (ids.length === 0) return new Map();
-  const out = await gitFed(place, ['cat-file', '--batch-check', '--buffer'], { input: `${ids.join('\n')}\n` });
+  const out = await gitBytes(place, ['cat-file', '--batch-check', '--buffer'], { input: `${ids.join('\n')}\n` });
   return new Map(
     out
       .toString('latin1')
@@ -37,7 +36,7 @@ export async function sizesOf(place: GitPlace, ids: readonly string[]): Promise<
 export async function blobsOf(place: GitPlace, ids: readonly string[]): Promise<Map<string, Buffer>> {
   const blobs = new Map<string, Buffer>();
   if (ids.length === 0) return blobs;
-  const out = await gitFed(place, ['cat-file', '--batch', '--buffer'], { input: `${ids.join('\n')}\n` });
+  const out = await gitBytes(place, ['cat-file', '--batch', '--buffer'], { input: `${ids.join('\n')}\n` });
   for (let at = 0, end = out.indexOf('\n'); end >= 0; end = out.indexOf('\n', at)) {
     const [id = '', type, size] = out.toString('latin1', at, end).split(' ');
     at = end + 1;

@@ -1,6 +1,6 @@
 import { MANIFESTS, type RepoFacts } from '../spec/facts.ts';
 import { pathProblem } from '../spec/path-form.ts';
-import { gitFed } from './feed.ts';
+import { git } from './git.ts';
 import { fileAt, filesOf, type Repo, uncommitted } from './repo.ts';
 
 /** With the commit, and the paths of the checkout that differ from HEAD or are untracked. */
@@ -26,12 +26,11 @@ export async function ignoredAmong(repo: Repo, paths: readonly string[]): Promis
   const input = paths.filter((path) => pathProblem(path) === undefined).join('\0');
   if (input === '') return new Map();
   // 128: a path leads through a link or a submodule, which the check of the spec says itself.
-  const call = { input, answers: [1, 128] };
-  const out = await gitFed(repo, ['check-ignore', '-v', '-z', '--stdin', '--no-index'], call);
-  const fields = out.toString().split('\0');
+  const call = { input, answers: [1, 128], honour: true };
+  const rows = (await git(repo, ['check-ignore', '-v', '-z', '--stdin', '--no-index'], call)).split('\0');
   const found = new Map<string, string>();
-  for (let at = 0; at + 3 < fields.length; at += 4) {
-    const [source, line, pattern = '', path = ''] = fields.slice(at);
+  for (let at = 0; at + 3 < rows.length; at += 4) {
+    const [source, line, pattern = '', path = ''] = rows.slice(at);
     if (!pattern.startsWith('!')) found.set(path, `${source}:${line}`);
   }
   return found;

@@ -51,6 +51,9 @@ const NEUTRAL = [
   'diff.ignoreSubmodules=dirty',
 ];
 
+/** What we say and read is UTF-8, and a commit's header says so too. */
+const ENCODING = ['i18n.commitEncoding=UTF-8', 'i18n.logOutputEncoding=UTF-8'];
+
 // The arguments are ours, never a worker's: simple-git's guards are for callers who pass strangers' words.
 const UNSAFE = {
   allowAbbreviatedOptions: true,
@@ -83,26 +86,42 @@ export async function gitAnswer(
   args: readonly string[],
   options: GitOptions = {},
 ): Promise<GitAnswer> {
-  const own = { GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
-  const env = {
-    ...place.env,
-    ...own,
-    ...(options.honour === true ? {} : { GIT_LFS_SKIP_SMUDGE: '1' }),
-    ...options.env,
-  };
-  const config = options.honour === true ? place.disk : [...NEUTRAL, ...place.filters, ...place.disk];
   const quiet = options.quiet === true || options.input !== undefined;
-  const start = quiet ? startQuiet(options.timeoutMs, options.input) : startNoisy;
-  const answer = await start({ dir: place.dir, env }, args, config);
-  if (answer.code === 0 || options.answers?.includes(answer.code) === true) return answer;
-  throw Object.assign(
-    new Error(
-      `git ${args.find((word, at) => word !== '-c' && args[at - 1] !== '-c')}: ${answer.stderr.trim() || answer.stdout.trim() || `exit ${answer.code}`}`,
-    ),
-    {
-      git: answer,
-    },
-  );
+  if (!quiet) return answered(args, options, await startNoisy(...callOf(place, args, options)));
+  const { stdout, ...rest } = await startQuiet(callOf(place, args, options), options);
+  return answered(args, options, { ...rest, stdout: textOf(stdout) });
+}
+
+/** The standard output of one git call in bytes. The call is a quiet one. */
+export async function gitBytes(place: GitPlace, args: readonly string[], options: GitOptions = {}): Promise<Buffer> {
+  return answered(args, options, await startQuiet(callOf(place, args, options), options)).stdout;
+}
+
+type Call = readonly [place: Pick<GitPlace, 'dir' | 'env'>, args: readonly string[], config: readonly string[]];
+
+function callOf(place: GitPlace, args: readonly string[], { honour, env }: GitOptions): Call {
+  const own = { GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
+  const lfs = honour === true ? {} : { GIT_LFS_SKIP_SMUDGE: '1' };
+  const config = [...ENCODING, ...place.disk, ...(honour === true ? [] : [...NEUTRAL, ...place.filters])];
+  return [{ dir: place.dir, env: { ...place.env, ...own, ...lfs, ...env } }, args, config];
+}
+
+interface Ended<Output> {
+  readonly code: number;
+  readonly stdout: Output;
+  readonly stderr: string;
+}
+
+function answered<Output extends string | Buffer>(
+  args: readonly string[],
+  { answers }: GitOptions,
+  ended: Ended<Output>,
+): Ended<Output> {
+  if (ended.code === 0 || answers?.includes(ended.code) === true) return ended;
+  const name = args.find((word, at) => word !== '-c' && args[at - 1] !== '-c');
+  const output = typeof ended.stdout === 'string' ? ended.stdout : textOf(ended.stdout);
+  const said = ended.stderr.trim() || output.trim() || `exit ${ended.code}`;
+  throw Object.assign(new Error(`git ${name}: ${said}`), { git: { ...ended, stdout: output } });
 }
 
 /** The standard output of one git call, without the last line end. */
@@ -119,13 +138,7 @@ export const fields = (output: string): string[] => output.split('\0').filter((f
 /** Another folder of the same repository, a worktree for example. */
 export const at = ({ env, filters, disk }: GitPlace, dir: string): GitPlace => ({ dir, env, filters, disk });
 
-type Start = (
-  place: Pick<GitPlace, 'dir' | 'env'>,
-  args: readonly string[],
-  config: readonly string[],
-) => Promise<GitAnswer>;
-
-const startNoisy: Start = async (place, args, config) => {
+const startNoisy = async (...[place, args, config]: Call): Promise<GitAnswer> => {
   let seen = { exitCode: 0, stdOut: [] as Buffer[], stdErr: [] as Buffer[] };
   const git = simpleGit({
     baseDir: place.dir,
@@ -146,24 +159,29 @@ const startNoisy: Start = async (place, args, config) => {
   };
 };
 
-const startQuiet =
-  (timeoutMs: number | undefined, input: string | undefined): Start =>
-  async (place, args, config) => {
-    const ended = await execa('git', [...config.flatMap((item) => ['-c', item]), ...args], {
-      cwd: place.dir,
-      env: place.env,
-      extendEnv: false,
-      reject: false,
-      stripFinalNewline: false,
-      encoding: 'buffer',
-      ...(input === undefined ? { stdin: 'ignore' as const } : { input: bytesOf(input) }),
-      ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
-    });
-    if (ended.timedOut) return { code: 128, stdout: '', stderr: `no answer in ${timeoutMs} ms` };
-    const said = (bytes: Uint8Array | undefined): string => textOf(Buffer.from(bytes ?? []));
-    const stderr = ended.exitCode === undefined ? (ended.originalMessage ?? ended.signal ?? '') : said(ended.stderr);
-    return { code: ended.exitCode ?? 1, stdout: said(ended.stdout), stderr };
-  };
+async function startQuiet(
+  [place, args, config]: Call,
+  { timeoutMs, input }: Pick<GitOptions, 'timeoutMs' | 'input'>,
+): Promise<Ended<Buffer>> {
+  const ended = await execa('git', [...config.flatMap((item) => ['-c', item]), ...args], {
+    cwd: place.dir,
+    env: place.env,
+    extendEnv: false,
+    reject: false,
+    stripFinalNewline: false,
+    encoding: 'buffer',
+    ...(input === undefined ? { stdin: 'ignore' as const } : { input: bytesOf(input) }),
+    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
+  });
+  if (ended.timedOut) return { code: 128, stdout: Buffer.alloc(0), stderr: `no answer in ${timeoutMs} ms` };
+  // Half an answer is none, whatever exit code it came with.
+  if (ended.isMaxBuffer) throw new Error(`git ${args[0]}: ${ended.originalMessage}`);
+  const stderr =
+    ended.exitCode === undefined
+      ? (ended.originalMessage ?? ended.signal ?? '')
+      : textOf(Buffer.from(ended.stderr ?? []));
+  return { code: ended.exitCode ?? 1, stdout: Buffer.from(ended.stdout ?? []), stderr };
+}
 
 /** A path from the top as a pattern of .gitignore that matches it alone, whatever characters are in it. */
 export const asPattern = (path: string): string => `/${path.replace(/[\\*?[\]]/g, '\\$&')}`;

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
 import { type Owner, ownerHere, ownerLives } from '../process/alive.ts';
+import { entriesOf, sizesOf } from './blobs.ts';
 import { type GitAnswer, git, gitAnswer } from './git.ts';
 import { locksOf, patiently, refuseLocks, removeDeadLock } from './locks.ts';
 import { type PutBack, putBack } from './put-back.ts';
@@ -53,7 +54,19 @@ export async function move(repo: Repo, call: MoveCall, done: () => void): Promis
   rmSync(fileOf(repo.commonDir, call.run), { force: true });
   if (failed === undefined) return;
   refuseLocks(repo, call.ref);
-  throw refuse('conflict', `git could not move the checkout, and nothing was changed: ${failed}`, 'git status');
+  const said = `git could not move the checkout, and nothing was changed: ${failed}`;
+  if (await isFull(repo, call)) throw refuse('disk-full', said, 'Free some space, then run the same command again.');
+  throw refuse('conflict', said, 'git status');
+}
+
+/** git says that it could not write a file, and not why: there is too little room for what a move would write. */
+async function isFull(repo: Repo, { from, to }: MoveCall): Promise<boolean> {
+  const [before, after] = await Promise.all([entriesOf(repo, from), entriesOf(repo, to)]);
+  const written = [...after].filter(([path, { id }]) => before.get(path)?.id !== id).map(([, { id }]) => id);
+  const sizes = await sizesOf(repo, written);
+  const needed = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  const { bavail, bsize } = statfsSync(repo.root);
+  return bavail * bsize < needed;
 }
 
 /** The user's `reference-transaction` is asked before anything moves: after that it could only leave half a move. */

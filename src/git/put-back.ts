@@ -3,8 +3,7 @@ import { dirname } from 'node:path';
 import { onDisk } from '../names.ts';
 import { type Entry, entriesOf } from './blobs.ts';
 import { type Change, changesBetween } from './change.ts';
-import { gitFed } from './feed.ts';
-import { FROM_STDIN, fields, type GitPlace, git, gitAnswer } from './git.ts';
+import { FROM_STDIN, fields, type GitPlace, git, gitAnswer, gitBytes } from './git.ts';
 import type { Repo } from './repo.ts';
 
 export interface PutBack {
@@ -102,7 +101,7 @@ async function contentOf(place: GitPlace, entry: Entry | undefined, path: string
   if (entry === undefined) return Buffer.alloc(0);
   const [how, asked] = entry.mode === LINK ? [[], entry.id] : [['--filters'], `${entry.id} ${path}`];
   const args = ['cat-file', '--batch', ...how, '-z'];
-  const out = await gitFed(place, args, { input: `${asked}\0`, answers: [1, 128] });
+  const out = await gitBytes(place, args, { input: `${asked}\0`, answers: [1, 128], honour: true });
   // A line that says what follows, the bytes, a line end.
   return out.subarray(out.indexOf('\n') + 1, -1);
 }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { readFilters } from './filters.ts';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
+import { locateCommonDir } from './locate.ts';
 
 export interface Repo extends GitPlace {
   /** The top of the checkout that the user stands in. */
@@ -33,6 +34,7 @@ export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo>
         `git does not trust this folder: ${dir}`,
         `git config --global --add safe.directory ${dir}`,
       );
+    if (!/not a git repository/i.test(found.stderr)) throw refuseFailing(dir, found.stderr);
     throw refuse('preflight', `Not a git repository: ${dir}`, 'git init && git add -A && git commit -m "First commit"');
   }
   const [bare, common = '', gitDir = ''] = found.stdout.trimEnd().split('\n');
@@ -42,8 +44,20 @@ export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo>
       `A bare repository has no checkout to start from: ${dir}`,
       'git worktree add ../checkout, then run there',
     );
-  const [root, filters] = await Promise.all([git(place, ['rev-parse', '--show-toplevel']), readFilters(place)]);
+  const [top, filters] = await Promise.all([
+    gitAnswer(place, ['rev-parse', '--show-toplevel'], { answers: [128] }),
+    readFilters(place),
+  ]);
+  const root = top.stdout.replace(/\n$/, '');
   const commonDir = realpathSync(join(common.startsWith('/') ? '' : dir, common));
+  if (top.code !== 0 || locateCommonDir(root) !== commonDir)
+    throw refuse(
+      'preflight',
+      top.code === 0
+        ? `core.worktree of this repository names ${root}, from where git does not find it.`
+        : `git finds no checkout of this repository: ${wordsOf(top.stderr)}`,
+      unsetWorktree(commonDir),
+    );
   const id = createHash('sha256').update(commonDir).digest('hex').slice(0, 12);
   return {
     dir: root,
@@ -58,6 +72,23 @@ export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo>
     name: basename(root),
   };
 }
+
+/** git's own words, where it does not get as far as looking for a repository. */
+function refuseFailing(dir: string, stderr: string): Error {
+  const commonDir = locateCommonDir(dir);
+  const fix = /GIT_CONFIG/.test(stderr)
+    ? 'unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS'
+    : /Invalid path|chdir/.test(stderr) && commonDir !== undefined
+      ? unsetWorktree(commonDir)
+      : 'git status says what is wrong.';
+  return refuse('preflight', `git fails here: ${wordsOf(stderr)}`, fix);
+}
+
+/** By the name of the file: while the setting is wrong, git does not get further in this repository. */
+const unsetWorktree = (commonDir: string): string =>
+  `git config --file '${join(commonDir, 'config')}' --unset core.worktree`;
+
+const wordsOf = (stderr: string): string => stderr.trim().split('\n')[0] ?? '';
 
 async function requireGit(place: GitPlace): Promise<void> {
   const text = await git(place, ['version']).catch((error: unknown) => {
@@ -99,24 +130,27 @@ export async function refuseKimiBranch(repo: Repo): Promise<void> {
     );
 }
 
-/** Refuses in the middle of a merge, rebase, cherry-pick, revert or bisection. */
+/** What git calls a state in progress in its own commands, by the file that tells it; `am` is told before `rebase`. */
+const UNFINISHED = [
+  ['MERGE_HEAD', 'merge'],
+  ['rebase-merge', 'rebase'],
+  ['rebase-apply/applying', 'am'],
+  ['rebase-apply', 'rebase'],
+  ['CHERRY_PICK_HEAD', 'cherry-pick'],
+  ['REVERT_HEAD', 'revert'],
+  // Between two of several commits only the list of them is left.
+  ['sequencer', 'cherry-pick'],
+  ['BISECT_START', 'bisect'],
+] as const;
+
+/** Refuses in the middle of a merge, rebase, cherry-pick, revert, bisection, or of applying patches. */
 export function refuseUnfinished(repo: Repo): void {
-  const here = new Set(readdirSync(repo.gitDir));
-  const unfinished = [
-    ['MERGE_HEAD', 'merge'],
-    ['rebase-merge', 'rebase'],
-    ['rebase-apply', 'rebase'],
-    ['CHERRY_PICK_HEAD', 'cherry-pick'],
-    ['REVERT_HEAD', 'revert'],
-    ['BISECT_START', 'bisect'],
-  ].find(([file]) => here.has(file as string));
-  if (unfinished === undefined) return;
+  const command = UNFINISHED.find(([file]) => existsSync(join(repo.gitDir, file)))?.[1];
+  if (command === undefined) return;
   throw refuse(
     'preflight',
-    `A ${unfinished[1]} is not finished in this checkout.`,
-    unfinished[1] === 'bisect'
-      ? 'git bisect reset'
-      : `git ${unfinished[1]} --continue, or git ${unfinished[1]} --abort`,
+    `A git ${command} is not finished in this checkout.`,
+    command === 'bisect' ? 'git bisect reset' : `git ${command} --continue, or git ${command} --abort`,
   );
 }
 

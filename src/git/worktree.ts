@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { readStranger } from '../files.ts';
 import { namesIn, onDisk } from '../names.ts';
 import { withLock } from '../process/lock.ts';
-import { type GitPlace, git, gitAnswer } from './git.ts';
+import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
 
 export interface RunTree extends GitPlace {
@@ -89,4 +89,10 @@ export function restoreLink(dir: string, gitFolder: string): string[] {
   rmSync(file, { recursive: true, force: true });
   writeFileSync(file, wanted);
   return ['the worktree had been pointed to another git folder'];
+}
+
+/** Where a branch (its full name) is checked out: the folders of those checkouts and worktrees. */
+export async function checkoutsOf(repo: Repo, ref: string): Promise<string[]> {
+  const rows = (await git(repo, ['worktree', 'list', '--porcelain', '-z'])).split('\0\0').map(fields);
+  return rows.filter((row) => row.includes(`branch ${ref}`)).map((row) => row[0]?.replace('worktree ', '') ?? '');
 }

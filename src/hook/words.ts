@@ -24,8 +24,8 @@ export function offer({ plan, title, size, advice, proven, unchecked = false }: 
   const claude = '"Claude" (implements it here)';
   const order = advice === 'kimi' ? `${kimi} first, then ${claude}` : `${claude} first, then ${kimi}`;
   return [
-    `kimi-dispatch: the approved plan touches ${size}. Before the first edit the user chooses who implements it.`,
-    `If the approval names Kimi or Claude, that is the choice. Else ask once with AskUserQuestion: question "${QUESTION}", header "Implementer", options ${order}.`,
+    `kimi-dispatch: the approved plan touches ${size}. Before the first edit the user chooses who implements it:`,
+    `named in the approval, that is the choice; else ask once with AskUserQuestion: question "${QUESTION}", header "Implementer", options ${order}.`,
     `Kimi: ${unchecked ? UNCHECKED : ''}${start(plan, title, proven)} Claude: implement as usual.`,
   ].join(' ');
 }
@@ -34,8 +34,7 @@ export function offer({ plan, title, size, advice, proven, unchecked = false }: 
 export const offerAfterClear = (text: string): string =>
   `If this session begins with "Implement the following plan": ${text}`;
 
-const UNCHECKED =
-  'it names no check: write `## Verification` with commands in backticks to a file, add `--header FILE`; ';
+const UNCHECKED = 'no check named: write `## Verification` with backticked commands to a file, add `--header FILE`; ';
 
 const required = (proven: boolean): string => (proven ? ' --sandbox required' : '');
 
@@ -43,7 +42,7 @@ const required = (proven: boolean): string => (proven ? ' --sandbox required' : 
 export const LONGEST = 7_200_000;
 
 const start = (plan: string, title: string, proven: boolean): string =>
-  `run exactly \`kimi-dispatch run plan:${plan}${required(proven)}\` with Bash, run_in_background true, timeout ${LONGEST}, description "Kimi: ${title}"; say that it runs; end the turn. You are woken when it ends.`;
+  `run exactly \`kimi-dispatch run plan:${plan}${required(proven)}\` with Bash, run_in_background true, timeout ${LONGEST}, description "Kimi: ${title}"; say so; end the turn. You are woken when it ends.`;
 
 /** The title of a plan, without anything that reads as more than a name. */
 export function titleOf(plan: string): string {

@@ -59,7 +59,7 @@ export class Mailbox {
       appendFileSync(this.file, `${JSON.stringify({ t: this.#now().toISOString(), ...entry })}\n`, { mode: 0o600 });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-      throw refuse('preflight', `The disk is full: ${this.file}`, 'Make room, then send it again. Nothing was sent.');
+      throw refuse('disk-full', `The disk is full: ${this.file}`, 'Make room, then send it again. Nothing was sent.');
     }
   }
 

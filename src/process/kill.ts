@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The variable that every process of a run inherits; its value is the run id. */
+/** The variable that every process of a run inherits; its value is the run id and the part of the run: `ID/kimi`. */
 export const MARKER = 'KIMI_DISPATCH_RUN';
 
 const sleep = (milliseconds: number): Promise<void> => new Promise((done) => setTimeout(done, milliseconds));
@@ -18,16 +18,17 @@ function signal(pid: number, name: NodeJS.Signals | 0): boolean {
 export const alive = (pid: number): boolean => signal(pid, 0);
 
 /**
- * Pids whose environment carries the marker. Linux only (`/proc`); elsewhere the list is empty and what could
- * not be looked for is said by `canSweep`.
+ * Pids whose environment carries the marker, or that of a part of it. Linux only (`/proc`); elsewhere the list is empty
+ * and what could not be looked for is said by `canSweep`.
  */
 export function marked(value: string): number[] {
   const needle = `${MARKER}=${value}`;
+  const isOurs = (entry: string): boolean => entry === needle || entry.startsWith(`${needle}/`);
   const found: number[] = [];
   for (const name of list('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
     try {
-      if (readFileSync(`/proc/${name}/environ`, 'latin1').split('\0').includes(needle)) found.push(Number(name));
+      if (readFileSync(`/proc/${name}/environ`, 'latin1').split('\0').some(isOurs)) found.push(Number(name));
     } catch {
       // The process ended meanwhile, or belongs to somebody else.
     }

@@ -160,6 +160,6 @@ export const takeCancelled = (call: DispatchCall, run: string): Promise<Result> 
 function recordNothing(call: DispatchCall, id: string, end: Pick<Result, 'outcome' | 'reason'>): Promise<Result> {
   const run = findRun(call.repo.commonDir, id);
   const folder = join(runsFolder(call.repo.commonDir), id);
-  const nothing = lostResult(run, { folder, now: call.now(), commit: undefined, changes: [] });
+  const nothing = lostResult(run, { folder, now: call.now(), commit: undefined, changes: [], notes: [] });
   return record(call, { ...nothing, ...end }, undefined);
 }

@@ -8,7 +8,7 @@ import { releaseSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
 import { gitFolderOf, holdsSlot, lendIndex } from '../git/slot.ts';
 import { stage, writeExcludes } from '../git/stage.ts';
-import { restoreLink } from '../git/worktree.ts';
+import { checkoutsOf, restoreLink } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { onDisk } from '../names.ts';
@@ -36,13 +36,10 @@ export const saveByHand = async (repo: Repo, run: RunState): Promise<string[]> =
   ...(await saveWorktree(repo, run)),
 ];
 
-async function refuseBranchInUse(repo: Repo, run: RunState): Promise<void> {
-  const rows = (await git(repo, ['worktree', 'list', '--porcelain'])).split('\n\n');
-  const elsewhere = rows.find(
-    (row) => row.includes(`\nbranch refs/heads/${run.branch}`) && !row.startsWith(`worktree ${run.dir}\n`),
-  );
-  if (elsewhere === undefined) return;
-  const dir = /^worktree (.*)$/m.exec(elsewhere)?.[1] ?? '';
+/** Refuses what moves or removes a run's branch while a checkout of the user's stands on it. */
+export async function refuseBranchInUse(repo: Repo, run: RunState): Promise<void> {
+  const dir = (await checkoutsOf(repo, `refs/heads/${run.branch}`)).find((one) => one !== run.dir);
+  if (dir === undefined) return;
   throw refuse(
     'wrong-state',
     `The branch of run ${run.id} is checked out in ${dir}.`,
@@ -126,7 +123,17 @@ async function ignoredSince(
 function copyFiles(run: RunState, record: string, paths: readonly string[]): string[] {
   if (paths.length === 0) return [];
   const to = join(record, 'saved');
-  if (!copyStrangers(run.dir, to, { paths, bytes: MOST_BYTES, entries: MOST_ENTRIES }))
+  const not = copyStrangers(run.dir, to, { paths, bytes: MOST_BYTES, entries: MOST_ENTRIES });
+  if (not?.why === 'unreadable')
+    throw refuse(
+      'wrong-state',
+      `The worktree of run ${run.id} holds what cannot be read, so it cannot be saved: ${not.paths.slice(0, 3).join(', ')}`,
+      `chmod -R u+rwX ${not.paths
+        .slice(0, 3)
+        .map((path) => join(run.dir, path))
+        .join(' ')}`,
+    );
+  if (not !== undefined)
     throw refuse(
       'wrong-state',
       `The worktree of run ${run.id} holds more than ${MOST_BYTES / 1024 / 1024} MB or ${MOST_ENTRIES} files that are not in its change: ${paths.slice(0, 3).join(', ')}`,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { dropHome } from '../flavour/home.ts';
-import { checkGate } from '../gate/gate.ts';
+import { checkGate, type Remark } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { applyChange, type Change, changesBetween, IDENTITY } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
@@ -25,6 +25,7 @@ import { type MergeState, refusalToMerge } from './mergeable.ts';
 import type { Result } from './result.ts';
 import { readResult } from './stored.ts';
 import { watchMerge } from './watch.ts';
+import { wayTo } from './way.ts';
 
 export interface MergeRequest {
   readonly repo: Repo;
@@ -58,6 +59,8 @@ export interface Merged {
   readonly saved: readonly string[];
   /** What changed in the repository while commands ran for the merge. */
   readonly outside: readonly string[];
+  /** Violations of the gate that were merged by force. */
+  readonly overrode: readonly string[];
 }
 
 /** The commit that arrives, and what is known of it. */
@@ -66,6 +69,7 @@ interface Arriving {
   readonly changes: readonly Change[];
   readonly reverified: boolean;
   readonly outside: readonly string[];
+  readonly overrode: readonly string[];
 }
 
 /**
@@ -99,6 +103,7 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
     hooks: await hooksAt(repo, request.style),
     saved,
     outside: arriving.outside,
+    overrode: arriving.overrode,
   };
 }
 
@@ -119,8 +124,10 @@ async function requireMergeable(
   const [related, ancestor, holds] = await Promise.all([
     asked(['merge-base', run.base, tip], [1, 128]),
     asked(['merge-base', '--is-ancestor', run.base, tip], [1, 128]),
-    run.merge === undefined ? undefined : asked(['merge-base', '--is-ancestor', run.merge.to, tip], [1, 128]),
+    run.merge === undefined ? undefined : stillHolds(repo, run.merge, tip),
   ]);
+  const onto = shown?.onto === undefined ? undefined : `refs/heads/${shown.onto}`;
+  const wayOnto = onto === undefined ? '' : await wayTo(repo, onto, `kimi-dispatch merge ${run.id}`);
   const state: MergeState = {
     run,
     outcome: result.outcome,
@@ -131,12 +138,23 @@ async function requireMergeable(
     branchTip: branch.code === 0 ? branch.stdout.trim() : undefined,
     related: related.code === 0,
     baseIsAncestor: ancestor.code === 0,
-    stillMerged: holds?.code === 0,
+    stillMerged: holds === true,
+    wayOnto,
     asked: { force, unverified: unverified === true, style, ...shown },
   };
   const refusal = refusalToMerge(state);
   if (refusal !== undefined) throw refuse(refusal.code, refusal.message, refusal.fix);
   return { ref, tip, result };
+}
+
+/** Whether the branch that a run was merged into holds it yet, whatever is checked out here; where it is gone, this one. */
+async function stillHolds(repo: Repo, { target, to }: NonNullable<RunState['merge']>, tip: string): Promise<boolean> {
+  for (const place of [target, tip])
+    if (
+      (await gitAnswer(repo, ['merge-base', '--is-ancestor', to, place], { answers: [1, 128], quiet: true })).code === 0
+    )
+      return true;
+  return false;
 }
 
 /** The tree of the tip with the run's change in it, and nothing else. */
@@ -206,28 +224,34 @@ async function prepareCommit(
     if (hooked && !force) await verifyAgain(commit);
     const changes = await changesBetween(repo, tip, commit);
     if (hooked) await refuseInTheWay(repo, run, changes);
-    if (!force) await gateAgain(request, { tip, commit, changes });
-    return { commit, changes, reverified: moved || (hooked && !force), outside };
+    const broken = await gateAgain(request, { tip, commit, changes });
+    if (broken.length > 0 && !force) throw refuseGate(run, broken);
+    const known = result.scope.violations.map(sayRemark);
+    const overrode = force ? [...new Set([...known, ...broken])] : [];
+    return { commit, changes, reverified: moved || (hooked && !force), outside, overrode };
   } finally {
     await judge.close();
   }
 }
 
-/** The gate, on what arrives and just before it does. */
+const sayRemark = ({ path, why }: Remark): string => `${path}: ${why}`;
+
+/** The gate, on what arrives and just before it does: what it breaks. */
 async function gateAgain(
   { repo, run, env }: MergeRequest,
   { tip, commit, changes }: { tip: string; commit: string; changes: readonly Change[] },
-): Promise<void> {
+): Promise<string[]> {
   const spec = specOf({ repo, run });
   const { violations } = await checkGate(repo, spec, { changes, base: tip, commit, known: readKnownKeys(env) });
-  if (violations.length === 0) return;
-  const some = violations.slice(0, 5).map(({ path, why }) => `${path}: ${why}`);
-  throw refuse(
-    'gate',
-    `What would arrive breaks the gate: ${some.join('; ')}`,
-    `kimi-dispatch show ${run.id}; to merge it all the same: kimi-dispatch merge ${run.id} --force`,
-  );
+  return violations.map(sayRemark);
 }
+
+const refuseGate = (run: RunState, broken: readonly string[]): Error =>
+  refuse(
+    'gate',
+    `What would arrive breaks the gate: ${broken.slice(0, 5).join('; ')}`,
+    `kimi-dispatch show ${run.id}; to merge it against the gate: kimi-dispatch merge ${run.id} --force`,
+  );
 
 async function reverify(
   { run, repo }: MergeRequest,
@@ -252,6 +276,6 @@ async function reverify(
   throw refuse(
     'verification-failed',
     `Merged with what is on the branch now, these fail: ${red.join('; ')}`,
-    `kimi-dispatch refresh ${run.id}, or merge with --force`,
+    `kimi-dispatch refresh ${run.id}; --force merges it against its verification and the gate`,
   );
 }

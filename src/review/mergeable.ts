@@ -18,6 +18,8 @@ export interface MergeState {
   readonly baseIsAncestor: boolean;
   /** For a merged run: whether the branch still holds the merge. */
   readonly stillMerged: boolean;
+  /** How to get to the branch that was shown; empty where none was. */
+  readonly wayOnto: string;
   readonly asked: {
     readonly force: boolean;
     readonly unverified: boolean;
@@ -54,11 +56,11 @@ const RULES: readonly Rule[] = [
     run.commit === undefined || !changed
       ? wrong(`Run ${run.id} changed nothing.`, `kimi-dispatch show ${run.id}`)
       : undefined,
-  ({ run, asked: { commit, onto }, ref }) =>
+  ({ run, asked: { commit, onto }, ref, wayOnto }) =>
     commit !== undefined && !(run.commit ?? '').startsWith(commit)
       ? wrong(`Run ${run.id} has another commit by now than the one that was shown.`, `kimi-dispatch show ${run.id}`)
       : onto !== undefined && onto !== ref.replace('refs/heads/', '')
-        ? wrong(`Another branch is checked out than the one that was shown, ${onto}.`, `git switch ${onto}`)
+        ? wrong(`Another branch is checked out than the one that was shown, ${onto}.`, wayOnto)
         : undefined,
   ({ run, branchTip }) =>
     branchTip === undefined || branchTip === run.commit

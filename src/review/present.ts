@@ -1,3 +1,4 @@
+import { isOnSecret } from '../gate/secret-formats.ts';
 import { isConfiguration, isTest } from '../path-classes.ts';
 import { clean, code, fenced, quote, reveal } from '../quote.ts';
 import { type Check, failing, ok } from '../verify/compare.ts';
@@ -21,7 +22,10 @@ const MARK: Record<Result['verification'][number]['verdict'], string> = {
   'sandbox-denied': 'DENIED',
 };
 
-/** The result as Claude reads it: at most 40 lines and 1,200 tokens; the diff only when it fits in what is left. */
+/**
+ * The result as Claude reads it: at most 40 lines and 1,200 tokens; the diff only when it fits in what is left and holds
+ * no secret.
+ */
 export function presentResult(result: Result, diff = ''): string {
   const lines = [
     `${result.outcome.toUpperCase()} ${quote(result.run, 60)} · ${quote(result.title, 60)}`,
@@ -41,7 +45,7 @@ export function presentResult(result: Result, diff = ''): string {
       (command, index) => `${index === 0 ? 'Next: ' : '      '}${clean(command).replaceAll('\n', ' ')}`,
     ),
   ];
-  return withDiff(shorten(lines, end), diff);
+  return withDiff(shorten(lines, end), result.scope.violations.some(isOnSecret) ? '' : diff);
 }
 
 /** Leaves out lines from the end of the body until both fit; what can be done next always stays. */
@@ -75,8 +79,9 @@ function findingLines({ review }: Result): string[] {
 
 function withDiff(lines: readonly string[], diff: string): string {
   const text = lines.join('\n');
-  const extra = reveal(diff).trimEnd();
-  if (extra === '') return text;
+  if (diff.trim() === '') return text;
+  // Marked line by line: a line of the change could read like one of ours.
+  const extra = reveal(diff).trimEnd().replace(/^/gm, '  | ');
   const fits =
     extra.split('\n').length + lines.length + 1 <= MAX_LINES && text.length + extra.length + 7 <= MAX_CHARACTERS;
   return fits ? `${text}\nDiff:\n${extra}` : text;

@@ -12,6 +12,7 @@ import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
 import { endRun } from './end.ts';
 import { alone, holdRun, openRun } from './lock.ts';
+import { wayTo } from './way.ts';
 
 export interface Undone {
   readonly target: string;
@@ -26,35 +27,45 @@ export const undo = (repo: Repo, run: RunState, now: Date): Promise<Undone> =>
 
 async function undoAlone(repo: Repo, run: RunState, now: Date): Promise<Undone> {
   if (run.merge === undefined) throw refuse('wrong-state', `Run ${run.id} is not merged.`, `kimi-dispatch status`);
-  const { target, from, to } = run.merge;
+  const { from, to } = run.merge;
+  refuseUnfinished(repo);
+  const head = (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
+  const target = await branchOf(repo, run.merge, head);
   const name = target.replace('refs/heads/', '');
   const undone = (): void => {
     append(join(runsFolder(repo.commonDir), run.id), { type: 'undone', target }, now);
   };
-  refuseUnfinished(repo);
-  const known = await gitAnswer(repo, ['rev-parse', '-q', '--verify', target], { answers: [1, 128], quiet: true });
-  if (known.code !== 0)
-    throw refuse(
-      'wrong-state',
-      `The branch ${name}, where the merge went, is gone.`,
-      `git revert ${to}, where it is still`,
-    );
   if (!(await stands(repo, target, to))) {
     if (await holdsChange(repo, run, target)) throw refuseRewritten(run);
     undone();
     return { target: name, to: from, byHand: true };
   }
-  const head = (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
   if (head !== target)
     throw refuse(
       'wrong-state',
       `The merge went to ${name}, and another branch is checked out here.`,
-      `git switch ${name}`,
+      await wayTo(repo, target, `kimi-dispatch undo ${run.id}`),
     );
   if ((await git(repo, ['rev-parse', 'HEAD'])) !== to) throw await refuseLater(repo, to);
   await refuseHiddenEdits(repo, await changesBetween(repo, to, from));
   await move(repo, { run: run.id, kind: 'undo', ref: target, from: to, to: from }, undone);
   return { target: name, to: from, byHand: false };
+}
+
+/** The branch that a merge went to, under the name that it has now; refuses where it is gone. */
+async function branchOf(repo: Repo, { target, to }: NonNullable<RunState['merge']>, head: string): Promise<string> {
+  const known = await gitAnswer(repo, ['rev-parse', '-q', '--verify', target], { answers: [1, 128], quiet: true });
+  if (known.code === 0) return target;
+  const args = ['for-each-ref', `--contains=${to}`, '--format=%(refname)', 'refs/heads'];
+  const holding = (await git(repo, args)).split('\n').filter((ref) => ref !== '');
+  const renamed = holding.length === 1 ? holding[0] : holding.find((ref) => ref === head);
+  if (renamed !== undefined) return renamed;
+  const names = holding.map((ref) => ref.replace('refs/heads/', ''));
+  throw refuse(
+    'wrong-state',
+    `The branch ${target.replace('refs/heads/', '')}, where the merge went, is gone.`,
+    names.length === 0 ? `git revert ${to}, where it is still` : `git switch to one that holds it: ${names.join(', ')}`,
+  );
 }
 
 /** Whether the branch that a merge went to still holds it. */

@@ -64,13 +64,7 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
     rounds: ended.rounds,
     sandbox: plan.sandbox,
     changes: [...changes],
-    scope: {
-      kind: request.spec.scope,
-      violations: violationsOf(gathered).map(({ path, why }) => ({ path, why })),
-      untouched: [...(gate?.untouched ?? [])],
-    },
-    flags: (gate?.flags ?? []).map(({ path, why }) => ({ path, why })),
-    verification: rows.map((row) => ({ ...row, newlyFailing: [...row.newlyFailing] })) as Result['verification'],
+    ...judgedParts(request.spec.scope, { flags: [], untouched: [], ...gate, violations: violationsOf(gathered) }, rows),
     ...(plan.review === true && attempt !== undefined ? { review: attempt.words } : {}),
     manual: manualChecks(prepared),
     ...(report === undefined ? {} : { report }),
@@ -96,6 +90,21 @@ export function assemble(prepared: Prepared, gathered: Gathered, ended: Ended): 
     ...(collected === undefined ? {} : { patchDigest: patchDigest(join(folder, 'changes.patch')) }),
   };
 }
+
+/** What gate and verification found, as a result says it. */
+export const judgedParts = (
+  kind: Result['scope']['kind'],
+  gate: Gate,
+  rows: readonly Compared[],
+): Pick<Result, 'scope' | 'flags' | 'verification'> => ({
+  scope: {
+    kind,
+    violations: gate.violations.map(({ path, why }) => ({ path, why })),
+    untouched: [...gate.untouched],
+  },
+  flags: gate.flags.map(({ path, why }) => ({ path, why })),
+  verification: rows.map((row) => ({ ...row, newlyFailing: [...row.newlyFailing] })) as Result['verification'],
+});
 
 const manualChecks = ({ request }: Prepared): string[] =>
   [...request.spec.tasks.flatMap((task) => task.verification), ...request.spec.verification]

@@ -8,8 +8,7 @@ import { dropHome } from '../flavour/home.ts';
 import { checkGate } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import type { Seen } from '../gate/tripwire/tripwire.ts';
-import { type Collected, collect } from '../git/collect.ts';
-import { whyUnfiltered } from '../git/filters.ts';
+import { collect } from '../git/collect.ts';
 import { at } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
 import { editedInSubmodules, type Submodule, submodulesOf } from '../git/submodules.ts';
@@ -29,6 +28,7 @@ import { BaselineCache } from './baseline.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
+import { notesOnLeft } from './left.ts';
 import { takeOutbox } from './outbox.ts';
 import { outcomeOf } from './outcome.ts';
 import { forgetNotes, type OutsideCall, readOutside, watchRun } from './outside.ts';
@@ -310,8 +310,7 @@ class Execution {
     const known = readKnownKeys(request.env);
     const gate = await checkGate(request.repo, request.spec, { ...collected, base: plan.base, known });
     const edited = await editedInSubmodules(this.#tree, request.repo.commonDir, plan.base);
-    const raw = [...collected.unfiltered].map(([path, filter]) => ({ path, why: whyUnfiltered(filter) }));
-    this.#gathered.gate = { ...gate, violations: [...raw, ...gate.violations] };
+    this.#gathered.gate = gate;
     this.#gathered.notes.push(...collected.strays, ...notesOnLeft(collected, edited));
   }
 
@@ -423,14 +422,3 @@ function withOutside(error: unknown, { violations }: Seen): unknown {
 /** What of the worktree is not in the change, in words. */
 const emptySubmodule = ({ path }: Submodule): string =>
   `the submodule ${path} is empty in the worktree: your checkout never fetched its commit (git submodule update --init ${path})`;
-
-function notesOnLeft({ left, ignored }: Collected, edited: readonly string[]): string[] {
-  const some = (paths: readonly string[]): string =>
-    `${paths.slice(0, 5).join(', ')}${paths.length > 5 ? ` and ${paths.length - 5} more` : ''}`;
-  return [
-    ...left.slice(0, 3).map(({ path, why }) => `not in the change: ${path} (${why}); it lies in the worktree`),
-    ...(left.length > 3 ? [`not in the change either: ${some(left.slice(3).map(({ path }) => path))}`] : []),
-    ...(edited.length === 0 ? [] : [`changed inside of a submodule, so not in the change: ${some(edited)}`]),
-    ...(ignored.length === 0 ? [] : [`ignored by git, so not in the change: ${some(ignored)}`]),
-  ];
-}

@@ -1,3 +1,4 @@
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { refusalOf } from '../errors.ts';
 import { fillPointers } from '../git/filters.ts';
@@ -198,6 +199,8 @@ export class Judge {
     if (this.#suspect) dropKept(dir);
     this.#suspect = false;
     this.#at = undefined;
+    // A command may have removed it.
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
     await putCommit(repo, dir, commit);
   }
 
@@ -259,6 +262,10 @@ export class Judge {
       if (check === undefined) break;
       checks.push(check);
       each?.(check);
+      if (existsSync(dir)) continue;
+      // Without its dependencies nothing shows anything: all of it is made again before the next check.
+      checks.push(...commands.slice(index + 1).map(notStarted));
+      break;
     }
     return checks;
   }

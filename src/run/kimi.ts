@@ -105,7 +105,7 @@ async function oneAttempt(prepared: Prepared, place: KimiPlace, turn: Turn, unti
     home: plan.home,
     ...(enclosure === undefined ? {} : { scratch: enclosure.scratch }),
     env: place.env,
-    marker: plan.run,
+    marker: `${plan.run}/kimi`,
     folder,
     limits: limitsOf(prepared, until),
     ...(place.signal === undefined ? {} : { signal: place.signal }),

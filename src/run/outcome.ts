@@ -80,7 +80,9 @@ export function explain(
 
 function whyUnverified(rows: readonly Compared[]): string {
   if (rows.length === 0) return 'The spec names no verification command, so nothing could say yes';
-  const each = rows.slice(0, 3).map((row) => `${row.command} (${row.why ?? row.verdict})`);
+  const each = rows
+    .slice(0, 3)
+    .map((row) => `${row.command} (${row.why ?? [row.verdict, row.after.message].filter(Boolean).join(': ')})`);
   return `Nothing failed, but no command could say yes: ${each.join('; ')}`;
 }
 

@@ -16,6 +16,7 @@ import { type Result, resultSchema } from '../review/result.ts';
 import { keepResult } from '../review/stored.ts';
 import { declaredPaths } from '../spec/model.ts';
 import { parseSpec } from '../spec/parse.ts';
+import { notesOnLeft } from './left.ts';
 import { readReady } from './ready.ts';
 
 export interface Recovered {
@@ -95,7 +96,8 @@ async function recoverOne(repo: Repo, run: RunState, now: Date): Promise<Recover
   );
   const commit = typeof saved === 'string' ? undefined : saved.commit;
   const changes = typeof saved === 'string' ? [] : saved.changes;
-  const result = resultSchema.parse(lostResult(run, { folder, now, commit, changes }));
+  const notes = typeof saved === 'string' ? [] : [...saved.strays, ...notesOnLeft(saved)];
+  const result = resultSchema.parse(lostResult(run, { folder, now, commit, changes, notes }));
   keepResult(folder, result);
   append(folder, { type: 'run-ended', outcome: 'lost', ...(commit === undefined ? {} : { commit }) }, now);
   const said =
@@ -144,10 +146,11 @@ interface Facts {
   readonly now: Date;
   readonly commit: string | undefined;
   readonly changes: Saved['changes'];
+  readonly notes: readonly string[];
 }
 
 /** The result of a run that nobody could end. */
-export function lostResult(run: RunState, { folder, now, commit, changes }: Facts): Result {
+export function lostResult(run: RunState, { folder, now, commit, changes, notes }: Facts): Result {
   const look = changes.length === 0 ? [] : [`kimi-dispatch diff ${run.id}`];
   return {
     version: 2,
@@ -170,7 +173,7 @@ export function lostResult(run: RunState, { folder, now, commit, changes }: Fact
     verification: [],
     manual: [],
     contradictions: [],
-    notes: [],
+    notes: [...notes],
     next: [...look, `kimi-dispatch resume ${run.id}`, `kimi-dispatch discard ${run.id}`],
     files: { folder, patch: join(folder, 'changes.patch'), report: join(folder, 'report.md') },
   };

@@ -73,8 +73,21 @@ export interface Around {
 /** Of files that a pattern stands for. */
 const FEW = 12;
 
+type Written = Omit<Around, 'full'> & { readonly text: string };
+
+/** Places paths beside others that are written in full: once for each way in which a path is written. */
+export function placer(full: readonly string[], facts: RepoFacts): (written: Written) => Resolved {
+  const known = new Map<string, Resolved>();
+  return (written) => {
+    const key = [written.text, written.folder, written.exact, written.deletes].join('\n');
+    const found = known.get(key) ?? resolvePath(written.text, { ...written, full }, facts);
+    known.set(key, found);
+    return found;
+  };
+}
+
 /** What a written path means in this repository: what is written beside it first, then the tracked files, then a new file. */
-export function resolvePath(text: string, around: Around, facts: RepoFacts): Resolved {
+function resolvePath(text: string, around: Around, facts: RepoFacts): Resolved {
   const { full, folder, exact, deletes } = around;
   const tracked = (path: string): Resolved => ({ kind: facts.files.has(path) ? 'tracked' : 'new', paths: [path] });
   if (/\/$|\*/.test(text)) return pattern(text, deletes, facts);

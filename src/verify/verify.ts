@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Runner } from '../process/run.ts';
 import type { Command } from '../spec/model.ts';
@@ -88,6 +88,8 @@ async function runOne(command: Command, place: VerifyPlace, log: string): Promis
     ...(end.denied === undefined || end.denied.length === 0 ? {} : { denied: [...end.denied] }),
     summary: summarise(output),
   };
+  // Whatever it says of itself: what it was run on is gone.
+  if (!existsSync(place.dir)) return { ...check, code: null, message: 'it removed the folder that it ran in' };
   const message = ok(check) ? undefined : errorLine(output);
   return message === undefined ? check : { ...check, message };
 }

@@ -162,7 +162,8 @@ export class Lab {
   }
 }
 
-const FAKE_CONFIG = `default_model = "m"
+/** A configuration of Kimi that leads nowhere; its key is `made-up`. */
+export const FAKE_CONFIG = `default_model = "m"
 [providers.p]
 type = "openai"
 base_url = "http://127.0.0.1:9/v1"

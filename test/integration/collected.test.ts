@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { marked } from '../../src/process/kill.ts';
+import { killProcess } from '../helpers/model/kill.ts';
 import { has, Lab, shell, spec } from '../helpers/repo.ts';
+import { until } from '../helpers/until.ts';
 
 let lab: Lab;
 afterEach(() => lab?.remove());
@@ -134,6 +137,51 @@ describe('what the change holds', () => {
     writeFileSync(join(lab.folder, 'findings.md'), '- greet.txt:1 say more\n');
     await lab.run(['revise', '@last', '--findings', '../findings.md']);
     expect(paths(await lab.result())).toEqual(['greet.txt']);
+  });
+
+  it('never holds what a verification wrote before its dispatcher was killed', async () => {
+    const script = 'echo junk > junk.txt; echo worse > greet.txt; pwd > "$HOME/at"; sleep 600';
+    lab = new Lab({ 'greet.txt': 'hello\n', 'check.sh': `test ! -f please.txt || { ${script}; }\n` });
+    const change = shell('echo "hello please" > greet.txt; echo x > please.txt');
+    const files = ['MODIFY greet.txt', 'CREATE please.txt'];
+    writeFileSync(join(lab.folder, 'spec.md'), spec(change, { files, verify: ['`sh check.sh`'] }));
+    let pid = 0;
+    const run = lab.run(['run', '../spec.md'], { after: (started) => (pid = started) });
+    await until('the verification wrote', () => existsSync(join(lab.home, 'at')));
+    killProcess(pid);
+    await run;
+    expect((await lab.run(['recover'])).stdout).toContain('2 changed files saved');
+    const result = await lab.result();
+    expect(result.outcome).toBe('lost');
+    expect(paths(result)).toEqual(['greet.txt', 'please.txt']);
+    expect(lab.git('show', `${result.branch}:greet.txt`)).toBe('hello please');
+    expect(marked(result.run)).toEqual([]);
+  });
+
+  it('is everything but a file that is not in its working-tree-encoding', async () => {
+    const { result } = await work(
+      'echo please > greet.txt; printf "odd" > bad.u16; printf "\\376\\377\\0a" > good.u16',
+      {
+        files: { '.gitattributes': '*.u16 working-tree-encoding=UTF-16\n' },
+        declare: ['MODIFY greet.txt', 'CREATE bad.u16', 'CREATE good.u16'],
+      },
+    );
+    expect(paths(result)).toEqual(['good.u16', 'greet.txt']);
+    expect(result.notes.join('\n')).toMatch(/not in the change: bad\.u16 \(.*UTF-16/);
+    expect((await lab.run(['discard', '@last'])).code).toBe(0);
+    expect(readFileSync(join(result.files.folder, 'saved', 'bad.u16'), 'utf8')).toBe('odd');
+  });
+
+  it('is kept from discard where what git did not take is too large to be saved', async () => {
+    const { result } = await work('echo please > greet.txt; git init -q inner; truncate -s 257M inner/large');
+    const ended = await lab.run(['discard', '@last']);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toMatch(/more than 256 MB .*inner/);
+    expect(ended.stderr).toContain(`Move what you need out of ${result.worktree}`);
+    expect(statSync(join(result.worktree, 'inner/large')).size).toBe(257 * 2 ** 20);
+    expect(lab.git('branch', '--list', 'kimi/*')).toContain(result.branch);
+    rmSync(join(result.worktree, 'inner/large'));
+    expect((await lab.run(['discard', '@last'])).code).toBe(0);
   });
 });
 

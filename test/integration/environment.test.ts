@@ -35,6 +35,7 @@ describe('the environment of the verification', () => {
   it('has CI only for a runner that would watch files, and the result says so', async () => {
     prepare({ 'bin/vitest': '#!/bin/sh\necho "CI is $CI"\n' }, ['`vitest`']);
     chmodSync(join(lab.repo, 'bin', 'vitest'), 0o755);
+    lab.git('commit', '-q', '-a', '-m', 'A runner');
     await lab.run(['run', '../spec.md'], { env: { PATH: `${lab.repo}/bin:${lab.env.PATH}` } });
     expect(await logOf('verify-1.log')).toBe('CI is true\n');
     expect((await lab.result()).notes.join()).toContain('CI=true was set for vitest');

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { checkGate } from '../../src/gate/gate.ts';
@@ -9,7 +9,7 @@ import { changesBetween, writePatch } from '../../src/git/change.ts';
 import { ignoredAmong } from '../../src/git/facts.ts';
 import { openRepo } from '../../src/git/repo.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
-import { Lab, spec } from '../helpers/repo.ts';
+import { FAKE_CONFIG, Lab, shell, spec } from '../helpers/repo.ts';
 
 let lab: Lab;
 afterEach(() => lab?.remove());
@@ -325,6 +325,34 @@ describe('what the gate is told', () => {
     ]);
   });
 
+  describe('a key from the configuration of the Kimi home', () => {
+    const key = ['kk', '9z8Y7x6W5v'.repeat(4)].join('-');
+
+    it('is a violation in a run, and no output shows it', async () => {
+      lab = new Lab({ 'greet.txt': 'hello\n' }, { config: FAKE_CONFIG.replace('made-up', key) });
+      writeFileSync(join(lab.folder, 'spec.md'), spec(shell(`echo "please ${key}" > greet.txt`)));
+      const ended = await lab.run(['run', '../spec.md', '--no-baseline']);
+      expect(ended.code).toBe(4);
+      expect(ended.stdout).toContain('GATE: a key of yours (from ~/.kimi-code/config.toml)');
+      for (const shown of [ended, await lab.run(['show', '@last']), await lab.run(['show', '@last', '--json'])])
+        expect(shown.stdout + shown.stderr).not.toContain(key);
+    });
+
+    it('is refused in a merge when a hook adds it, and no output shows it', async () => {
+      lab = new Lab({ 'greet.txt': 'hello\n' }, { config: FAKE_CONFIG.replace('made-up', key) });
+      writeFileSync(join(lab.folder, 'spec.md'), spec('success'));
+      expect((await lab.run(['run', '../spec.md', '--no-baseline'])).code).toBe(0);
+      const before = lab.git('rev-parse', 'HEAD');
+      lab.write({ '.git/hooks/pre-commit': `#!/bin/sh\necho ${key} >> greet.txt; git add greet.txt\n` });
+      chmodSync(join(lab.repo, '.git/hooks/pre-commit'), 0o755);
+      const ended = await lab.run(['merge', '@last'], { env: { KIMI_DISPATCH_UNREVIEWED: 'run' } });
+      expect(ended.code).toBe(4);
+      expect(ended.stderr).toContain('greet.txt: a key of yours (from ~/.kimi-code/config.toml)');
+      expect(ended.stdout + ended.stderr).not.toContain(key);
+      expect(lab.git('rev-parse', 'HEAD')).toBe(before);
+    });
+  });
+
   it('ignored paths come with the rule that ignores them', async () => {
     lab = new Lab({ '.gitignore': '# build\nlib/\n*.log\n!keep.log\n', 'a.txt': 'a\n' });
     const repo = await openRepo(lab.repo, lab.env);
@@ -335,6 +363,52 @@ describe('what the gate is told', () => {
         ['b.log', '.gitignore:3'],
       ]),
     );
+  });
+});
+
+describe('--force', () => {
+  const gated = async (): Promise<void> => {
+    lab = new Lab({ 'greet.txt': 'hello\n' });
+    writeFileSync(join(lab.folder, 'spec.md'), spec('elsewhere'));
+    expect((await lab.run(['run', '../spec.md', '--no-baseline'])).code).toBe(4);
+  };
+
+  it('overrides the gate: the help and the refusal that offers it say so', async () => {
+    await gated();
+    expect((await lab.run(['merge', '--help'])).stdout).toMatch(/--force .*the gate/);
+    const refused = await lab.run(['merge', '@last']);
+    expect([refused.code, refused.stderr]).toEqual([4, expect.stringMatching(/--force .*the gate/)]);
+  });
+
+  it('names the gate where it is offered because a verification fails on the branch', async () => {
+    lab = new Lab({ 'greet.txt': 'hello\n', 'check.sh': 'test ! -f broken\n' });
+    writeFileSync(join(lab.folder, 'spec.md'), spec('success', { verify: ['`sh check.sh`'] }));
+    expect((await lab.run(['run', '../spec.md'])).code).toBe(0);
+    lab.write({ broken: 'x\n' });
+    lab.commit('Breaks it');
+    const refused = await lab.run(['merge', '@last']);
+    expect([refused.code, refused.stderr]).toEqual([3, expect.stringMatching(/--force .*the gate/)]);
+    expect((await lab.run(['merge', '@last', '--force'])).stdout).not.toContain('against the gate');
+  });
+
+  it('says in a merge which violations it overrode', async () => {
+    await gated();
+    const merged = await lab.run(['merge', '@last', '--force']);
+    expect([merged.code, merged.stdout]).toEqual([
+      0,
+      expect.stringContaining('\nMerged against the gate: other.txt: declared by no task'),
+    ]);
+    await lab.run(['undo', '@last']);
+    const { overrode } = JSON.parse((await lab.run(['merge', '@last', '--force', '--json'])).stdout);
+    expect(overrode).toEqual([expect.stringMatching(/^other\.txt: declared by no task/)]);
+  });
+
+  it('says of what lies outside the worktree that it overrode it, too', async () => {
+    lab = new Lab({ 'greet.txt': 'hello\n' });
+    writeFileSync(join(lab.folder, 'spec.md'), spec('plants'));
+    await lab.run(['run', '../spec.md', '--no-baseline']);
+    const merged = await lab.run(['merge', '@last', '--force']);
+    expect(merged.stdout).toMatch(/^Merged against the gate: .*alias\.st/m);
   });
 });
 

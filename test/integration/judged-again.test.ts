@@ -104,6 +104,33 @@ describe('allow', () => {
     expect((await lab.run(['merge', '@last'])).code).toBe(0);
   });
 
+  it('takes a folder as all that the run changed in it', async () => {
+    lab = new Lab(FILES);
+    await run(
+      `${polite}; mkdir -p src/gen src/general; echo 1 > src/gen/a; echo 2 > src/gen/b; echo 3 > src/general/c`,
+    );
+    const first = await lab.run(['allow', '@last', 'src/gen/']);
+    expect(first.code, first.stderr).toBe(4);
+    const { scope, flags } = await lab.result();
+    expect(scope.violations.map(({ path }) => path)).toEqual(['src/general/c']);
+    expect(flags.map(({ path }) => path)).toEqual(['src/gen/a', 'src/gen/b']);
+    expect((await lab.run(['allow', '@last', './src/general'])).code).toBe(0);
+  });
+
+  it('says why the result is unverified when all paths are allowed', async () => {
+    lab = new Lab(FILES);
+    await run(`${polite}; echo two >> other.txt`, { verify: ['Read it. (manual)'] });
+    const ended = await lab.run(['allow', '@last', 'other.txt']);
+    expect(ended.code).toBe(11);
+    expect(ended.stdout).toContain('names no verification command');
+  });
+
+  it('refuses a name that means none of the changed paths', async () => {
+    lab = new Lab(FILES);
+    await run(`${polite}; echo two >> other.txt`);
+    for (const name of ['', 'oth', '..', 'src/']) expect((await lab.run(['allow', '@last', name])).code, name).toBe(2);
+  });
+
   it('accepts that tests are gone, after the verification ran again', async () => {
     lab = new Lab({
       ...FILES,
@@ -164,4 +191,39 @@ describe('without a sandbox', () => {
     expect(ended.stdout).toMatch(/GATE: git stash lost an entry.*git stash store [0-9a-f]{40}/);
     expect(ended.stdout).toMatch(/node_modules .*install the packages again/);
   });
+});
+
+describe('a file that git ignores and Kimi left in its worktree', () => {
+  const needed = 'test ! -f strict.txt || test -f dist/ok\n';
+  const leftover = `${polite}; mkdir dist; echo ok > dist/ok`;
+
+  it.each(['merge', 'refresh'])('does not make the verification of a %s pass', async (command) => {
+    lab = new Lab({ ...FILES, '.gitignore': 'dist/\n', 'check.sh': needed });
+    expect((await run(leftover)).code).toBe(0);
+    lab.write({ 'strict.txt': 'x\n' });
+    lab.commit('The check needs dist/ok now');
+    const ended = await lab.run([command, '@last']);
+    expect(ended.code, ended.stderr).toBe(3);
+    expect(read('greet.txt')).toBe('hello\n');
+    const { worktree } = await lab.result();
+    if (command === 'merge') expect(existsSync(join(worktree, 'dist/ok'))).toBe(true);
+  });
+
+  it('does not make the verification of a revise pass', async () => {
+    lab = new Lab({ ...FILES, '.gitignore': 'dist/\n', 'check.sh': needed });
+    const declare = ['MODIFY greet.txt', 'CREATE strict.txt'];
+    expect((await run(leftover, { declare })).code).toBe(0);
+    writeFileSync(join(lab.folder, 'findings.md'), `Be strict. SCENARIO ${shell('echo x > strict.txt; ls dist/ok')}\n`);
+    expect((await lab.run(['revise', '@last', '--findings', '../findings.md'])).code).toBe(3);
+    const { changes, worktree } = await lab.result();
+    expect(changes.map(({ path }) => path).sort()).toEqual(['greet.txt', 'strict.txt']);
+    expect(existsSync(join(worktree, 'dist/ok'))).toBe(true);
+  });
+});
+
+it('a check that removes its own folder has failed, and the run ends as one that failed', async () => {
+  lab = new Lab({ ...FILES, 'gone.sh': 'cd ..; rm -rf "$OLDPWD"\n' });
+  const ended = await run(polite, { verify: ['`sh gone.sh`', '`sh check.sh`'], args: ['--no-baseline'] });
+  expect(ended.code, ended.stdout + ended.stderr).toBe(3);
+  expect(ended.stdout).toContain('it removed the folder');
 });

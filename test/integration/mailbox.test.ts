@@ -120,7 +120,7 @@ it.skipIf(process.getuid?.() !== 0)('a full disk: nothing is sent, and it says s
   try {
     const env = { XDG_DATA_HOME: small };
     const ended = await lab.run(['msg', 'send', 'kimi', 'x'.repeat(60_000)], { env });
-    expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining('The disk is full')]);
+    expect([ended.code, ended.stderr]).toEqual([6, expect.stringContaining('The disk is full')]);
     expect((await lab.run(['inbox', '--as', 'kimi'], { env })).stdout).toContain('No unread mail');
   } finally {
     execFileSync('umount', ['-l', small]);
@@ -307,7 +307,7 @@ describe('a task that is a run', () => {
     writeFileSync(join(lab.folder, 'findings.md'), 'greet.txt:1 SCENARIO wrong');
     await lab.run(['revise', '@last', '--findings', '../findings.md']);
     expect(state()).toBe('failed');
-    expect((await lab.run(['dashboard'])).stdout).toMatch(new RegExp(`\\| ${task} \\| Be polite \\| failed`));
+    expect((await lab.run(['dashboard'])).stdout).toMatch(new RegExp(`\\| ${task} \\| .Be polite. \\| failed`));
     writeFileSync(join(lab.folder, 'findings.md'), 'greet.txt:1 SCENARIO success');
     await lab.run(['revise', '@last', '--findings', '../findings.md']);
     expect(state()).toBe('completed');

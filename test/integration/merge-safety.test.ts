@@ -20,6 +20,8 @@ afterEach(() => lab?.remove());
 
 const FILES = { 'greet.txt': 'hello\n', 'other.txt': 'one\ntwo\nthree\nfour\nfive\n', '.gitignore': '*.log\nbuild/\n' };
 
+type Git = (...args: string[]) => string;
+
 /** A run of a shell script that waits for review. */
 async function run(script: string, declare: string[], args: string[] = []): Promise<Ended> {
   const text = spec(shell(script), { files: declare, verify: ['`test -f greet.txt`'] });
@@ -84,6 +86,24 @@ describe('a merge and the files of the user', () => {
       expect(read('other.txt')).toBe('staged\nand edited\n');
     }
     expect(read('greet.txt')).toBe('hello\n');
+  });
+
+  it.each([
+    ['an untracked file in the place of a deleted one', 'old.txt', 'old.txt'],
+    ['an untracked file where a deleted folder was', 'old/x.txt', 'old'],
+    ['an untracked folder in the place of a deleted file', 'old.txt', 'old.txt/mine.txt'],
+  ])('leaves, in an undo, %s byte for byte', async (_name, deleted, mine) => {
+    fresh({ ...FILES, [deleted]: 'old\n' });
+    await again(`${polite}; rm ${deleted}`, ['MODIFY greet.txt', `DELETE ${deleted}`]);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    lab.write({ [mine]: 'mine \r\n\0' });
+    const before = lab.snapshot();
+    const ended = await lab.run(['undo', '@last']);
+    expect(ended.code).toBe(9);
+    expect(ended.stderr).toContain('old');
+    expect(read(mine)).toBe('mine \r\n\0');
+    const after = lab.snapshot();
+    for (const name of [mine, 'greet.txt', '.git/HEAD', '.git/refs/heads/main']) expect(after[name]).toBe(before[name]);
   });
 
   it('does not overwrite, in an undo, an ignored file that took the place of a deleted one', async () => {
@@ -151,7 +171,7 @@ describe.skipIf(process.getuid?.() !== 0)('a merge onto a full disk (needs mount
       const { run } = await lab.result();
       writeFileSync(join(folder, 'filler'), Buffer.alloc(5 * 1024 * 1024));
       const ended = await lab.run(['merge', run, '--force'], { cwd: small });
-      expect(ended.code, ended.stdout + ended.stderr).toBeGreaterThan(1);
+      expect(ended.code, ended.stdout + ended.stderr).toBe(6);
       const git = (...args: string[]): string =>
         execFileSync('git', args, { cwd: small, env: lab.env, encoding: 'utf8' });
       expect(git('status', '--porcelain')).toBe('');
@@ -196,6 +216,18 @@ describe('what arrives', () => {
     expect(existsSync(join(lab.repo, 'feature.txt'))).toBe(false);
   });
 
+  it("leaves another worktree that stands on the run's branch as it is", async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const { branch } = await lab.result();
+    lab.git('worktree', 'add', '-q', '--force', '../mine', branch);
+    const there = () => lab.git('-C', '../mine', 'status', '--porcelain', '--branch');
+    const before = there();
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+    expect(there()).toBe(before);
+    expect(read('greet.txt')).toBe('hello please\n');
+  });
+
   it('is verified and gated again when a hook changed it', async () => {
     fresh();
     await again(polite, ['MODIFY greet.txt']);
@@ -206,6 +238,23 @@ describe('what arrives', () => {
     expect(ended.code).toBe(4);
     expect(ended.stderr).toContain('added.txt');
     expect(lab.snapshot()).toEqual(before);
+  });
+
+  it('holds nothing that the verification left, although a hook stages everything', async () => {
+    fresh({ ...FILES, 'check.sh': 'echo junk > junk.txt; mkdir -p left; echo x > left/x; test -f greet.txt\n' });
+    writeFileSync(join(lab.folder, 'spec.md'), spec(shell(polite), { verify: ['`sh check.sh`'] }));
+    expect((await lab.run(['run', '../spec.md'])).code).toBe(0);
+    lab.write({ 'other.txt': 'moved on\n', '.git/hooks/pre-commit': '#!/bin/sh\ngit add -A\ntouch "$HOME/ran"\n' });
+    chmodSync(join(lab.repo, '.git/hooks/pre-commit'), 0o755);
+    lab.commit('Moved');
+    for (const name of ['junk.txt', 'left/x']) expect(existsSync(join(lab.repo, name))).toBe(false);
+    rmSync(join(lab.home, 'ran'));
+    const ended = await lab.run(['merge', '@last'], agreed);
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(ended.stdout).toContain('verified again');
+    expect(existsSync(join(lab.home, 'ran'))).toBe(true);
+    expect(lab.git('show', '--name-only', '--format=', 'HEAD')).toBe('greet.txt');
+    expect(lab.git('status', '--porcelain')).toBe('');
   });
 
   it('carries the message that was given, where a hook refuses the other', async () => {
@@ -260,6 +309,45 @@ describe('refused in one line, with a way out', () => {
     expect(ended.stderr).not.toMatch(/\n {4}at /);
   };
 
+  /** The first pick conflicts and is committed by hand, the second one waits. */
+  const betweenPicks = (git: Git): void => {
+    try {
+      git('cherry-pick', 'side', 'side~1');
+    } catch {
+      git('commit', '-q', '-a', '-m', 'By hand');
+    }
+  };
+
+  it.each([
+    ['MERGE_HEAD', 'a merge', 'git merge --abort', (git: Git) => git('merge', 'side')],
+    ['CHERRY_PICK_HEAD', 'a cherry-pick', 'git cherry-pick --abort', (git: Git) => git('cherry-pick', 'side')],
+    ['REVERT_HEAD', 'a revert', 'git revert --abort', (git: Git) => git('revert', '--no-edit', 'HEAD~1')],
+    ['BISECT_START', 'a bisect', 'git bisect reset', (git: Git) => git('bisect', 'start')],
+    ['sequencer', 'several cherry-picks', 'git cherry-pick --abort', betweenPicks],
+    ['rebase-apply', 'an am', 'git am --abort', (git: Git) => git('am', '../side.patch')],
+  ])('in the middle of %s: %s', async (state, _name, way, begin) => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    lab.git('switch', '-q', '-c', 'side');
+    lab.write({ 'other.txt': 'side\n' });
+    lab.commit('Side');
+    writeFileSync(join(lab.folder, 'side.patch'), `${lab.git('format-patch', '-1', '--stdout')}\n`);
+    lab.git('switch', '-q', 'main');
+    for (const text of ['main\n', 'more\n']) {
+      lab.write({ 'other.txt': text });
+      lab.commit('Main');
+    }
+    try {
+      begin((...args) => lab.git(...args));
+    } catch {
+      // A conflict, which is what it is for.
+    }
+    expect(existsSync(join(lab.repo, '.git', state))).toBe(true);
+    const before = lab.snapshot();
+    await refused(['merge', '@last'], way);
+    expect(lab.snapshot()).toEqual(before);
+  });
+
   it('in the middle of a rebase', async () => {
     fresh();
     await again(polite, ['MODIFY greet.txt']);
@@ -312,8 +400,24 @@ describe('refused in one line, with a way out', () => {
     fresh();
     await again(polite, ['MODIFY greet.txt']);
     await lab.run(['merge', '@last']);
-    lab.git('branch', '-m', 'main', 'renamed');
+    lab.git('switch', '-q', '-c', 'side', 'HEAD~1');
+    lab.git('branch', '-q', '-D', 'main');
     await refused(['undo', '@last'], 'git revert');
+  });
+
+  it('another worktree, naming the one where the branch is', async () => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    lab.git('worktree', 'add', '-q', '-b', 'side', '../mine');
+    const mine = { cwd: join(lab.folder, 'mine') };
+    const { run: id } = await lab.result();
+    const shown = await lab.run(['merge', id, '--onto', 'main'], mine);
+    expect(shown.stderr).toContain(`cd '${lab.repo}' && kimi-dispatch merge ${id}`);
+    expect((await lab.run(['merge', id])).code).toBe(0);
+    expect((await lab.run(['merge', id], mine)).stderr).toContain('is merged already');
+    const ended = await lab.run(['undo', id], mine);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain(`Fix: cd '${lab.repo}' && kimi-dispatch undo ${id}`);
   });
 
   it("the run's branch in another worktree", async () => {
@@ -323,6 +427,20 @@ describe('refused in one line, with a way out', () => {
     lab.git('worktree', 'add', '-q', '--force', '../mine', branch);
     await refused(['discard', '@last'], '/mine switch --detach');
     expect(lab.git('rev-parse', branch)).not.toBe('');
+  });
+
+  it.each(['revise', 'refresh'])('a %s of a run whose branch is in another worktree', async (command) => {
+    fresh();
+    await again(polite, ['MODIFY greet.txt']);
+    const { branch } = await lab.result();
+    lab.git('worktree', 'add', '-q', '--force', '../mine', branch);
+    lab.write({ 'other.txt': 'moved\n' });
+    lab.commit('Moved');
+    const there = () => [lab.git('-C', '../mine', 'status', '--porcelain'), lab.git('rev-parse', branch)];
+    const before = there();
+    writeFileSync(join(lab.folder, 'findings.md'), `More. SCENARIO ${shell('echo more please > greet.txt')}\n`);
+    await refused([command, '@last', ...(command === 'revise' ? ['--findings', '../findings.md'] : [])], '/mine');
+    expect(there()).toEqual(before);
   });
 
   it('a revert of a merge commit that other commits stand on', async () => {
@@ -403,4 +521,25 @@ describe('a run at work, and work by hand', () => {
     expect(read('greet.txt')).toBe('hello please\n');
     expect(read('other.txt')).toContain('more');
   });
+});
+
+it('an undo follows a branch that was renamed', async () => {
+  fresh();
+  await again(polite, ['MODIFY greet.txt']);
+  await lab.run(['merge', '@last']);
+  lab.git('branch', '-m', 'main', 'trunk');
+  const ended = await lab.run(['undo', '@last']);
+  expect(ended.code, ended.stderr).toBe(0);
+  expect(read('greet.txt')).toBe('hello\n');
+  expect(lab.git('symbolic-ref', 'HEAD')).toBe('refs/heads/trunk');
+});
+
+it('a commit is UTF-8 and says nothing else, whatever i18n.commitEncoding is', async () => {
+  fresh();
+  lab.git('config', 'i18n.commitEncoding', 'ISO-8859-1');
+  await again(polite, ['MODIFY greet.txt']);
+  expect((await lab.run(['merge', '@last', '--message', 'Grüße an 東京'])).code).toBe(0);
+  const raw = lab.git('cat-file', 'commit', 'HEAD');
+  expect(raw).toContain('Grüße an 東京');
+  expect(raw).not.toContain('encoding');
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { probeSandbox } from '../../src/process/sandbox.ts';
-import { Lab, ROOT, spec } from '../helpers/repo.ts';
+import { Lab, ROOT, shell, spec } from '../helpers/repo.ts';
 
 const probe = await probeSandbox(ROOT, {
   PATH: process.env.PATH,
@@ -282,6 +282,19 @@ describe.skipIf(!probe.works)(`the warm pool (needs the sandbox)${probe.reason}`
 });
 
 describe('a slot', () => {
+  it('of a run at work is not pruned, and the run goes on in it', async () => {
+    const waits = shell('while test ! -e "$HOME/go"; do sleep 0.1; done; echo please > greet.txt');
+    const work = lab.run(['run', write('spec.md', waits)]);
+    await lab.heard('"attempt-started"');
+    const { dir } = JSON.parse((await lab.run(['status', '--json'])).stdout).runs[0];
+    const pruned = await lab.run(['prune', '--older', '0', '--keep', '0', '--yes']);
+    expect([pruned.code, existsSync(dir)]).toEqual([0, true]);
+    expect(pruned.stdout).not.toContain('slot-');
+    lab.write({ go: '' }, lab.home);
+    expect((await work).code).toBe(0);
+    expect((await lab.run(['merge', '@last'])).code).toBe(0);
+  });
+
   it('of a run without the sandbox is removed, and --dry-run claims none', async () => {
     const file = write('spec.md', 'success');
     expect((await lab.run(['run', file])).code).toBe(0);

@@ -10,6 +10,17 @@ type Case = [string, (lab: Lab) => { env?: Record<string, string>; cwd?: string;
 const cases: Case[] = [
   ['not a repository', (it) => ({ cwd: it.home }), /Not a git repository.*git init/s],
   ['no commits', (it) => void it.git('checkout', '-q', '--orphan', 'empty'), /no commits yet/],
+  ['a core.worktree elsewhere', (it) => void it.git('config', 'core.worktree', it.home), /core\.worktree.*--unset/s],
+  [
+    'a core.worktree that is not there',
+    (it) => void it.git('config', 'core.worktree', '/nowhere/at/all'),
+    /--unset core\.worktree/,
+  ],
+  [
+    'a bogus GIT_CONFIG_COUNT',
+    () => ({ env: { GIT_CONFIG_COUNT: 'many' } }),
+    /git fails here.*unset GIT_CONFIG_COUNT/s,
+  ],
   ['an unknown base', () => ({ args: ['--base', 'nowhere'] }), /Unknown base: nowhere/],
   [
     'an unfinished merge',
@@ -65,4 +76,12 @@ it('tells an older Node what is needed, in one sentence', async () => {
   const ended = spawnSync(process.execPath, [join(lab.folder, 'launcher.mjs'), 'status'], { encoding: 'utf8' });
   expect(ended.status).toBe(2);
   expect(ended.stderr).toBe('kimi-dispatch needs Node 22.19 or newer (Kimi does too), and this is Node 20.20.2.\n');
+});
+
+it('what the environment says of another repository is not followed', async () => {
+  lab = new Lab({ 'greet.txt': 'hello\n' });
+  writeFileSync(join(lab.folder, 'spec.md'), spec('success'));
+  const env = { GIT_DIR: '/nowhere', GIT_WORK_TREE: '/nowhere', GIT_INDEX_FILE: '/nowhere/index' };
+  expect((await lab.run(['run', '../spec.md'], { env })).code).toBe(0);
+  expect((await lab.run(['merge', '@last'], { env })).code).toBe(0);
 });

@@ -158,16 +158,18 @@ describe('what a merge runs without a sandbox', () => {
   });
 
   it('refuses it where a hook runs something that deletes a tag, and forced it says so', async () => {
+    // A hook runs inside the sandbox, where there is one; with the user's word it runs as the user.
+    const agreed = { env: { KIMI_DISPATCH_UNREVIEWED: 'run' } };
     fresh();
     check('true');
     expect((await run('true')).code).toBe(0);
     lab.write({ '.git/hooks/pre-commit': '#!/bin/sh\ngit tag -d v1\n' });
     chmodSync(join(lab.repo, '.git/hooks/pre-commit'), 0o755);
-    const ended = await lab.run(['merge', '@last']);
+    const ended = await lab.run(['merge', '@last'], agreed);
     expect(ended.code).toBe(4);
     expect(ended.stderr).toMatch(/refs\/tags\/v1 is gone/);
     lab.git('tag', 'v1');
-    const forced = await lab.run(['merge', '@last', '--force']);
+    const forced = await lab.run(['merge', '@last', '--force'], agreed);
     expect(forced.code, forced.stderr).toBe(0);
     expect(forced.stdout).toMatch(/refs\/tags\/v1 is gone.*git update-ref refs\/tags\/v1/);
   });

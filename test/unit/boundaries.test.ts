@@ -42,7 +42,6 @@ it('the doors to the world are few', () => {
       .map(({ name }) => name)
       .sort();
   expect(using(/from 'execa'|node:child_process/)).toEqual([
-    'git/feed.ts',
     'git/git.ts',
     'host/main.ts',
     'process/ask.ts',
@@ -52,4 +51,9 @@ it('the doors to the world are few', () => {
   expect(using(/from 'simple-git'/)).toEqual(['git/git.ts']);
   expect(using(/process\.exit(Code)?\b/)).toEqual(['host/main.ts', 'main.ts']);
   expect(using(/process\.env\b|\{ env \} = process/)).toEqual(['hook/main.ts', 'main.ts']);
+});
+
+it('the classes of paths are one list, for gate, check, provisioning and ranking', () => {
+  const listed = /husky|lefthook|circleci|gitlab-ci|cursorrules|\.vscode|Podfile|mocharc|conftest/;
+  expect(files.filter(({ text }) => listed.test(text)).map(({ name }) => name)).toEqual(['path-classes.ts']);
 });

@@ -1,9 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { listStranger, readStranger, replaceStranger, writeWhole } from '../../src/files.ts';
+import { copyStrangers, listStranger, readStranger, replaceStranger, writeWhole } from '../../src/files.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -84,5 +94,24 @@ describe('writing', () => {
     mkdirSync(join(folder, 'odd', 'deep'), { recursive: true });
     replaceStranger(join(folder, 'odd'), 'new');
     expect(readFileSync(join(folder, 'odd'), 'utf8')).toBe('new');
+  });
+});
+
+describe.skipIf(process.getuid?.() !== 0)('files of a stranger that the user may not read', () => {
+  it('are named, and nothing is copied', () => {
+    const from = join(folder, 'from');
+    mkdirSync(join(from, 'closed'), { recursive: true });
+    for (const name of ['open', 'shut']) writeFileSync(join(from, name), 'text');
+    for (const name of ['shut', 'closed']) chmodSync(join(from, name), 0);
+    chmodSync(folder, 0o777);
+    const paths = ['open', 'shut', 'closed'];
+    process.seteuid?.(65_534);
+    try {
+      const not = copyStrangers(from, join(folder, 'to'), { paths, bytes: 1000, entries: 10 });
+      expect(not).toEqual({ why: 'unreadable', paths: expect.arrayContaining(['shut', 'closed']) });
+      expect(existsSync(join(folder, 'to'))).toBe(false);
+    } finally {
+      process.seteuid?.(0);
+    }
   });
 });

@@ -72,6 +72,7 @@ describe('lines of a stream', () => {
 });
 
 const check = { command: 'npm test', expect: 0, baselineFails: false, code: 0, timedOut: false, durationMs: 1 };
+type Change = Result['changes'][number];
 const huge: Result = {
   version: 2,
   run: '260101-0000-abcde',
@@ -122,7 +123,27 @@ describe('the result as Claude reads it', () => {
   });
   it('shows the diff when it fits', () => {
     const small = { ...huge, changes: huge.changes.slice(0, 1), verification: [] };
-    expect(presentResult(small, '+one line')).toContain('Diff:\n+one line');
+    expect(presentResult(small, '+one line')).toContain('Diff:\n  | +one line');
+  });
+  it.each([
+    ['.github/workflows/ci.yml', 'a CI definition'],
+    ['sub/CLAUDE.md', 'agent configuration'],
+    ['.husky/pre-commit', 'a git hook'],
+    ['.envrc', 'a shell environment'],
+    ['CODEOWNERS', 'the list of code owners'],
+    ['package-lock.json', 'a lock file'],
+    ['pytest.ini', 'what decides a verification'],
+  ])('names %s (%s) before tests, and tests before large changes of code', (path) => {
+    const change = (name: string, added: number) => ({ ...(huge.changes[0] as Change), path: name, added });
+    const changes = [change('src/large.ts', 900), change('test/a.test.ts', 2), change(path, 1)];
+    const text = presentResult({ ...huge, changes, verification: [], scope: { violations: [], untouched: [] } });
+    const order = [path, 'test/a.test.ts', 'src/large.ts'].map((name) => text.indexOf(` ${name} `));
+    expect(order).toEqual([...order].sort((left, right) => left - right));
+    expect(order.every((at) => at >= 0)).toBe(true);
+  });
+  it('has no diff where a file holds a secret', () => {
+    const scope = { violations: [{ path: 'a.ts', why: 'a secret, line 1: private key' }], untouched: [] };
+    expect(presentResult({ ...huge, changes: [], verification: [], scope }, '+secret')).not.toContain('+secret');
   });
   it('has a published schema that is up to date', () => {
     const published = readFileSync(new URL('../../schema/result.schema.json', import.meta.url), 'utf8');

@@ -54,6 +54,7 @@ class Reader {
   private readonly found: Candidate[] = [];
   /** What the last label said, for the items below it. */
   private label = { text: '', depth: 0 };
+  private readonly columns = new Map<readonly string[], number>();
 
   constructor(
     private readonly section: Section,
@@ -97,8 +98,8 @@ class Reader {
 
   private text(block: Block): void {
     const paths = findPaths(spans(block.text), this.facts);
-    if (block.kind === 'paragraph' ? !block.nested : block.depth < this.label.depth)
-      this.label = { text: '', depth: 0 };
+    const ends = block.kind === 'paragraph' ? !block.nested : block.depth < this.label.depth;
+    if (ends) this.label = { text: '', depth: 0 };
     if (paths.length === 0) {
       const text = plainText(block.text);
       if (labelOf(text.split('\n')[0] ?? '') || /[:：]$/.test(text)) this.label = { text, depth: block.depth };
@@ -115,10 +116,11 @@ class Reader {
       const points = POINTS.test(own === undefined ? `${label} ${nearWords(head)}` : label) && !FILES.test(label);
       const works = [CREATES, EDITS, DELETES].some((verb) => verb.test(lastWords(head)));
       const context = points || (own !== undefined && saysContext(mention.after));
-      const rank = context ? 'context' : own !== undefined ? 'listed' : works ? 'prose' : 'mention';
       const below = same?.text.endsWith('/') === true && !mention.text.includes('/') ? same.text : '';
-      const deletes = this.deletes(mention, head, label);
-      this.add(below + mention.text, block.line + mention.offset, { rank: below && label ? 'listed' : rank, deletes });
+      const listed = own !== undefined || (below !== '' && label !== '');
+      const rank = context ? 'context' : listed ? 'listed' : works ? 'prose' : 'mention';
+      const how = { rank, deletes: this.deletes(mention, head, label) } as const;
+      this.add(below + mention.text, block.line + mention.offset, how);
       previous = mention;
     }
   }
@@ -133,11 +135,7 @@ class Reader {
 
   /** A row of a table whose column holds paths, and what another cell says is to be done with them. */
   private row({ cells = [], header = [], line }: Block): void {
-    const rows = this.section.blocks.filter((block) => block.header === header);
-    const leads = (cell = ''): boolean => labelOf(findPaths(spans(cell), this.facts)[0]?.before ?? '-') === '';
-    const at = header.findIndex(
-      (_, column) => rows.filter((row) => leads(row.cells?.[column])).length * 2 > rows.length,
-    );
+    const at = this.columns.get(header) ?? this.columnOf(header);
     const others = cells.filter((_, column) => column !== at).map(plainText);
     const rank = others.some((cell) => LOOK_ONLY.test(cell)) ? 'context' : 'listed';
     const goes = others.some((cell) => ONE_WORD.test(cell) && DELETES.test(cell));
@@ -146,6 +144,15 @@ class Reader {
       const deletes = goes || DELETED.test(mention.after) || (alone && this.deletes(mention, '', ''));
       this.add(mention.text, line, { rank, deletes });
     }
+  }
+
+  /** The first column in which most cells begin with a path; looked for once for each table. */
+  private columnOf(header: readonly string[]): number {
+    const rows = this.section.blocks.filter((block) => block.header === header).slice(0, 100);
+    const leads = (cell = ''): boolean => labelOf(findPaths(spans(cell), this.facts)[0]?.before ?? '-') === '';
+    const at = header.findIndex((_, n) => rows.filter((row) => leads(row.cells?.[n])).length * 2 > rows.length);
+    this.columns.set(header, at);
+    return at;
   }
 
   /** The new files of a drawn tree, and those that a remark marks. */

@@ -3,7 +3,7 @@ import type { RepoFacts } from '../facts.ts';
 import { plainText } from '../inline.ts';
 import { type Finding, finding, type Spec } from '../model.ts';
 import { emptySpec } from '../parse.ts';
-import { resolvePath } from '../tracked.ts';
+import { placer } from '../tracked.ts';
 import { asCommand, statedChecks } from './checks.ts';
 import { type Candidate, candidates, listsFiles } from './files.ts';
 import { type Outline, outline, type Section } from './outline.ts';
@@ -12,7 +12,6 @@ import { type Named, tasksOf } from './tasks.ts';
 
 export interface Converted {
   readonly spec: Spec;
-  /** Findings on places of the plan. */
   readonly findings: readonly Finding[];
   /** What was taken for what, and why, by line of the plan. */
   readonly notes: readonly Note[];
@@ -34,8 +33,7 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
   const checks = statedChecks(plan);
   for (const { line, kind, text } of checks)
     notes.push({ line, taken: `${kind}: ${text}`, why: kind === 'command' ? 'it checks by itself' : 'a person looks' });
-  const files = sure ? named.length : findings.length;
-  const refused = refusal(plan, { files, checks: checks.length });
+  const refused = refusal(plan, { files: sure ? named.length : findings.length, checks: checks.length });
   if (refused !== undefined) findings.push(refused);
   const title = (plan.title || plainText(plan.sections[1]?.title ?? '') || 'Plan').slice(0, 120);
   const spec: Spec = { ...emptySpec(), number, title, format: '2', scope: 'guess', plan: source };
@@ -58,25 +56,24 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
 /** Decides which paths of a plan are its work, and asks once about each that it cannot place. */
 function readFiles(plan: Outline, facts: RepoFacts) {
   const all = candidates(plan, facts);
-  const work = chosen(all, plan);
+  const work = new Set(chosen(all));
   const named: Named[] = [];
   const notes: Note[] = [];
   const unclear = new Map<string, Finding>();
   const outside = new Map<string, number>();
   const whole = all.filter(({ rank, text }) => rank !== 'context' && /\/[^/*]+$/.test(text));
-  const full = whole.flatMap((item) => resolvePath(item.text, { ...item, full: [] }, facts).paths.slice(0, 1));
+  const alone = placer([], facts);
+  const full = [...new Set(whole.flatMap((item) => alone(item).paths.slice(0, 1)))].slice(0, 500);
+  const resolve = placer(full, facts);
   for (const item of all) {
     const { text, line, section, deletes } = item;
-    const found = work.includes(item) ? resolvePath(text, { ...item, full }, facts) : { kind: 'context', paths: [] };
+    const found = work.has(item) ? resolve(item) : { kind: 'context', paths: [] };
     const kind = found.kind === 'new' && deletes ? 'open' : found.kind;
     const verb = kind === 'new' ? 'CREATE' : deletes ? 'DELETE' : 'MODIFY';
     const known = kind === 'tracked' || kind === 'new' ? found.paths : [];
     named.push(...known.map((path) => ({ path, verb, section, line }) as const));
-    notes.push({
-      line,
-      taken: known.length > 0 ? `${verb} ${known.join(', ')}` : `${kind}: ${text}`,
-      why: WHY[item.rank],
-    });
+    const taken = known.length > 0 ? `${verb} ${known.join(', ')}` : `${kind}: ${text}`;
+    notes.push({ line, taken, why: WHY[item.rank] });
     if (kind === 'outside') outside.set(text, line);
     if (kind === 'open') unclear.set(text, question(item, found.kind === 'open' ? found.paths : []));
   }
@@ -86,7 +83,7 @@ function readFiles(plan: Outline, facts: RepoFacts) {
     const fix = 'Make those changes yourself, or start kimi-dispatch in the repository that holds them.';
     findings.push(finding('plan/outside', named.length > 0 ? 'warning' : 'error', { line, column: 1 }, message, fix));
   }
-  return { named, notes, findings, sure: work.some(({ rank }) => rank !== 'mention') };
+  return { named, notes, findings, sure: [...work].some(({ rank }) => rank !== 'mention') };
 }
 
 function question({ text, line }: Candidate, options: readonly string[]): Finding {
@@ -97,16 +94,13 @@ function question({ text, line }: Candidate, options: readonly string[]): Findin
 }
 
 /** What the plan lists outranks what its sentences say; and those, what they only hold. */
-function chosen(all: readonly Candidate[], plan: Outline): Candidate[] {
+function chosen(all: readonly Candidate[]): Candidate[] {
   const listed = all.filter(({ rank }) => rank === 'listed');
-  const complete = plan.sections.some(
-    (one) => listsFiles(one) && listed.filter(({ section }) => section === one).length > 1,
-  );
-  const top = (section: Section): Section =>
-    (section.above?.depth ?? 0) <= 1 ? section : top(section.above ?? section);
+  const files = listed.filter(({ section }) => listsFiles(section)).map(({ section }) => section);
+  const complete = new Set(files).size < files.length;
+  const top = (one: Section): Section => ((one.above?.depth ?? 0) <= 1 ? one : top(one.above ?? one));
   const spoken = new Set(listed.map(({ section }) => top(section)));
-  const work = all.filter(
-    ({ rank, section }) => rank === 'listed' || (rank === 'prose' && !complete && !spoken.has(top(section))),
-  );
+  const says = ({ rank, section }: Candidate): boolean => rank === 'prose' && !complete && !spoken.has(top(section));
+  const work = all.filter((item) => item.rank === 'listed' || says(item));
   return work.length > 0 ? work : all.filter(({ rank }) => rank === 'mention');
 }

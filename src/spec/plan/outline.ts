@@ -34,9 +34,8 @@ const STEP =
 
 /** Cuts a plan at its headings and gives each piece a role, which pieces below inherit. */
 export function outline(source: string): Outline {
-  const sections: Section[] = [];
   let current: Section = { role: 'work', title: '', depth: 0, line: 1, blocks: [], above: undefined, unit: undefined };
-  sections.push(current);
+  const sections = [current];
   let title = '';
   for (const block of readDocument(source).blocks) {
     if (block.kind !== 'heading') {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Result } from '../../../src/review/result.ts';
 import type { Lab } from '../repo.ts';
 import type { Violation } from './laws.ts';
-import { treeOf } from './snapshot.ts';
+import { filledTreeOf } from './snapshot.ts';
 
 const lf = (text: string | undefined): string | undefined => text?.replaceAll('\r\n', '\n');
 
@@ -13,7 +13,7 @@ export function workIsKept(lab: Lab, result: Result, declared: readonly string[]
   const file = join(lab.home, 'worked.json');
   if (!existsSync(file) || result.commit === undefined) return [];
   const worked = JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>;
-  const tree = treeOf(lab, result.commit);
+  const tree = filledTreeOf(lab, result.commit);
   // That a declared file was not touched says nothing of a file that is there.
   const told = JSON.stringify({ ...result, spec: undefined, scope: result.scope.violations });
   const absent = Object.keys(worked).filter(

@@ -27,8 +27,8 @@ export function killProcess(pid: number): void {
   }
 }
 
-/** A git that counts its calls and kills who called it at the n-th: before, while or after the real one works. */
-function shim(folder: string, kill: Extract<Kill, { git: number }>): string {
+/** A git that kills who called it, at its n-th call or at one with these arguments: before, while or after the real one works. */
+function shim(folder: string, kill: Extract<Kill, { git: number | string }>): string {
   const bin = join(folder, 'shim');
   rmSync(bin, { recursive: true, force: true });
   mkdirSync(bin);
@@ -41,7 +41,11 @@ function shim(folder: string, kill: Extract<Kill, { git: number }>): string {
     during: `"${real}" "$@" & sleep 0.004; kill -9 $PPID $!; exit 1`,
     after: `"${real}" "$@"; kill -9 $PPID; exit 1`,
   }[kill.when];
-  const text = `#!/bin/sh\necho x >> '${bin}/calls'\n[ "$(wc -l < '${bin}/calls')" -eq ${kill.git} ] && { : > '${bin}/hit'; ${act}; }\nexec "${real}" "$@"\n`;
+  const now =
+    typeof kill.git === 'number'
+      ? `[ "$(wc -l < '${bin}/calls')" -eq ${kill.git} ]`
+      : `expr " $* " : '.* ${kill.git} ' > /dev/null`;
+  const text = `#!/bin/sh\necho x >> '${bin}/calls'\n${now} && { : > '${bin}/hit'; ${act}; }\nexec "${real}" "$@"\n`;
   writeFileSync(join(bin, 'git'), text);
   chmodSync(join(bin, 'git'), 0o755);
   return bin;

@@ -1,5 +1,5 @@
 import type { Lab } from '../repo.ts';
-import { changedBetween, differing, type Snapshot, treeOf } from './snapshot.ts';
+import { changedBetween, differing, filledTreeOf, type Snapshot, treeOf } from './snapshot.ts';
 
 /** The kinds of what must never happen. */
 export const KINDS = [
@@ -122,7 +122,7 @@ export function undoLaws(lab: Lab, made: Made, now: Made): Violation[] {
 
 /** The tree that a verification saw is the tree of the commit, and holds nothing else. */
 export function verifiedLaw(lab: Lab, seen: Readonly<Record<string, string>>, commit: string): Violation[] {
-  const tree = treeOf(lab, commit);
+  const tree = filledTreeOf(lab, commit);
   const wanted = Object.entries(tree).filter(([, file]) => !file.startsWith('g '));
   // In a sparse checkout, what the definition leaves out and nobody changed is not there.
   const sparse = new Set(

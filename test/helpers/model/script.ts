@@ -74,9 +74,9 @@ export interface Work {
   readonly commit: boolean;
 }
 
-/** Where a command is killed: around its n-th git, or after so many milliseconds. */
+/** Where a command is killed: around its n-th git or the one with these arguments, or after so many milliseconds. */
 export type Kill =
-  | { readonly git: number; readonly when: 'before' | 'during' | 'after' }
+  | { readonly git: number | string; readonly when: 'before' | 'during' | 'after' }
   | { readonly ms: number; readonly children: boolean };
 
 export type Step =

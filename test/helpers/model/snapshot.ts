@@ -24,7 +24,9 @@ const OF_GIT =
 
 const fields = (text: string): string[] => text.split('\0').filter((field) => field !== '');
 
-const raw = (lab: Lab, args: readonly string[], input?: string): Buffer =>
+type Place = Pick<Lab, 'repo' | 'env'>;
+
+const raw = (lab: Place, args: readonly string[], input?: string): Buffer =>
   execFileSync('git', args, {
     cwd: lab.repo,
     env: { ...lab.env, GIT_OPTIONAL_LOCKS: '0' },
@@ -53,7 +55,7 @@ export function snapshotOf(lab: Lab): Snapshot {
 }
 
 /** The files of a commit as `list` gives those of a folder; a submodule is `g` and its commit. */
-export function treeOf(lab: Lab, commit: string): Record<string, string> {
+export function treeOf(lab: Place, commit: string): Record<string, string> {
   const rows = fields(raw(lab, ['ls-tree', '-r', '-z', '--full-tree', commit]).toString()).map((entry) => {
     const [facts = '', path = ''] = entry.split('\t');
     const [mode = '', , id = ''] = facts.split(' ');
@@ -71,6 +73,16 @@ export function treeOf(lab: Lab, commit: string): Record<string, string> {
     tree[row.path] = `${kind} ${out.subarray(end + 1, end + 1 + size).toString('latin1')}`;
     at = end + 1 + size + 1;
   }
+  return tree;
+}
+
+/** The files of a commit, those of its submodules too. */
+export function filledTreeOf(lab: Lab, commit: string): Record<string, string> {
+  const tree = treeOf(lab, commit);
+  const sub = { repo: join(lab.folder, 'sub'), env: lab.env };
+  for (const [path, file] of Object.entries(tree))
+    if (file.startsWith('g '))
+      for (const [name, content] of Object.entries(treeOf(sub, file.slice(2)))) tree[`${path}/${name}`] = content;
   return tree;
 }
 
