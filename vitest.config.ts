@@ -21,7 +21,6 @@ export default defineConfig({
           include: ['test/clients/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
         },
       },
     ],

@@ -60,7 +60,7 @@ export function obedient({ plan = PLAN, byRule = false } = {}): (asked: Asked) =
 /** The user's own words beside a tool result: text blocks that are no hook's and no reminder's. */
 const feedback = (last: string): string =>
   (last.match(/"text":"(?!<system-reminder>)[^"]*"/g) ?? [])
-    .filter((text) => !text.includes('kimi-dispatch:') && !text.includes('Approved Plan'))
+    .filter((text) => !/kimi-dispatch:|hook additional context|Approved Plan/.test(text))
     .join('\n');
 
 function ask(last: string): Reply {
