@@ -14,7 +14,7 @@ import { readResult } from '../review/stored.ts';
 import { prepareAgain } from '../run/again.ts';
 import { fill } from '../run/brief.ts';
 import { type Entry, execute } from '../run/execute.ts';
-import { ROUNDS } from '../run/outcome.ts';
+import { nextRound } from '../run/outcome.ts';
 import { recover } from '../run/recover.ts';
 import { refresh } from '../run/refresh.ts';
 import { moveTask } from '../run/task-link.ts';
@@ -90,18 +90,12 @@ function requireEnded(run: RunState): void {
 /** `revise <run> --findings <file|->`: the reviewer's findings, and only those, go back to the same session. */
 export const reviseCommand = (world: World, args: readonly string[], options: Options): Promise<number> =>
   again(world, args, options, async (_world, repo, run) => {
-    if (run.rounds >= ROUNDS)
-      throw refuse(
-        'wrong-state',
-        `Run ${run.id} was sent back ${run.rounds} times; that is the limit.`,
-        `Take over: git diff ${run.base.slice(0, 12)} ${run.branch} | git apply   (or git merge --squash ${run.branch})`,
-      );
+    const round = nextRound(run);
     const findings = readFindings(world, options);
     await requireKnownFiles(repo, run, findings);
     if (run.commit !== undefined) await keepReviewed(world, repo, run);
     if (run.task !== undefined)
       await moveTask(world.env, world.now, { task: run.task, run: run.id, to: 'needs_revision' });
-    const round = run.rounds + 1;
     const text = fill(world.root, 'revise.hbs', { round: String(round), dir: run.dir, findings: findings.trim() });
     return turnFor(world, repo, run, { kind: 'revise', text, why: `sent back, round ${round}`, rounds: round });
   });
@@ -179,11 +173,12 @@ const refreshEntry: MakeEntry = async (world, repo, run) => {
   for (const line of await saveByHand(repo, run)) world.err(`${line}\n`);
   const { kimi, report } = readResult(folderOf(repo, run));
   const moved = await refresh(run, tip, { repo, root: world.root, env: world.env, now: world.now, provide: true });
-  const facts = { why: 'refreshed', rounds: run.rounds, startedAt: run.startedAt, rebased: true };
+  const { rounds } = moved.run;
+  const facts = { why: 'refreshed', rounds, startedAt: run.startedAt, rebased: true };
   if (moved.conflicts.length === 0) return { again: { ...facts, previous: { kimi, report } } };
   const findings = moved.conflicts.map((path) => `- ${path}: ${CONFLICT}`).join('\n');
-  const text = fill(world.root, 'revise.hbs', { round: String(run.rounds + 1), dir: run.dir, findings });
-  const { turn } = turnFor(world, repo, moved.run, { kind: 'revise', text, why: 'refreshed', rounds: run.rounds });
+  const text = fill(world.root, 'revise.hbs', { round: String(rounds), dir: run.dir, findings });
+  const { turn } = turnFor(world, repo, moved.run, { kind: 'revise', text, why: 'refreshed', rounds });
   return { ...(turn === undefined ? {} : { turn }), again: facts };
 };
 

@@ -54,8 +54,8 @@ const whole =
   (name: string) =>
   (text: string): number => {
     const value = number(name)(text);
-    if (Number.isInteger(value)) return value;
-    throw refuse('usage', `${name} takes a whole number, not "${text}".`);
+    if (Number.isSafeInteger(value)) return value;
+    throw refuse('usage', `${name} takes a whole number of at most ${Number.MAX_SAFE_INTEGER}, not "${text}".`);
   };
 
 const choice =

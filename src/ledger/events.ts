@@ -48,7 +48,8 @@ export type RunEvent = { readonly t: string } & (
       /** Violations outside the worktree, by their names. */
       readonly outside?: readonly string[];
     }
-  | { readonly type: 'refreshed'; readonly base: string; readonly commit: string }
+  /** `round` counts on where the change conflicted and goes back to Kimi; an older version gave none. */
+  | { readonly type: 'refreshed'; readonly base: string; readonly commit: string; readonly round?: number }
   | { readonly type: 'discarded' }
 );
 
@@ -158,7 +159,7 @@ function next(state: RunState, event: RunEvent): RunState {
     case 'refreshed': {
       // What was reviewed stood on another base.
       const { reviewed: _reviewed, ...rest } = state;
-      return { ...rest, base: event.base, commit: event.commit };
+      return { ...rest, base: event.base, commit: event.commit, rounds: event.round ?? state.rounds };
     }
     case 'discarded':
       return { ...state, review: 'discarded' };

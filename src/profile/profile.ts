@@ -4,7 +4,7 @@ import { stringify, type TomlTable } from 'smol-toml';
 import { z } from 'zod';
 import { refuse } from '../errors.ts';
 import { writeWhole } from '../files.ts';
-import { readToml, settingsFile } from './settings.ts';
+import { misfits, readToml, settingsFile } from './settings.ts';
 
 export const profileSchema = z.strictObject({
   steps: z.number().int().positive().default(100),
@@ -74,7 +74,7 @@ export function loadProfile(name: string, configHome: string): Profile {
   }
   const parsed = profileSchema.safeParse(found);
   if (parsed.success) return parsed.data;
-  throw refuse('usage', `Profile ${name} in ${file}: ${z.prettifyError(parsed.error)}`, 'Correct the file.');
+  throw refuse('usage', `Profile ${name} in ${file}: ${misfits(parsed.error)}`, 'Correct the file.');
 }
 
 /** Where the user's own profiles lie, and which one is in use. */
@@ -103,7 +103,7 @@ export function useProfile(name: string, configHome: string): void {
 export function addProfile(name: string, values: Readonly<Record<string, unknown>>, configHome: string): void {
   const parsed = profileSchema.safeParse(values);
   if (!parsed.success)
-    throw refuse('usage', `Profile ${name}: ${z.prettifyError(parsed.error)}`, 'kimi-dispatch profile show default');
+    throw refuse('usage', `Profile ${name}: ${misfits(parsed.error)}`, 'kimi-dispatch profile show default');
   const file = profilesFile(configHome);
   const before = existsSync(file) ? readToml(file) : {};
   writeWhole(file, stringify({ ...before, [name]: values } as TomlTable));

@@ -39,6 +39,7 @@ const integratedSchema = z.strictObject({
   lines: z.array(taskLineSchema),
   before: z.array(checkSchema).exactOptional(),
   checks: z.array(checkSchema).exactOptional(),
+  flaky: z.record(z.string().regex(/^\d{1,4}$/), z.string()).exactOptional(),
 });
 
 /** A job of the queue. Nothing in it is a credential; what a worker needs of those it has itself. */

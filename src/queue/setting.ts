@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { refuse } from '../errors.ts';
-import { settings, settingsFile } from '../profile/settings.ts';
+import { misfits, settings, settingsFile } from '../profile/settings.ts';
 
 const settingSchema = z.strictObject({
   /** `redis://` or `rediss://`, with user and password where Redis asks for them. */
@@ -28,7 +28,7 @@ export function queueSetting(
   if (parsed.success) return parsed.data;
   throw refuse(
     'usage',
-    `The queue in ${settingsFile(configHome)}: ${z.prettifyError(parsed.error)}`,
+    `The queue in ${settingsFile(configHome)}: ${misfits(parsed.error)}`,
     '[queue] with url = "redis://HOST:6379"',
   );
 }

@@ -89,7 +89,7 @@ export async function integrateWave(
     });
     await tidyTasks(repo, call, ends);
     if (signal.aborted || left(plan, integration) === 0) {
-      const result = await integration.finish(integration.outcome(), undefined);
+      const result = await integration.finish(await integration.outcome(), undefined);
       return { done: packDone(order, result, prepared.plan) };
     }
     return { next: integration.state };

@@ -5,14 +5,13 @@ import { readKnownKeys } from '../gate/known-keys.ts';
 import { type Change, changesBetween } from '../git/change.ts';
 import { unfiltered } from '../git/filters.ts';
 import { append, runsFolder } from '../ledger/store.ts';
-import { aroundOf } from '../run/around.ts';
+import { settleAt } from '../run/around.ts';
 import { judgedParts } from '../run/assemble.ts';
 import { judgeLater, type LaterCall, specOf } from '../run/later.ts';
 import { explain, outcomeOf } from '../run/outcome.ts';
 import { allowOutside, readOutside, watchRun } from '../run/outside.ts';
 import { readReady } from '../run/ready.ts';
 import type { Compared } from '../verify/compare.ts';
-import { settle } from '../verify/settle.ts';
 import { holdRun, openRun } from './lock.ts';
 import { nextOf } from './next.ts';
 import type { Result } from './result.ts';
@@ -139,18 +138,17 @@ async function verifyAgain(call: AllowCall, folder: string): Promise<Compared[]>
   const { base, commit = '' } = run;
   const judge = await judgeLater(call, base);
   try {
-    const around = await aroundOf(repo, specOf(call), {
-      from: base,
-      to: commit,
-      allowedTests: run.allowed?.tests ?? [],
-    });
     const watch = { repo, env: call.env, run: run.id, walled: judge.walled };
     return await watchRun(watch, async () =>
-      settle({
+      settleAt(judge, {
+        repo,
+        spec: specOf(call),
+        from: base,
+        to: commit,
         before: readReady(folder).before,
         after: await judge.check(commit, { logs: folder, label: 'allow' }),
-        around,
-        again: (index, side) => judge.again(side === 'before' ? base : commit, index, folder),
+        logs: folder,
+        allowedTests: run.allowed?.tests ?? [],
       }),
     );
   } finally {

@@ -11,11 +11,10 @@ import { type Repo, refuseUnfinished, uncommitted } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
 import { agreed } from '../run/agreement.ts';
-import { aroundOf } from '../run/around.ts';
+import { settleAt } from '../run/around.ts';
 import type { Judge } from '../run/judge.ts';
 import { judgeLater, specOf } from '../run/later.ts';
 import { failing, verified } from '../verify/compare.ts';
-import { settle } from '../verify/settle.ts';
 import { endRun } from './end.ts';
 import { hooksAt } from './hooks.ts';
 import { inTheWay } from './in-the-way.ts';
@@ -261,15 +260,15 @@ async function reverify(
   const logs = join(runsFolder(repo.commonDir), run.id);
   const after = await judge.check(commit, { logs, label: 'merge' });
   const before = result.verification.map((row) => row.after);
-  const rows = await settle({
+  const rows = await settleAt(judge, {
+    repo,
+    spec: specOf({ repo, run }),
+    from: tip,
+    to: commit,
     before: before.length === after.length ? before : undefined,
     after,
-    around: await aroundOf(repo, specOf({ repo, run }), {
-      from: tip,
-      to: commit,
-      allowedTests: run.allowed?.tests ?? [],
-    }),
-    again: (index, side) => judge.again(side === 'before' ? tip : commit, index, logs),
+    logs,
+    allowedTests: run.allowed?.tests ?? [],
   });
   if (verified(rows)) return;
   const red = rows.filter(failing).map((row) => row.command);

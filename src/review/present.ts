@@ -30,9 +30,9 @@ export function presentResult(result: Result, diff = ''): string {
   const lines = [
     `${result.outcome.toUpperCase()} ${quote(result.run, 60)} · ${quote(result.title, 60)}`,
     ...(result.reason === undefined ? [] : [`Reason: ${quote(result.reason, 200)}`]),
+    ...findingLines(result),
     ...attentionLines(result),
     kimiLine(result),
-    ...findingLines(result),
     ...taskLines(result),
     ...verificationLines(result),
     ...changeLines(result),
@@ -56,12 +56,12 @@ function shorten(lines: readonly string[], end: readonly string[]): string[] {
 }
 
 /** What the worker itself says against its work, and what it left alone: success does not hide it. */
-function attentionLines({ report, scope }: Result): string[] {
+function attentionLines({ report, scope, review }: Result): string[] {
   const [gap, notes] = [report?.purpose_gap ?? '', report?.result.notes ?? ''];
   return [
     ...(report?.status === 'failed' ? ['The worker says that it FAILED (its words below)'] : []),
     ...(gap === '' ? [] : [`Purpose gap, says the worker: "${quote(gap, 240)}"`]),
-    ...(scope.untouched.length > 0
+    ...(scope.untouched.length > 0 && review === undefined
       ? [`Declared but not changed: ${quote(scope.untouched.slice(0, 6).join(', '), 150)}`]
       : []),
     ...(notes === '' ? [] : [`Worker's notes: "${quote(notes, 200)}"`]),
@@ -70,8 +70,8 @@ function attentionLines({ report, scope }: Result): string[] {
 
 /** The findings of a run that reviews are its result. */
 function findingLines({ review }: Result): string[] {
-  if (review === undefined) return [];
-  const lines = review.split('\n').filter((line) => line.trim() !== '');
+  const lines = (review ?? '').split('\n').filter((line) => line.trim() !== '');
+  if (lines.length === 0) return [];
   const shown = lines.slice(0, FINDINGS).map((line) => `  > ${quote(line, 160)}`);
   const more = lines.length - shown.length;
   return ['Findings (of the worker, not verified):', ...shown, ...(more > 0 ? [`  and ${more} more lines`] : [])];
@@ -218,7 +218,8 @@ function risk(
 function reportLines(result: Result): string[] {
   const { report } = result;
   const check = result.contradictions.slice(0, 3).map((line) => `  but it ${quote(line, 150)}`);
-  if (report === undefined) return result.kimi === undefined ? [] : ['Worker report: none was given'];
+  if (report === undefined)
+    return result.kimi === undefined || result.review !== undefined ? [] : ['Worker report: none was given'];
   const question = report.question ?? '';
   return [
     `Worker says (${report.status}, not verified): "${quote(report.result.summary, 200)}"`,

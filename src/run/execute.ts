@@ -21,8 +21,8 @@ import { type Result, resultSchema } from '../review/result.ts';
 import { declaredPaths } from '../spec/model.ts';
 import { refusalFrom } from '../system-error.ts';
 import { type Check, notStarted, ok } from '../verify/compare.ts';
-import { baselineNotes, confirmRed, settle } from '../verify/settle.ts';
-import { aroundOf } from './around.ts';
+import { baselineNotes, confirmRed } from '../verify/settle.ts';
+import { settleAt } from './around.ts';
 import { assemble, type Gathered, violationsOf } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
@@ -324,18 +324,15 @@ class Execution {
     const logs = join(this.#record.folder, `attempt-${attemptsIn(this.#record.folder)}`);
     const { plan, request } = this.#prepared;
     const after = await this.#check('verify', collected.commit, logs);
-    this.#gathered.rows = await settle({
+    this.#gathered.rows = await settleAt(this.#judge, {
+      repo: request.repo,
+      spec: request.spec,
+      from: plan.base,
+      to: collected.commit,
       before: this.#gathered.before,
       after,
-      around:
-        this.#gathered.before === undefined
-          ? {}
-          : await aroundOf(request.repo, request.spec, {
-              from: plan.base,
-              to: collected.commit,
-              allowedTests: request.options.allowedTests ?? [],
-            }),
-      again: (index, side) => this.#judge.again(side === 'before' ? plan.base : collected.commit, index, logs),
+      logs,
+      allowedTests: request.options.allowedTests ?? [],
     });
   }
 

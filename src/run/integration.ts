@@ -9,7 +9,10 @@ import type { RunTree } from '../git/worktree.ts';
 import type { NewEvent } from '../ledger/events.ts';
 import { type Result, resultSchema, type TaskLine } from '../review/result.ts';
 import { dependants, type Schedule } from '../schedule/waves.ts';
+import type { Spec } from '../spec/model.ts';
 import { type Check, type Compared, compare, isDamage, ok, verdictOfRows } from '../verify/compare.ts';
+import { baselineNotes, confirmRed } from '../verify/settle.ts';
+import { aroundOf, settleAt } from './around.ts';
 import { assemble, type Gathered } from './assemble.ts';
 import { Enclosure } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
@@ -27,6 +30,8 @@ export interface Integrated {
   /** The whole verification on the base, and on the tip. */
   readonly before?: readonly Check[];
   readonly checks?: readonly Check[];
+  /** What was found to be flaky: why, by the place of its command in the verification. */
+  readonly flaky?: Readonly<Record<string, string>>;
 }
 
 /** What integration needs of a task's run. */
@@ -60,6 +65,7 @@ export class Integration {
   #before: readonly Check[] | undefined;
   /** The verification on the tip, as far as it was looked at: what a change must not make worse. */
   #checks: readonly Check[] | undefined;
+  #flaky: Record<string, string> = {};
   /** The wave at work: where it began, and what came in since. */
   #waveBase: string | undefined;
   #merged: Merged[] = [];
@@ -81,7 +87,7 @@ export class Integration {
   get state(): Integrated {
     const before = this.#before === undefined ? {} : { before: this.#before };
     const checks = this.#checks === undefined ? {} : { checks: this.#checks };
-    return { tip: this.#tip, lines: [...this.lines.values()], ...before, ...checks };
+    return { tip: this.#tip, lines: [...this.lines.values()], flaky: this.#flaky, ...before, ...checks };
   }
 
   /** Puts the run on record. */
@@ -100,11 +106,12 @@ export class Integration {
     await this.#record.step({ id: 'worktree', title: 'Make the worktree' }, () => openTree(this.#prepared, tree));
     await this.#provide(tree);
     if (from === undefined) {
-      if (request.options.baseline) this.#before = await this.#checkAt(plan.base, 'baseline');
+      if (request.options.baseline) this.#before = await this.#baselineAt(plan.base, 'baseline');
       this.#checks = this.#before;
       return;
     }
     [this.#tip, this.#checks, this.#before] = [from.tip, from.checks, from.before];
+    this.#flaky = { ...from.flaky };
     for (const line of from.lines) this.lines.set(line.task, line);
   }
 
@@ -178,12 +185,14 @@ export class Integration {
    */
   async #keepGreen(before: string, merged: Merged[]): Promise<void> {
     if (merged.length === 0) return;
-    const isGreen = async (tip: string) => isNoWorse(this.#checks, await this.#checkAt(tip));
+    const isGreen = async (tip: string) => isNoWorse(await this.#compare(before, tip, await this.#checkAt(tip)));
     for (;;) {
       const checks = await this.#checkAt(this.#tip);
-      if (!checks.every(ok)) this.#checks ??= await this.#checkAt(before);
-      if (isNoWorse(this.#checks, checks)) {
-        this.#checks = checks;
+      if (!checks.every(ok)) this.#checks ??= await this.#baselineAt(before);
+      const rows = await this.#compare(before, this.#tip, checks);
+      if (isNoWorse(rows)) {
+        this.#checks = rows.map((row) => row.after);
+        for (const [index, { verdict, why = '' }] of rows.entries()) if (verdict === 'flaky') this.#flaky[index] = why;
         return;
       }
       const tips = await this.#tips(before, merged);
@@ -210,6 +219,32 @@ export class Integration {
     // What was cut short says nothing about any change.
     this.#options.signal?.throwIfAborted();
     return checks;
+  }
+
+  /** What a tip is compared with; red counts when it is red twice. */
+  async #baselineAt(commit: string, label?: string): Promise<Check[]> {
+    const checks = await this.#checkAt(commit, label);
+    return this.#watched(() => confirmRed(checks, (index) => this.#judge.again(commit, index, this.#record.folder)));
+  }
+
+  /** A tip beside where its wave began. */
+  async #compare(from: string, to: string, after: readonly Check[]): Promise<Compared[]> {
+    const { request } = this.#prepared;
+    const call = { repo: request.repo, spec: this.#spec, from, to, before: this.#checks, after };
+    const rows = await this.#watched(() => settleAt(this.#judge, { ...call, logs: this.#record.folder }));
+    this.#options.signal?.throwIfAborted();
+    return rows;
+  }
+
+  /** The spec of what came in: a task that was set aside did not do what its verbs say. */
+  get #spec(): Spec {
+    const { spec } = this.#prepared.request;
+    const tasks = spec.tasks.map((task) =>
+      this.lines.get(task.number)?.state === 'integrated'
+        ? task
+        : { ...task, files: task.files.map((file) => ({ ...file, verb: undefined })) },
+    );
+    return { ...spec, tasks };
   }
 
   /** Kimi is watched by the runs of the tasks; this is for what the whole runs itself. */
@@ -240,11 +275,11 @@ export class Integration {
   }
 
   /** Success needs every task, and on the tip of the last wave everything that the spec asks for. */
-  outcome(): Outcome {
+  async outcome(): Promise<Outcome> {
     if (this.#options.signal?.aborted === true) return 'cancelled';
     const outcome = outcomeOfTasks([...this.lines.values()]);
     if (outcome !== 'succeeded') return outcome;
-    const verdict = verdictOfRows(this.#rows);
+    const verdict = verdictOfRows(await this.#whole());
     if (verdict === 'failed') return 'verification-failed';
     if (this.#outside.violations.length > 0) return 'out-of-scope';
     return verdict === 'verified' ? outcome : 'unverified';
@@ -254,9 +289,16 @@ export class Integration {
     return readOutside({ repo: this.#prepared.request.repo, run: this.#prepared.plan.run });
   }
 
-  get #rows(): Compared[] {
-    const changed = this.#tip !== this.#prepared.plan.base;
-    return changed ? compare(this.#before, this.#checks ?? []) : [];
+  /** The last tip beside the base. Each wave looked twice already; what it found to be flaky stays so. */
+  async #whole(): Promise<Compared[]> {
+    const { plan, request } = this.#prepared;
+    const [from, to] = [plan.base, this.#tip];
+    if (from === to) return [];
+    const around = await aroundOf({ repo: request.repo, spec: this.#spec, from, to });
+    return compare(this.#before, this.#checks ?? [], around).map((row, index) => {
+      const why = this.#flaky[index];
+      return why !== undefined && ok(row.after) ? { ...row, verdict: 'flaky', why } : row;
+    });
   }
 
   close(): Promise<void> {
@@ -272,26 +314,12 @@ export class Integration {
     await writePatch(repo, { from: plan.base, to: this.#tip, file: patch });
     await git(repo, ['update-ref', `refs/heads/${plan.branch}`, this.#tip], { quiet: true });
     await git(at(repo, plan.dir), ['checkout', '-q', '--force', plan.branch], { quiet: true });
-    // A task that was set aside did not do what its verbs say.
-    const tasks = request.spec.tasks.map((task) =>
-      this.lines.get(task.number)?.state === 'integrated'
-        ? task
-        : { ...task, files: task.files.map((file) => ({ ...file, verb: undefined })) },
-    );
-    const gate = await checkGate(
-      repo,
-      { ...request.spec, tasks },
-      {
-        changes,
-        base: plan.base,
-        commit: this.#tip,
-        known: readKnownKeys(request.env),
-      },
-    );
+    const known = readKnownKeys(request.env);
+    const gate = await checkGate(repo, this.#spec, { changes, base: plan.base, commit: this.#tip, known });
     const gathered: Gathered = {
       provisioned: [],
-      rows: this.#rows,
-      notes: [],
+      rows: await this.#whole(),
+      notes: baselineNotes(this.#before ?? []),
       gate,
       outside: this.#outside,
       collected: { commit: this.#tip, changes, strays: [], left: [], ignored: [], unfiltered: new Map() },
@@ -304,12 +332,7 @@ export class Integration {
   }
 }
 
-/** True when no command is worse than before; one that the sandbox denied is, unless it was red before. */
-const isNoWorse = (before: readonly Check[] | undefined, checks: readonly Check[]): boolean =>
-  compare(before, checks).every(
-    ({ verdict, before: earlier }) =>
-      !isDamage(verdict) || (verdict === 'sandbox-denied' && earlier !== undefined && !ok(earlier)),
-  );
+const isNoWorse = (rows: readonly Compared[]): boolean => rows.every(({ verdict }) => !isDamage(verdict));
 
 /** Where the tips turn red, by bisection; the last one is known to be. */
 async function firstRed(tips: readonly string[], isGreen: (tip: string) => Promise<boolean>): Promise<number> {

@@ -1,4 +1,5 @@
-import type { Outcome } from '../errors.ts';
+import { type Outcome, refuse } from '../errors.ts';
+import type { RunState } from '../ledger/events.ts';
 import type { Result, TaskLine } from '../review/result.ts';
 import { type Compared, failing, verdictOfRows } from '../verify/compare.ts';
 import type { Attempt } from './attempt.ts';
@@ -98,7 +99,17 @@ export interface NextCall {
   readonly rows?: readonly Pick<Compared, 'verdict' | 'after'>[];
 }
 
-export const ROUNDS = 3;
+const ROUNDS = 3;
+
+/** The number of the round that sends a run's work back; refuses after the last one. */
+export function nextRound({ id, rounds, base, branch }: Pick<RunState, 'id' | 'rounds' | 'base' | 'branch'>): number {
+  if (rounds < ROUNDS) return rounds + 1;
+  throw refuse(
+    'wrong-state',
+    `Run ${id} was sent back ${rounds} times; that is the limit.`,
+    `Take over: git diff ${base.slice(0, 12)} ${branch} | git apply   (or git merge --squash ${branch})`,
+  );
+}
 
 /** What a reviewer can do next, as commands. */
 export function nextCommands(call: NextCall): string[] {

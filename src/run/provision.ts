@@ -97,11 +97,17 @@ async function ownsIncludes(repo: Repo): Promise<boolean> {
   return true;
 }
 
-/** What a copied file holds, as a digest; a link as where it leads. */
+/** What a copied file holds, as a digest; of a link where it leads, and what lies there. */
 function contentOf(file: string): string {
   const stat = lstatSync(file, { throwIfNoEntry: false });
-  if (stat?.isSymbolicLink() === true) return `-> ${readlinkSync(file)}`;
-  return stat?.isFile() === true ? digest(readFileSync(file)) : '';
+  if (stat?.isFile() === true) return digest(readFileSync(file));
+  if (stat?.isSymbolicLink() !== true) return '';
+  try {
+    return `-> ${readlinkSync(file)} ${statSync(file).isFile() ? digest(readFileSync(file)) : ''}`;
+  } catch {
+    // What cannot be read from here tells a command nothing, either.
+    return `-> ${readlinkSync(file)}`;
+  }
 }
 
 const digest = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex');

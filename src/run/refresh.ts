@@ -9,6 +9,7 @@ import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
 import { agreed, notAgreed } from './agreement.ts';
 import { hasWalls } from './enclosure.ts';
+import { nextRound } from './outcome.ts';
 import { placesOf } from './places.ts';
 import { planProvision } from './provision.ts';
 import { readReady } from './ready.ts';
@@ -23,7 +24,8 @@ export interface Refreshed {
 
 /**
  * Puts the change of an ended run onto a newer tip, in its own worktree: what merges is merged, what conflicts is marked.
- * No model takes part. The run's base is the tip from here on.
+ * No model takes part. The run's base is the tip from here on; a conflict is a round of sending back, and refused after
+ * the last one, before anything has moved.
  */
 export async function refresh(run: RunState, tip: string, call: TreeCall): Promise<Refreshed> {
   const { repo } = call;
@@ -34,6 +36,8 @@ export async function refresh(run: RunState, tip: string, call: TreeCall): Promi
     throw refuse('wrong-state', `Run ${run.id} stands on this commit already.`, `kimi-dispatch merge ${run.id}`);
   const anew = await needsAnew(run, tip, call);
   const merged = await applyChange(repo, { base, commit, tip });
+  const conflicts = 'conflicts' in merged ? merged.conflicts : [];
+  const rounds = conflicts.length > 0 ? nextRound(run) : run.rounds;
   const args = ['commit-tree', merged.tree, '-p', tip, '-m', await git(repo, ['log', '-1', '--format=%B', commit])];
   const next = await git(repo, args, { env: IDENTITY });
   const tree = at(repo, run.dir);
@@ -45,11 +49,12 @@ export async function refresh(run: RunState, tip: string, call: TreeCall): Promi
   await git(repo, ['update-ref', `refs/heads/${run.branch}`, next], { quiet: true });
   await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${run.branch}`], { quiet: true });
   keepIndex(repo.commonDir, run.dir);
-  append(join(runsFolder(repo.commonDir), run.id), { type: 'refreshed', base: tip, commit: next }, call.now());
+  const folder = join(runsFolder(repo.commonDir), run.id);
+  append(folder, { type: 'refreshed', base: tip, commit: next, round: rounds }, call.now());
   const { reviewed: _reviewed, ...rest } = run;
-  const moved = { ...rest, base: tip, commit: next };
+  const moved = { ...rest, base: tip, commit: next, rounds };
   if (anew) await provideAnew(moved, call);
-  return { run: moved, conflicts: 'conflicts' in merged ? merged.conflicts : [] };
+  return { run: moved, conflicts };
 }
 
 /** Other lock files, other dependencies. Refuses before anything is changed where that needs the user's word. */

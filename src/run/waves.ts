@@ -62,7 +62,7 @@ class WaveRun {
     try {
       await integration.ready();
       for (const wave of this.#schedule.waves) await this.#wave(wave);
-      outcome = integration.outcome();
+      outcome = await integration.outcome();
     } catch (error) {
       if (this.#options.signal?.aborted === true) outcome = 'cancelled';
       else reason = error instanceof Error ? error.message : String(error);

@@ -1,6 +1,7 @@
 import type { Say } from './check.ts';
 import { hiddenStatus } from './exit-status.ts';
 import type { RepoFacts } from './facts.ts';
+import { isWrongOption } from './lines.ts';
 import type { Command } from './model.ts';
 
 interface Around {
@@ -72,6 +73,20 @@ export function checkCommand(command: Command, argv: readonly string[], around: 
       'Remove it, or name it as `setup` in your profile.',
     );
   resolvable(command, argv, around, say);
+}
+
+/** Checks a line that is not run: it may be a command with a number that does not fit. */
+export function checkRemark({ text, at }: Command, say: Say): void {
+  const options = /`\s*\(([^()]*)\)\s*$/.exec(text)?.[1]?.split(',') ?? [];
+  const wrong = options.map((word) => word.trim()).find(isWrongOption);
+  if (wrong === undefined) return;
+  say(
+    'spec/option',
+    'error',
+    at,
+    `"${wrong}" is not an option of a command, so the command would not be run.`,
+    'Write, for example: (timeout 10m, expect 1)',
+  );
 }
 
 /** True when a spec with this command would have an error, whatever the repository holds. */

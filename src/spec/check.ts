@@ -1,5 +1,5 @@
 import { splitCommand } from '../verify/words.ts';
-import { checkCommand } from './check-command.ts';
+import { checkCommand, checkRemark } from './check-command.ts';
 import { checkDependencies, checkOverlaps } from './check-order.ts';
 import { checkFile, checkPatterns, staying } from './check-paths.ts';
 import { checkText } from './check-text.ts';
@@ -161,7 +161,10 @@ function checkVerification(spec: Spec, facts: RepoFacts | undefined, say: Say): 
         };
   let built = false;
   for (const command of [...spec.tasks.flatMap((task) => task.verification), ...spec.verification]) {
-    if (command.kind === 'manual') continue;
+    if (command.kind === 'manual') {
+      checkRemark(command, say);
+      continue;
+    }
     const words = splitCommand(command.text);
     if (!command.shell && 'needsShell' in words)
       say(

@@ -46,10 +46,7 @@ export function writeFile(file: SpecFile): string {
 const plainPath = (path: string): boolean =>
   /^[\w./@~][\w./@~+-]*$/.test(path) && !/^(CREATE|MODIFY|DELETE)$/.test(path);
 
-const OPTION = {
-  timeout: /^timeout\s+(\d{1,7}(?:\.\d{1,3})?)\s*(ms|s|m|h)?$/,
-  expect: /^expect\s+(\d{1,3})$/,
-};
+const EXPECT = /^expect\s+(\d{1,3})$/;
 
 type Options = Omit<Command, 'kind' | 'text' | 'at'>;
 
@@ -57,27 +54,32 @@ type Options = Omit<Command, 'kind' | 'text' | 'at'>;
 export function readOptions(text: string): Options | undefined {
   const options: Options = { expect: 0, baselineFails: false, shell: false, detected: false };
   for (const word of text.split(',').map((part) => part.trim())) {
-    const timeout = OPTION.timeout.exec(word);
-    const expect = OPTION.expect.exec(word);
-    if (timeout !== null) options.timeoutSeconds = seconds(timeout[1] ?? '0', timeout[2]);
+    const timeout = /^timeout\s/.test(word) ? readDuration(word.slice('timeout'.length).trim()) : undefined;
+    const expect = EXPECT.exec(word);
+    if (timeout !== undefined) options.timeoutSeconds = timeout;
     else if (expect !== null && Number(expect[1]) <= 255) options.expect = Number(expect[1]);
     else if (word === 'baseline fail') options.baselineFails = true;
     else if (word === 'shell') options.shell = true;
     else if (word === 'detected') options.detected = true;
     else return undefined;
   }
-  return options.timeoutSeconds !== undefined && !(options.timeoutSeconds > 0) ? undefined : options;
+  return options;
 }
 
-const UNIT: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600 };
-const seconds = (value: string, unit = 's'): number => Math.round(Number(value) * (UNIT[unit] ?? 1) * 1000) / 1000;
+/** True for the text of an option whose number does not fit: its command must not become a remark that nobody runs. */
+export const isWrongOption = (word: string): boolean =>
+  readOptions(word) === undefined && /^(timeout\s+([-+.\d].*|nan|inf\w*)|expect\s+[-+.\d]\S*)$/i.test(word);
 
-/** `30m`, `90s`, `45` (seconds) → seconds, or undefined. */
+const UNIT: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600 };
+/** 31 years, in seconds. */
+const LONGEST_WAIT = 1e9;
+
+/** `30m`, `90s`, `45` (seconds) → seconds, to the millisecond; undefined for what is no duration or too long. */
 export function readDuration(text: string): number | undefined {
-  const match = /^(\d{1,7}(?:\.\d{1,3})?)(ms|s|m|h)?$/.exec(text);
+  const match = /^(\d{1,13}(?:\.\d{1,3})?)\s*(ms|s|m|h)?$/.exec(text);
   if (match === null) return undefined;
-  const value = seconds(match[1] ?? '', match[2]);
-  return value > 0 ? value : undefined;
+  const value = Math.round(Number(match[1]) * (UNIT[match[2] ?? 's'] ?? 1) * 1000) / 1000;
+  return value > 0 && value <= LONGEST_WAIT ? value : undefined;
 }
 
 const NONE: Options = { expect: 0, baselineFails: false, shell: false, detected: false };

@@ -73,6 +73,10 @@ const scenarios = {
     report('done');
     finish();
   },
+  finds() {
+    say({ role: 'assistant', content: 'greet.txt:1 says no please\ngreet.txt:1 is short' });
+    finish();
+  },
   blocked() {
     report('blocked', { question: 'Which language?' });
     finish();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openRepo } from '../../src/git/repo.ts';
 import { planProvision } from '../../src/run/provision.ts';
-import { Lab, spec } from '../helpers/repo.ts';
+import { Lab, shell, spec } from '../helpers/repo.ts';
 import { probe } from '../helpers/sandbox.ts';
 
 let lab: Lab;
@@ -79,6 +79,36 @@ describe('.worktreeinclude', () => {
   it('counts where there is no default branch to compare with', async () => {
     lab.git('branch', '-m', 'only');
     expect(await given()).toEqual(['.env.local']);
+  });
+});
+
+describe('what .worktreeinclude brings', () => {
+  it('is known by what a link leads to, too', async () => {
+    const shared = join(lab.folder, 'shared.env');
+    lab.sh('rm .env.local');
+    lab.write({ '.env.local': `link:${shared}` });
+    const digest = async (content: string): Promise<string> => {
+      writeFileSync(shared, content);
+      return (await planProvision(await openRepo(lab.repo, lab.env), lab.git('rev-parse', 'HEAD'), undefined))
+        .copiesDigest;
+    };
+    expect(await digest('A=1\n')).not.toBe(await digest('A=2\n'));
+  });
+
+  it('is in the key of a kept baseline: other content, another baseline', async () => {
+    const count = join(lab.folder, 'count');
+    const command = join(lab.folder, 'check.sh');
+    writeFileSync(command, `grep -h A= .env.local >> '${count}'\n`);
+    writeFileSync(
+      join(lab.folder, 'spec.md'),
+      spec(shell('echo b > a.txt'), { files: ['MODIFY a.txt'], verify: [`\`sh ${command}\``] }),
+    );
+    for (const content of ['A=1\n', 'A=1\n', 'A=2\n']) {
+      lab.write({ '.env.local': content });
+      expect((await lab.run(['run', '../spec.md'])).code).toBe(0);
+    }
+    // Once on the base and once on the change; the second run knows what the base says.
+    expect(readFileSync(count, 'utf8')).toBe('A=1\nA=1\nA=1\nA=2\nA=2\n');
   });
 });
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Ended, Lab, shell, spec } from '../helpers/repo.ts';
@@ -34,6 +34,7 @@ describe('refresh', () => {
     const result = await lab.result();
     expect(result.base).toBe(tip);
     expect(result.kimi?.steps).toBe(attempts);
+    expect(result.rounds).toBe(0);
     expect(result.changes.map(({ path }) => path)).toEqual(['greet.txt']);
     const merged = await lab.run(['merge', '@last']);
     expect(merged.stdout).not.toContain('verified again');
@@ -61,6 +62,34 @@ describe('refresh', () => {
     expect((await lab.run(['refresh', '@last'])).code).toBe(0);
     expect((await lab.run(['merge', '@last'])).code).toBe(0);
     expect(read('greet.txt')).toBe('hello please\n');
+  });
+
+  it('a conflict is one round: Kimi is called once for it, and not at all by the merge', async () => {
+    lab = new Lab(FILES);
+    const calls = join(lab.folder, 'calls');
+    const called = (): number => readFileSync(calls, 'utf8').trim().split('\n').length;
+    await run(`echo x >> '${calls}'; ${polite}`);
+    lab.write({ 'greet.txt': 'good day\n' });
+    lab.commit('Other greeting');
+    expect([(await lab.run(['merge', '@last'])).code, called()]).toEqual([9, 1]);
+    expect([(await lab.run(['refresh', '@last'])).code, called()]).toEqual([0, 2]);
+    expect((await lab.result()).rounds).toBe(1);
+    const { runs } = JSON.parse((await lab.run(['status', '--json'])).stdout);
+    expect([runs[0].rounds, runs[0].attempts]).toEqual([1, 2]);
+  });
+
+  it('a conflict after the last round is refused, and nothing has moved', async () => {
+    lab = new Lab(FILES);
+    await run(polite);
+    const { run: id, commit, branch, base } = await lab.result();
+    const sentBack = { t: new Date().toISOString(), type: 'reviewed', commit, round: 3 };
+    appendFileSync(join(lab.record(id), 'events.ndjson'), `${JSON.stringify(sentBack)}\n`);
+    lab.write({ 'greet.txt': 'good day\n' });
+    lab.commit('Other greeting');
+    const ended = await lab.run(['refresh', '@last']);
+    expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining('sent back 3 times; that is the limit')]);
+    expect(lab.git('rev-parse', branch)).toBe(commit);
+    expect((await lab.result()).base).toBe(base);
   });
 
   it('keeps marks out of a merge', async () => {

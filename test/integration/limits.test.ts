@@ -77,3 +77,57 @@ describe('the ladder for a silent worker', () => {
     expect(prompts[2]).toContain('# The spec');
   });
 });
+
+describe('numbers beyond all reason', () => {
+  const start = (more: { head?: string; profile?: string } = {}): void => {
+    lab = new Lab({ 'greet.txt': 'hello\n' });
+    const how = { verify: ['`grep -q please greet.txt` (timeout 277777h)'] };
+    writeFileSync(join(lab.folder, 'spec.md'), spec('success', { ...how, ...(more.head === undefined ? {} : more) }));
+    lab.write({ '.config/kimi-dispatch/profiles.toml': `[default]\n${more.profile ?? ''}\n` }, lab.home);
+  };
+  const huge = ['steps', 'attempts', 'concurrency', 'pool', 'requestsPerWeek'].map(
+    (name) => `${name} = 9007199254740991`,
+  );
+  const long = ['wall', 'firstOutput', 'idle', 'tool', 'retry'].map((name) => `${name}Seconds = 1e308`);
+  const wide = ['output', 'disk'].map((name) => `${name}Megabytes = 1e308`);
+
+  it.each<[string, { head?: string; profile?: string }, string[]]>([
+    ['of the command line', {}, ['--timeout', '1e308', '--idle', '3000000000', '--max-steps', '1000000000000']],
+    ['of a spec', { head: 'Limits: steps=999999 wall=277777h idle=277777h' }, []],
+    ['of a profile', { profile: [...huge, ...long, ...wide].join('\n') }, []],
+  ])('%s end no run early', async (_name, what, args) => {
+    start(what);
+    const ended = await lab.run(['run', '../spec.md', ...args]);
+    expect(ended.code, ended.stderr).toBe(0);
+  });
+
+  it.each([
+    ['--timeout', '9999h'],
+    ['--timeout', '0'],
+    ['--timeout', '-5'],
+    ['--timeout', 'NaN'],
+    ['--timeout', '1e309'],
+    ['--idle', 'Infinity'],
+    ['--max-steps', '1e308'],
+    ['--max-steps', '0.5'],
+  ])('%s %s is refused in one line', async (flag, value) => {
+    start();
+    const ended = await lab.run(['run', '../spec.md', flag, value]);
+    expect([ended.code, ended.stdout]).toEqual([2, '']);
+    expect(ended.stderr).toMatch(new RegExp(`^kimi-dispatch: ${flag} takes .*${value}.*\n$`));
+  });
+
+  it.each([
+    'steps = 1e308',
+    'steps = 0',
+    'steps = 99999999999999999999',
+    'wallSeconds = inf',
+    'idleSeconds = nan',
+    'pool = -1',
+  ])('a profile with %s is refused in one line', async (profile) => {
+    start({ profile });
+    const ended = await lab.run(['run', '../spec.md']);
+    expect([ended.code, ended.stdout]).toEqual([2, '']);
+    expect(ended.stderr).toMatch(/^kimi-dispatch: .*profiles\.toml: .*\n {2}Fix: .*\n$/);
+  });
+});

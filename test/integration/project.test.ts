@@ -53,6 +53,30 @@ describe('init', () => {
     const read = await lab.run(['run', '../spec.md'], { env });
     expect([read.code, read.stdout]).toEqual([0, expect.stringContaining('Worker says')]);
   });
+
+  it.skipIf(!sandbox.works)(
+    'the findings of a review are its result, and nothing merges it (needs the sandbox)',
+    async () => {
+      writeFileSync(join(lab.folder, 'spec.md'), spec('finds'));
+      const read = await lab.run(['run', '../spec.md', '--review'], { env: { KIMI_DISPATCH_SANDBOX: 'required' } });
+      const [, second, third] = read.stdout.split('\n');
+      expect([read.code, second, third]).toEqual([
+        0,
+        'Findings (of the worker, not verified):',
+        '  > greet.txt:1 says no please',
+      ]);
+      const result = await lab.result();
+      expect(result.review).toContain('greet.txt:1 says no please');
+      expect(`${read.stdout}${result.next.join()}${(await lab.run(['status'])).stdout}`).not.toContain('merge');
+      for (const force of [[], ['--force'], ['--unverified']]) {
+        const merged = await lab.run(['merge', '@last', ...force]);
+        expect([merged.code, merged.stderr]).toEqual([
+          2,
+          expect.stringContaining('is a review: it has nothing to merge'),
+        ]);
+      }
+    },
+  );
 });
 
 describe('the real Kimi reaches the mailbox by MCP', () => {

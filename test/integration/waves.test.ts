@@ -5,7 +5,7 @@ import { combineSpecs } from '../../src/schedule/combine.ts';
 import { dependants, schedule, showSchedule, specOfTask } from '../../src/schedule/waves.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
 import { renderSpec } from '../../src/spec/render.ts';
-import { Lab } from '../helpers/repo.ts';
+import { Lab, shell } from '../helpers/repo.ts';
 
 let lab: Lab | undefined;
 afterEach(() => {
@@ -320,6 +320,52 @@ describe('run --waves', () => {
       expect.stringMatching(/task 2 \S+ set-aside: breaks the verification/),
     ]);
     for (const task of [1, 3, 4]) expect(ended.stdout).toMatch(new RegExp(`task ${task} \\S+ integrated`));
+  });
+
+  const tests = (name: string) => `import test from 'node:test';\ntest('${name}', () => {});\n`;
+  const own = ['Verification:', '- `test -f base.txt`'];
+
+  it('tests that go with a declared DELETE set nothing aside', async () => {
+    lab = new Lab({ 'base.txt': 'x\n', 'a.test.mjs': tests('a'), 'b.test.mjs': tests('b') });
+    const gone = file('a', { files: ['DELETE a.test.mjs'], scenario: shell('rm a.test.mjs') });
+    writeFileSync(join(lab.folder, 'spec.md'), text([gone, file('c')], '`node --test`'));
+    const ended = await lab.run(['run', '../spec.md', '--waves']);
+    expect([ended.code, ended.stdout]).toEqual([0, expect.stringMatching(/task 1 \S+ integrated/)]);
+  });
+
+  it('a DELETE of a task that is not integrated excuses nothing', async () => {
+    lab = new Lab({
+      'base.txt': 'x\n',
+      'a.test.mjs': `${tests('a')}test('second', () => {});\n`,
+      'b.test.mjs': tests('b'),
+    });
+    const fewer = file('a', { files: ['MODIFY a.test.mjs'], scenario: shell("sed -i '$d' a.test.mjs"), lines: own });
+    const gone = file('b', { files: ['DELETE b.test.mjs'], scenario: 'crash', lines: own });
+    writeFileSync(join(lab.folder, 'spec.md'), text([fewer, gone], '`node --test`'));
+    const ended = await lab.run(['run', '../spec.md', '--waves']);
+    expect(ended.stdout).toMatch(/task 1 \S+ set-aside: breaks the verification/);
+  });
+
+  it('a check that fails once on the tip is flaky, says so, and sets nothing aside', async () => {
+    lab = new Lab({ 'base.txt': 'x\n' });
+    const once = join(lab.folder, 'once.sh');
+    writeFileSync(once, `test -f b.txt || exit 0; test -e '${once}.seen' || { touch '${once}.seen'; exit 1; }\n`);
+    const tasks = [file('a', { lines: own }), file('b', { lines: own })];
+    // The wave after it finds nothing wrong, and the word stays.
+    const later = file('c', { head: 'Make c', lines: ['Depends on: 1', ...own] });
+    writeFileSync(join(lab.folder, 'spec.md'), text([...tasks, later], `\`sh ${once}\``));
+    const ended = await lab.run(['run', '../spec.md', '--waves']);
+    expect([ended.code, ended.stdout]).toEqual([0, expect.stringMatching(/task 2 \S+ integrated/)]);
+    expect(ended.stdout).toContain('FLAKY');
+  });
+
+  it('a check that fails once on the base hides no damage', async () => {
+    lab = new Lab({ 'base.txt': 'x\n' });
+    const once = join(lab.folder, 'once.sh');
+    writeFileSync(once, `test -e '${once}.seen' || { touch '${once}.seen'; exit 1; }; ! test -f a.txt\n`);
+    writeFileSync(join(lab.folder, 'spec.md'), text([file('a', { lines: own })], `\`sh ${once}\``));
+    const ended = await lab.run(['run', '../spec.md', '--waves']);
+    expect(ended.stdout).toMatch(/task 1 \S+ set-aside: breaks the verification/);
   });
 
   it('a change outside its task gates that task alone, and everything else goes on', async () => {

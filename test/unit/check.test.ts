@@ -125,6 +125,23 @@ describe('every check', () => {
     expect(found).toEqual(code === undefined ? [] : [`7:${code}`]);
   });
 
+  it.each([
+    'timeout 99999999999h',
+    'timeout 0',
+    'timeout -5s',
+    'timeout 1e308',
+    'timeout NaN',
+    'expect 256',
+    'shell, expect -1',
+  ])('a command with (%s) is refused and does not become a remark', (option) => {
+    const source = task(['MODIFY src/a.ts']).replace('`npm test`', `\`npm test\` (${option})`);
+    expect(codes(source)).toContain('8:spec/option');
+  });
+
+  it('leaves a remark in brackets to the reviewer', () => {
+    expect(codes(`${task(['MODIFY src/a.ts'])}- \`npm start\` (expect 3 lines, in time)\n`)).toEqual([]);
+  });
+
   const whole: [string, string, string][] = [
     ['no title', '## Tasks\n### Task 1: A\n', '1:spec/title'],
     ['no task', '# Spec: 1 -- T\n', '1:spec/tasks'],

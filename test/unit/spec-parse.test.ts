@@ -79,6 +79,26 @@ describe('the seed grammar', () => {
     expect(spec.extra[0]).toMatchObject({ title: 'Background', text: 'why' });
   });
 
+  const durations = [
+    '9999999h',
+    '9999999.5m',
+    '999999.999s',
+    '1000000000s',
+    '1000000000.001s',
+    '1e308',
+    '0',
+    '-1s',
+    'NaN',
+  ];
+  it.each(durations)('a duration of %s is rendered as it was read, or refused', (text) => {
+    const source = `# Spec: 1 -- T\nLimits: wall=${text} idle=${text}\n\n## Verification\n- \`npm test\` (timeout ${text})\n`;
+    const { spec, findings } = parseSpec(source);
+    const again = parseSpec(renderSpec(spec));
+    expect(again.spec.limits).toEqual(spec.limits);
+    expect(again.spec.verification[0]?.timeoutSeconds).toBe(spec.verification[0]?.timeoutSeconds);
+    expect(spec.limits.wallSeconds === undefined).toBe(findings.some(({ code }) => code === 'spec/limit'));
+  });
+
   it('says where a fence is never closed', () => {
     expect(parseSpec('# Spec: 1 -- T\n\n```sh\nnpm test').findings[0]).toMatchObject({
       code: 'spec/unclosed-fence',
