@@ -66,7 +66,7 @@ async function attempt(
   const wanted = runOptions(options, world.env);
   const { env, root, now } = world;
   const prepared = await prepareAgain({ repo, run, env, root, now, options: wanted });
-  const progress = makeProgress(world, prepared.plan, options.json === true);
+  const progress = await makeProgress(world, prepared.plan, options.json === true);
   const watch = progress.take.bind(progress);
   rememberRun(world, repo, run.id);
   return execute(prepared, watch, { signal: world.signal, entry }).finally(() => progress.stop());

@@ -1,4 +1,4 @@
-import ora, { type Ora } from 'ora';
+import type { Ora } from 'ora';
 import { toolLine } from '../hook/band.ts';
 import type { RunEvent } from '../ledger/events.ts';
 import { quote } from '../quote.ts';
@@ -11,9 +11,11 @@ export interface Progress {
 }
 
 /** On a terminal one live line; otherwise one plain line for each step; nothing beside `--ndjson`. */
-export function makeProgress(world: World, plan: RunPlan, quiet: boolean): Progress {
+export async function makeProgress(world: World, plan: RunPlan, quiet: boolean): Promise<Progress> {
   if (quiet) return { take: () => {}, stop: () => {} };
-  return world.lively ? lively(plan) : plainProgress(world);
+  if (!world.lively) return plainProgress(world);
+  const { default: ora } = await import('ora');
+  return lively(plan, ora({ stream: process.stderr, discardStdin: false }).start('starting'));
 }
 
 export function plainProgress(world: World): Progress {
@@ -40,9 +42,8 @@ export function plainProgress(world: World): Progress {
   };
 }
 
-function lively(plan: RunPlan): Progress {
+function lively(plan: RunPlan, spinner: Ora): Progress {
   const started = performance.now();
-  const spinner: Ora = ora({ stream: process.stderr, discardStdin: false }).start('starting');
   let title = '';
   let detail = '';
   const draw = (): void => {

@@ -95,7 +95,7 @@ export async function runCommand(
     world.out(options.json === true ? `${JSON.stringify(prepared.plan, null, 2)}\n` : showPlan(prepared.plan));
     return 0;
   }
-  const { progress, watch } = watcher(world, repo, { plan: prepared.plan, ndjson: options.ndjson === true });
+  const { progress, watch } = await watcher(world, repo, { plan: prepared.plan, ndjson: options.ndjson === true });
   const concurrency = typeof options.concurrency === 'number' ? options.concurrency : prepared.profile.concurrency;
   const work =
     waves === undefined
@@ -180,7 +180,7 @@ async function queuedRun(
     world.out(flags.json === true ? `${JSON.stringify(order, null, 2)}\n` : showOrder(order, setting));
     return 0;
   }
-  const { progress, watch } = watcher(world, repo, { ndjson: flags.ndjson === true });
+  const { progress, watch } = await watcher(world, repo, { ndjson: flags.ndjson === true });
   const claude = world.env.CLAUDE_CODE_SESSION_ID;
   const { task } = what.options;
   const from = { ...(claude === undefined ? {} : { claude }), ...(task === undefined ? {} : { task }) };
@@ -194,8 +194,8 @@ async function queuedRun(
 }
 
 /** Who is told of events: a person, a program, the session that started the run. */
-function watcher(world: World, repo: Repo, how: { plan?: RunPlan; ndjson: boolean }) {
-  const progress = how.plan === undefined ? plainProgress(world) : makeProgress(world, how.plan, how.ndjson);
+async function watcher(world: World, repo: Repo, how: { plan?: RunPlan; ndjson: boolean }) {
+  const progress = how.plan === undefined ? plainProgress(world) : await makeProgress(world, how.plan, how.ndjson);
   const watch = (event: RunEvent): void => {
     if (how.ndjson) world.out(`${JSON.stringify(event)}\n`);
     progress.take(event);

@@ -22,11 +22,14 @@ const OLDEST = [2, 38] as const;
 /** Finds the repository around a folder, or refuses and says what to do. */
 export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo> {
   const place = { dir, env, filters: [], disk: [] };
-  const version = requireGit(place);
-  version.catch(() => {});
-  const found = await gitAnswer(place, ['rev-parse', '--is-bare-repository', '--git-common-dir', '--git-dir'], {
-    answers: [128],
-  }).finally(() => version);
+  // Begun at once, and judged one after the other: each of them is a process.
+  const answers = Promise.all([
+    gitAnswer(place, ['rev-parse', '--is-bare-repository', '--git-common-dir', '--git-dir'], { answers: [128] }),
+    gitAnswer(place, ['rev-parse', '--show-toplevel'], { answers: [128] }),
+  ]);
+  answers.catch(() => {});
+  await requireGit(place);
+  const [found, top] = await answers;
   if (found.code !== 0) {
     if (/dubious ownership/.test(found.stderr))
       throw refuse(
@@ -44,10 +47,7 @@ export async function openRepo(dir: string, env: GitPlace['env']): Promise<Repo>
       `A bare repository has no checkout to start from: ${dir}`,
       'git worktree add ../checkout, then run there',
     );
-  const [top, filters] = await Promise.all([
-    gitAnswer(place, ['rev-parse', '--show-toplevel'], { answers: [128] }),
-    readFilters(place),
-  ]);
+  const filters = await readFilters(place);
   const root = top.stdout.replace(/\n$/, '');
   const commonDir = realpathSync(join(common.startsWith('/') ? '' : dir, common));
   if (top.code !== 0 || locateCommonDir(root) !== commonDir)
@@ -108,7 +108,10 @@ export async function resolveBase(repo: Repo, ref: string): Promise<string> {
   const head = await gitAnswer(repo, ['rev-parse', '--verify', '-q', 'HEAD^{commit}'], { answers: [1, 128] });
   if (head.code !== 0 && ref === 'HEAD')
     throw refuse('preflight', 'This repository has no commits yet.', 'git add -A && git commit -m "First commit"');
-  if (ref === 'HEAD') refuseUnfinished(repo);
+  if (ref === 'HEAD') {
+    refuseUnfinished(repo);
+    return head.stdout.trim();
+  }
   const found = await gitAnswer(repo, ['rev-parse', '--verify', '-q', '--end-of-options', `${ref}^{commit}`], {
     answers: [1, 128],
   });

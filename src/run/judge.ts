@@ -86,7 +86,8 @@ export const judgeOf = (prepared: Prepared, folder: string, signal?: AbortSignal
 export class Judge {
   readonly #call: JudgeCall;
   /** What the base needs, where that is known. */
-  #baseProvision: Provision | undefined;
+  /** By commit. */
+  readonly #provisions = new Map<string, Promise<Provision>>();
   #opening: Promise<string> | undefined;
   #enclosure: Enclosure | undefined;
   /** The commit that lies there, and whether something ran since. */
@@ -96,7 +97,7 @@ export class Judge {
 
   constructor(call: JudgeCall, baseProvision?: Provision) {
     this.#call = call;
-    this.#baseProvision = baseProvision;
+    if (baseProvision !== undefined) this.#provisions.set(call.base, Promise.resolve(baseProvision));
   }
 
   /** False where its commands can reach everything that the user can. */
@@ -230,11 +231,11 @@ export class Judge {
     this.#enclosure?.protect(made.readOnly);
   }
 
-  async #provisionOf(commit: string): Promise<Provision> {
-    const { repo, profile, base } = this.#call;
-    if (commit !== base) return planProvision(repo, commit, profile.setup);
-    this.#baseProvision ??= await planProvision(repo, base, profile.setup);
-    return this.#baseProvision;
+  #provisionOf(commit: string): Promise<Provision> {
+    const { repo, profile } = this.#call;
+    const plan = this.#provisions.get(commit) ?? planProvision(repo, commit, profile.setup);
+    this.#provisions.set(commit, plan);
+    return plan;
   }
 
   async #verify(commands: readonly Command[], { each, ...how }: CheckCall): Promise<Check[]> {
