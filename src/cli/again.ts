@@ -135,7 +135,7 @@ async function requireKnownFiles(repo: Repo, run: RunState, findings: string): P
 async function keepReviewed(world: World, repo: Repo, run: RunState): Promise<void> {
   const { append } = await import('../ledger/store.ts');
   const ref = `refs/kimi-dispatch/reviewed/${run.id}/${run.rounds + 1}`;
-  await git(repo, ['update-ref', ref, run.commit ?? ''], { quiet: true });
+  await git(repo, ['update-ref', ref, run.commit ?? '']);
   const folder = join(runsFolder(repo.commonDir), run.id);
   append(folder, { type: 'reviewed', commit: run.commit ?? '', round: run.rounds + 1 }, world.now());
 }

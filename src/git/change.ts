@@ -50,24 +50,20 @@ export async function renamesBetween(place: GitPlace, from: string, to: string):
  * read the user's settings for `git diff` (prefixes, context, order, external programs).
  */
 export async function writePatch(place: GitPlace, change: { from: string; to: string; file: string }): Promise<void> {
-  await git(
-    place,
-    [
-      'diff-tree',
-      '-r',
-      '-p',
-      '-M',
-      '--binary',
-      '--full-index',
-      '--no-color',
-      '--no-ext-diff',
-      '--no-textconv',
-      `--output=${change.file}`,
-      change.from,
-      change.to,
-    ],
-    { quiet: true },
-  );
+  await git(place, [
+    'diff-tree',
+    '-r',
+    '-p',
+    '-M',
+    '--binary',
+    '--full-index',
+    '--no-color',
+    '--no-ext-diff',
+    '--no-textconv',
+    `--output=${change.file}`,
+    change.from,
+    change.to,
+  ]);
 }
 
 /**

@@ -51,7 +51,7 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
     const env = { GIT_INDEX_FILE: join(scratch, 'index'), ...IDENTITY };
     const replaced = restoreLink(tree.dir, gitFolderOf(options.commonDir, tree.dir));
     // With the index that git wrote at the start only what changed since is read; without it, every file.
-    if (!lendIndex(tree.dir, env.GIT_INDEX_FILE)) await git(tree, ['read-tree', '-m', tree.base], { env, quiet: true });
+    if (!lendIndex(tree.dir, env.GIT_INDEX_FILE)) await git(tree, ['read-tree', '-m', tree.base], { env });
     const [strays, excludes] = await Promise.all([
       findStrays(tree, options.known === true),
       writeExcludes(tree, scratch, provisioned.map(asPattern)),
@@ -71,10 +71,10 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
     );
     const written = await git(tree, ['write-tree'], { env });
     const commit = await git(tree, ['commit-tree', written, '-p', tree.base, '-m', options.message], { env });
-    if (strays.length > 0) await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`], { quiet: true });
+    if (strays.length > 0) await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`]);
     const [changes] = await Promise.all([
       changesBetween(tree, tree.base, commit),
-      git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit], { quiet: true }),
+      git(tree, ['update-ref', '-m', 'kimi-dispatch: collect', `refs/heads/${tree.branch}`, commit]),
       resetIndex(tree, commit),
       writePatch(tree, { from: tree.base, to: commit, file: options.patch }),
     ]);
@@ -88,10 +88,10 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
 
 /** The worktree's own index, so that its status is clean. Over a sparse definition git may refuse to change an entry. */
 async function resetIndex(tree: RunTree, commit: string): Promise<void> {
-  const answer = await gitAnswer(tree, ['read-tree', '--reset', commit], { answers: [128], quiet: true });
+  const answer = await gitAnswer(tree, ['read-tree', '--reset', commit], { answers: [128] });
   if (answer.code === 0) return;
-  await git(tree, ['read-tree', '--empty'], { quiet: true });
-  await git(tree, ['read-tree', '-m', commit], { quiet: true });
+  await git(tree, ['read-tree', '--empty']);
+  await git(tree, ['read-tree', '-m', commit]);
 }
 
 const isBelow = (folders: readonly string[], path: string): boolean =>

@@ -22,16 +22,15 @@ export async function copyOf(repo: Repo, folder: string): Promise<Repo> {
   const dir = join(folder, repo.name);
   await withLock({ file: join(folder, 'lock'), what: 'The copy', waitMs: 120_000 }, async () => {
     // --shared borrows the objects; of a shallow repository git copies them instead.
-    if (!existsSync(join(dir, '.git')))
-      await git(repo, ['clone', '-q', '--shared', '--no-checkout', repo.root, dir], { quiet: true });
+    if (!existsSync(join(dir, '.git'))) await git(repo, ['clone', '-q', '--shared', '--no-checkout', repo.root, dir]);
     const copy = at(repo, dir);
     const remote = await gitAnswer(repo, ['remote', 'get-url', 'origin'], { answers: [2, 128] });
-    if (remote.code === 0) await git(copy, ['remote', 'set-url', 'origin', remote.stdout.trim()], { quiet: true });
-    await git(copy, ['fetch', '-q', '--update-shallow', repo.root, 'HEAD'], { quiet: true });
+    if (remote.code === 0) await git(copy, ['remote', 'set-url', 'origin', remote.stdout.trim()]);
+    await git(copy, ['fetch', '-q', '--update-shallow', repo.root, 'HEAD']);
     const known = await gitAnswer(copy, ['merge-base', '--is-ancestor', 'FETCH_HEAD', 'HEAD'], { answers: [1, 128] });
     // What was merged here stands on the commit already.
     if (known.code === 0 && existsSync(join(dir, '.git', 'index'))) return;
-    await git(copy, ['checkout', '-q', '--force', '--detach', 'FETCH_HEAD'], { quiet: true });
+    await git(copy, ['checkout', '-q', '--force', '--detach', 'FETCH_HEAD']);
   });
   return openRepo(dir, repo.env);
 }

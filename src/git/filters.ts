@@ -13,7 +13,6 @@ export async function readFilters(place: Omit<GitPlace, 'filters' | 'disk'>): Pr
     ['config', '-z', '--name-only', '--get-regexp', '^filter\\.'],
     {
       answers: [1],
-      quiet: true,
     },
   );
   const keys = fields(found.stdout);
@@ -70,7 +69,6 @@ export async function fillPointers(place: GitPlace, commit: string): Promise<voi
   if (lfs === undefined) return;
   const uses = await gitAnswer(place, ['grep', '-q', 'filter=lfs', commit, '--', '*.gitattributes'], {
     answers: [1, 128],
-    quiet: true,
   });
-  if (uses.code === 0) await gitAnswer(place, ['lfs', 'checkout'], { answers: [1, 2, 128], quiet: true });
+  if (uses.code === 0) await gitAnswer(place, ['lfs', 'checkout'], { answers: [1, 2, 128] });
 }

@@ -1,5 +1,4 @@
 import { execa } from 'execa';
-import { simpleGit } from 'simple-git';
 import { bytesOf, textOf } from '../names.ts';
 
 /** Where git runs, and the environment it sees. */
@@ -19,11 +18,9 @@ export interface GitOptions {
   readonly answers?: readonly number[];
   /** True for commits that a person keeps: their hooks and signing apply. */
   readonly honour?: boolean;
-  /** True for calls that print nothing when all is well: simple-git waits 50 ms after each of those (its completion plugin). */
-  readonly quiet?: boolean;
-  /** Ends a quiet call that takes longer; it counts as exit 128. */
+  /** Ends a call that takes longer; it counts as exit 128. */
   readonly timeoutMs?: number;
-  /** What git reads as its stdin; such a call is a quiet one. */
+  /** What git reads as its stdin. */
   readonly input?: string;
 }
 
@@ -51,59 +48,24 @@ const NEUTRAL = [
   'diff.ignoreSubmodules=dirty',
 ];
 
+const OURS = { GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
+
 /** What we say and read is UTF-8, and a commit's header says so too. */
 const ENCODING = ['i18n.commitEncoding=UTF-8', 'i18n.logOutputEncoding=UTF-8'];
 
-// The arguments are ours, never a worker's: simple-git's guards are for callers who pass strangers' words.
-const UNSAFE = {
-  allowAbbreviatedOptions: true,
-  allowUnsafeHooksPath: true,
-  allowUnsafeFsMonitor: true,
-  allowUnsafeFilter: true,
-  allowUnsafeConfigPaths: true,
-  allowUnsafeEditor: true,
-  allowUnsafePager: true,
-  allowUnsafeAskPass: true,
-  allowUnsafeSshCommand: true,
-  allowUnsafeGpgProgram: true,
-  allowUnsafePack: true,
-  allowUnsafeConfigEnvCount: true,
-  allowUnsafeCredentialHelper: true,
-  allowUnsafeDiffExternal: true,
-  allowUnsafeDiffTextConv: true,
-  allowUnsafeExec: true,
-  allowUnsafeGitProxy: true,
-  allowUnsafeTemplateDir: true,
-  allowUnsafeMergeDriver: true,
-};
-
-/**
- * Runs git once. Any exit code that is not 0 and not in `answers` rejects with a GitFailure.
- * (simple-git alone resolves when a failing git wrote nothing to stderr.)
- */
+/** Runs git once. Any exit code that is not 0 and not in `answers` rejects with a GitFailure. */
 export async function gitAnswer(
   place: GitPlace,
   args: readonly string[],
   options: GitOptions = {},
 ): Promise<GitAnswer> {
-  const quiet = options.quiet === true || options.input !== undefined;
-  if (!quiet) return answered(args, options, await startNoisy(...callOf(place, args, options)));
-  const { stdout, ...rest } = await startQuiet(callOf(place, args, options), options);
+  const { stdout, ...rest } = await start(place, args, options);
   return answered(args, options, { ...rest, stdout: textOf(stdout) });
 }
 
-/** The standard output of one git call in bytes. The call is a quiet one. */
+/** The standard output of one git call in bytes. */
 export async function gitBytes(place: GitPlace, args: readonly string[], options: GitOptions = {}): Promise<Buffer> {
-  return answered(args, options, await startQuiet(callOf(place, args, options), options)).stdout;
-}
-
-type Call = readonly [place: Pick<GitPlace, 'dir' | 'env'>, args: readonly string[], config: readonly string[]];
-
-function callOf(place: GitPlace, args: readonly string[], { honour, env }: GitOptions): Call {
-  const own = { GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
-  const lfs = honour === true ? {} : { GIT_LFS_SKIP_SMUDGE: '1' };
-  const config = [...ENCODING, ...place.disk, ...(honour === true ? [] : [...NEUTRAL, ...place.filters])];
-  return [{ dir: place.dir, env: { ...place.env, ...own, ...lfs, ...env } }, args, config];
+  return answered(args, options, await start(place, args, options)).stdout;
 }
 
 interface Ended<Output> {
@@ -138,34 +100,15 @@ export const fields = (output: string): string[] => output.split('\0').filter((f
 /** Another folder of the same repository, a worktree for example. */
 export const at = ({ env, filters, disk }: GitPlace, dir: string): GitPlace => ({ dir, env, filters, disk });
 
-const startNoisy = async (...[place, args, config]: Call): Promise<GitAnswer> => {
-  let seen = { exitCode: 0, stdOut: [] as Buffer[], stdErr: [] as Buffer[] };
-  const git = simpleGit({
-    baseDir: place.dir,
-    config: [...config],
-    unsafe: UNSAFE,
-    allowEnvironment: Object.keys(place.env),
-    completion: { onClose: true, onExit: false },
-    errors: (_error, result) => {
-      seen = result;
-      return undefined;
-    },
-  });
-  await git.env(place.env).raw([...args]);
-  return {
-    code: seen.exitCode,
-    stdout: textOf(Buffer.concat(seen.stdOut)),
-    stderr: textOf(Buffer.concat(seen.stdErr)),
-  };
-};
-
-async function startQuiet(
-  [place, args, config]: Call,
-  { timeoutMs, input }: Pick<GitOptions, 'timeoutMs' | 'input'>,
+async function start(
+  { dir, env, filters, disk }: GitPlace,
+  args: readonly string[],
+  { honour = false, env: own, timeoutMs, input }: GitOptions,
 ): Promise<Ended<Buffer>> {
+  const config = [...ENCODING, ...disk, ...(honour ? [] : [...NEUTRAL, ...filters])];
   const ended = await execa('git', [...config.flatMap((item) => ['-c', item]), ...args], {
-    cwd: place.dir,
-    env: place.env,
+    cwd: dir,
+    env: { ...env, ...OURS, ...(honour ? {} : { GIT_LFS_SKIP_SMUDGE: '1' }), ...own },
     extendEnv: false,
     reject: false,
     stripFinalNewline: false,

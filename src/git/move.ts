@@ -88,7 +88,7 @@ async function forward(repo: Repo, { ref, to }: MoveCall): Promise<string | unde
   const name = ref.replace('refs/heads/', '');
   const flags = ['--ff-only', '--no-squash', '--no-autostash', '--no-overwrite-ignore', '--no-verify-signatures', '-q'];
   const args = ['-c', `branch.${name}.mergeOptions=`, 'merge', ...flags, to];
-  const answer = await patiently(() => gitAnswer(repo, args, { honour: true, quiet: true, answers: ANY }));
+  const answer = await patiently(() => gitAnswer(repo, args, { honour: true, answers: ANY }));
   if ((await git(repo, ['rev-parse', 'HEAD'])) === to) return undefined;
   return wordsOf(answer.stderr) || `exit ${answer.code}`;
 }
@@ -99,7 +99,7 @@ async function back(repo: Repo, { ref, from, to }: MoveCall): Promise<string | u
   if (answer.code !== 0) return wordsOf(answer.stderr) || `exit ${answer.code}`;
   if (ref === 'HEAD') return undefined;
   const args = ['update-ref', '-m', 'kimi-dispatch: undo', ref, to, from];
-  const moved = await patiently(() => gitAnswer(repo, args, { honour: true, answers: ANY, quiet: true }));
+  const moved = await patiently(() => gitAnswer(repo, args, { honour: true, answers: ANY }));
   if (moved.code !== 0) await detach(repo, from);
   await attach(repo, ref);
   return moved.code === 0 ? undefined : wordsOf(moved.stderr) || `exit ${moved.code}`;
@@ -109,11 +109,11 @@ async function back(repo: Repo, { ref, from, to }: MoveCall): Promise<string | u
 const detach = (repo: Repo, commit: string): Promise<GitAnswer> => {
   const flags = ['--no-overwrite-ignore', '--no-recurse-submodules', '-q', '--detach'];
   const args = ['-c', 'core.hooksPath=/dev/null', 'checkout', ...flags, commit];
-  return patiently(() => gitAnswer(repo, args, { honour: true, quiet: true, answers: ANY }));
+  return patiently(() => gitAnswer(repo, args, { honour: true, answers: ANY }));
 };
 
 const attach = (repo: Repo, ref: string): Promise<string> =>
-  git(repo, ['symbolic-ref', '-m', 'kimi-dispatch: undo', 'HEAD', ref], { quiet: true });
+  git(repo, ['symbolic-ref', '-m', 'kimi-dispatch: undo', 'HEAD', ref]);
 
 const ANY = Array.from({ length: 254 }, (_, index) => index + 1);
 
@@ -173,7 +173,7 @@ async function endMove(repo: Repo, written: Move): Promise<MoveEnd> {
   const on = symbolic.stdout.trim() || 'HEAD';
   if (kind === 'undo' && ref !== 'HEAD' && on === 'HEAD' && head === to && (tip === from || tip === to)) {
     // The hook has been asked, before it all began.
-    if (tip === from) await git(repo, ['update-ref', '-m', 'kimi-dispatch: undo', ref, to, from], { quiet: true });
+    if (tip === from) await git(repo, ['update-ref', '-m', 'kimi-dispatch: undo', ref, to, from]);
     await attach(repo, ref);
     return { move: written, end: 'done', strange: [] };
   }

@@ -73,10 +73,10 @@ function takeClean(dir: string): boolean {
 
 async function resetSlot(repo: Repo, tree: NewTree): Promise<boolean> {
   try {
-    await git(tree, [...STRICT, 'reset', '--hard', '-q', tree.base], { quiet: true });
+    await git(tree, [...STRICT, 'reset', '--hard', '-q', tree.base]);
     if (tree.branch === undefined) return true;
-    await git(repo, ['update-ref', `refs/heads/${tree.branch}`, tree.base, ''], { quiet: true });
-    await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`], { quiet: true });
+    await git(repo, ['update-ref', `refs/heads/${tree.branch}`, tree.base, '']);
+    await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${tree.branch}`]);
     return true;
   } catch {
     return false;
@@ -85,11 +85,11 @@ async function resetSlot(repo: Repo, tree: NewTree): Promise<boolean> {
 
 /** Puts the branch of a run back into a slot that it got again. */
 export async function reopenSlot(repo: Repo, run: { readonly dir: string; readonly branch: string }): Promise<void> {
-  if (takeClean(run.dir)) await git(at(repo, run.dir), ['checkout', '-q', '--force', run.branch], { quiet: true });
+  if (takeClean(run.dir)) await git(at(repo, run.dir), ['checkout', '-q', '--force', run.branch]);
   else {
     await removeWorktree(repo, run, false);
     forgetKept(run.dir);
-    await git(repo, ['worktree', 'add', '-q', '--force', run.dir, run.branch], { quiet: true });
+    await git(repo, ['worktree', 'add', '-q', '--force', run.dir, run.branch]);
   }
   await fillTree(at(repo, run.dir), repo.commonDir, 'HEAD');
   keepIndex(repo.commonDir, run.dir);
@@ -123,7 +123,7 @@ export async function releaseSlot(repo: Repo, run: Claimed, branchToo: boolean):
     else await removeSlot(repo, run);
   }
   if (branchToo && run.branch !== undefined)
-    await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${run.branch}`], { answers: [1, 128], quiet: true });
+    await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${run.branch}`], { answers: [1, 128] });
 }
 
 /** What ran outside the sandbox could have written anywhere, so its slot is not used again. */
@@ -158,16 +158,16 @@ async function cleanSlot(repo: Repo, { dir, base }: Claimed): Promise<boolean> {
 export async function putCommit(repo: Repo, dir: string, commit: string): Promise<void> {
   const place = at(repo, dir);
   const own = gitFolderOf(repo.commonDir, dir);
-  const reset = () => git(place, [...STRICT, 'reset', '--hard', '-q', commit], { quiet: true });
+  const reset = () => git(place, [...STRICT, 'reset', '--hard', '-q', commit]);
   restoreLink(dir, own);
   rmSync(join(own, 'index.lock'), { force: true });
   const opened = statSync(indexFile(dir)).mtimeMs;
   copyIndex(indexFile(dir), join(own, 'index'));
-  await git(place, ['update-ref', '--no-deref', 'HEAD', commit], { quiet: true });
+  await git(place, ['update-ref', '--no-deref', 'HEAD', commit]);
   await reset();
   const kept = intact(dir);
   if (kept.length === 0) forgetKept(dir);
-  await git(place, ['clean', '-ffdxq', ...keeping(kept)], { quiet: true });
+  await git(place, ['clean', '-ffdxq', ...keeping(kept)]);
   await emptySubmodules(place);
   // git itself wrote folders up to the moment of the index.
   renewFolders(dir, opened + 5, kept);

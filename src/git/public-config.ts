@@ -8,7 +8,7 @@ const PROGRAMS = /^core\.(sshcommand|askpass|gitproxy|hookspath|fsmonitor|editor
 /** Configuration of a repository or of its user without what only that user may know: no remote, credential or program. */
 export async function publicConfig(place: GitPlace, scope: 'local' | 'global'): Promise<string> {
   const args = ['config', `--${scope}`, '--includes', '-z', '--list'];
-  const answer = await gitAnswer(place, args, { answers: [1, 128], quiet: true, honour: true });
+  const answer = await gitAnswer(place, args, { answers: [1, 128], honour: true });
   const lines = fields(answer.stdout).flatMap((entry) => {
     const end = entry.indexOf('\n');
     const [key, value] = end < 0 ? [entry, 'true'] : [entry.slice(0, end), entry.slice(end + 1)];

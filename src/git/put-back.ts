@@ -38,7 +38,7 @@ export async function putBack(repo: Repo, { from, to }: { from: string; to: stri
     const answer = await gitAnswer(repo, args, { ...list(restore), honour: true, answers: [1, 128] });
     if (answer.code !== 0) strange.push(...restore);
   }
-  await gitAnswer(repo, ['update-index', '-q', '--refresh'], { quiet: true, answers: [1, 128] });
+  await gitAnswer(repo, ['update-index', '-q', '--refresh'], { answers: [1, 128] });
   return { strange };
 }
 

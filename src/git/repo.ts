@@ -123,7 +123,6 @@ export async function resolveBase(repo: Repo, ref: string): Promise<string> {
 export async function refuseKimiBranch(repo: Repo): Promise<void> {
   const found = await gitAnswer(repo, ['rev-parse', '-q', '--verify', 'refs/heads/kimi'], {
     answers: [1, 128],
-    quiet: true,
   });
   if (found.code === 0)
     throw refuse(
@@ -159,9 +158,7 @@ export function refuseUnfinished(repo: Repo): void {
 
 /** Paths of the checkout that differ from HEAD or are untracked; they are not in a run's worktree. */
 export async function uncommitted(repo: GitPlace): Promise<string[]> {
-  const out = await git(repo, ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--no-renames'], {
-    quiet: true,
-  });
+  const out = await git(repo, ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--no-renames']);
   return fields(out).map((entry) => entry.slice(3));
 }
 

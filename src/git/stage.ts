@@ -84,7 +84,6 @@ async function add(tree: GitPlace, call: StageCall, args: readonly string[]): Pr
   const answer = await gitAnswer(tree, git, {
     env: call.env,
     answers: [1, 128],
-    quiet: true,
     timeoutMs: ADD_MS,
   });
   if (answer.code === 0) return undefined;
@@ -110,7 +109,7 @@ async function dropNested(tree: GitPlace, call: StageCall): Promise<Left[]> {
 /** The user's own global ignores and these patterns, as one file. */
 export async function writeExcludes(tree: GitPlace, folder: string, patterns: readonly string[]): Promise<string> {
   const set = (
-    await gitAnswer(tree, ['config', '--get', '--path', 'core.excludesFile'], { answers: [1], quiet: true })
+    await gitAnswer(tree, ['config', '--get', '--path', 'core.excludesFile'], { answers: [1] })
   ).stdout.trim();
   const config = tree.env.XDG_CONFIG_HOME ?? join(tree.env.HOME ?? '/', '.config');
   const user = set === '' ? join(config, 'git', 'ignore') : set;

@@ -39,7 +39,7 @@ async function submodulesIn(place: GitPlace, commonDir: string, commit: string):
 }
 
 async function linksAt(place: GitPlace, commit: string): Promise<{ path: string; id: string }[]> {
-  const entries = fields((await gitAnswer(place, ['ls-tree', '-r', '-z', commit], { quiet: true })).stdout);
+  const entries = fields((await gitAnswer(place, ['ls-tree', '-r', '-z', commit])).stdout);
   return entries
     .filter((entry) => entry.startsWith('160000 '))
     .map((entry) => ({ id: entry.slice(14, entry.indexOf('\t')), path: entry.slice(entry.indexOf('\t') + 1) }));
@@ -48,7 +48,7 @@ async function linksAt(place: GitPlace, commit: string): Promise<{ path: string;
 /** path → name, as `.gitmodules` of the commit says. */
 async function namesAt(place: GitPlace, commit: string): Promise<Map<string, string>> {
   const call = ['config', '-z', '--blob', `${commit}:.gitmodules`, '--get-regexp', '^submodule\\..*\\.path$'];
-  const answer = await gitAnswer(place, call, { answers: [1, 128], quiet: true });
+  const answer = await gitAnswer(place, call, { answers: [1, 128] });
   return new Map(
     fields(answer.stdout).map((entry) => {
       const [key = '', path = ''] = entry.split('\n');
@@ -65,7 +65,7 @@ function moduleAt(modules: string, name: string | undefined): string | undefined
 }
 
 const holds = async (place: GitPlace, commit: string): Promise<boolean> =>
-  (await gitAnswer(place, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128], quiet: true })).code === 0;
+  (await gitAnswer(place, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128] })).code === 0;
 
 /**
  * Puts the files of the submodules of a commit into a worktree, from what the checkout fetched and without the network.
@@ -83,8 +83,8 @@ async function fillSubmodules(place: GitPlace, commonDir: string, commit: string
     rmSync(env.GIT_INDEX_FILE, { force: true });
     const at = { ...place, dir: folder };
     const where = [`--git-dir=${gitDir}`, `--work-tree=${folder}`];
-    await git(at, [...where, 'read-tree', id], { env, quiet: true });
-    await git(at, [...where, 'checkout-index', '-a', '-f', '-u', '-q'], { env, quiet: true });
+    await git(at, [...where, 'read-tree', id], { env });
+    await git(at, [...where, 'checkout-index', '-a', '-f', '-u', '-q'], { env });
   }
 }
 
@@ -105,8 +105,8 @@ export async function editedInSubmodules(place: GitPlace, commonDir: string, com
       const where = [`--git-dir=${gitDir}`, `--work-tree=${folder}`];
       const at = { ...place, dir: folder };
       const [changed, added] = await Promise.all([
-        git(at, [...where, 'diff-files', '-z', '--name-only'], { env, quiet: true }),
-        git(at, [...where, 'ls-files', '-z', '--others', '--exclude-standard'], { env, quiet: true }),
+        git(at, [...where, 'diff-files', '-z', '--name-only'], { env }),
+        git(at, [...where, 'ls-files', '-z', '--others', '--exclude-standard'], { env }),
       ]);
       return [...fields(changed), ...fields(added)].map((name) => `${path}/${name}`);
     }),

@@ -54,10 +54,10 @@ export async function removeWorktree(
     if (existsSync(tree.dir))
       await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128, 255] });
     removeFolder(tree.dir);
-    await git(repo, ['worktree', 'prune'], { quiet: true });
+    await git(repo, ['worktree', 'prune']);
   });
   if (branchToo && tree.branch !== undefined)
-    await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${tree.branch}`], { answers: [1, 128], quiet: true });
+    await gitAnswer(repo, ['update-ref', '-d', `refs/heads/${tree.branch}`], { answers: [1, 128] });
 }
 
 /** Removes a folder with all that is in it, folders that a worker closed to writing included. */

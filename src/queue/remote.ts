@@ -65,7 +65,7 @@ export async function cloneOf(folder: string, remote: string, env: Record<string
   await withLock({ file: `${dir}.lock`, what: 'The clone', waitMs: 60_000 }, async () => {
     if (existsSync(join(dir, '.git', 'HEAD'))) return;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    await git({ dir, env, filters: [], disk: [] }, ['init', '-q', '-b', 'kimi-dispatch-none'], { quiet: true });
+    await git({ dir, env, filters: [], disk: [] }, ['init', '-q', '-b', 'kimi-dispatch-none']);
   });
   return openRepo(dir, { ...env, ...PROTOCOLS });
 }
@@ -73,7 +73,7 @@ export async function cloneOf(folder: string, remote: string, env: Record<string
 // With an empty refmap nothing but the named refs is written: the user's remote branches stay as they are.
 const FETCH = ['fetch', '-q', '--no-tags', '--refmap=', '--no-write-fetch-head', '--end-of-options'];
 /** A server that is silent for ever holds nobody up for ever. */
-const OVER_THE_NET = { quiet: true, timeoutMs: 15 * 60_000 } as const;
+const OVER_THE_NET = { timeoutMs: 15 * 60_000 } as const;
 
 const baseRef = (run: string): string => `refs/kimi-dispatch/base/${run}`;
 
@@ -92,7 +92,7 @@ export async function fetchBranch(
 /** Fetches one commit by its id; refuses when the remote does not have it. */
 export async function fetchCommit(repo: Repo, remote: string, wanted: { commit: string; run: string }): Promise<void> {
   const { commit, run } = wanted;
-  const known = await gitAnswer(repo, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128], quiet: true });
+  const known = await gitAnswer(repo, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128] });
   if (known.code !== 0) {
     const fetch = [...FETCH, remote];
     const by = await gitAnswer(repo, [...fetch, commit], { ...OVER_THE_NET, answers: [1, 128] });
@@ -103,10 +103,10 @@ export async function fetchCommit(repo: Repo, remote: string, wanted: { commit: 
       if (all.code !== 0)
         throw refuse('preflight', `The remote does not answer: ${all.stderr.trim().split('\n')[0]}`, 'Look at it.');
     }
-    const there = await gitAnswer(repo, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128], quiet: true });
+    const there = await gitAnswer(repo, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128] });
     if (there.code !== 0) throw notThere(commit);
   }
-  await git(repo, ['update-ref', baseRef(run), commit], { quiet: true });
+  await git(repo, ['update-ref', baseRef(run), commit]);
 }
 
 /** Brings many commits at once; what one call cannot bring is left to `fetchCommit`. */
@@ -119,7 +119,7 @@ const chunks = <T>(items: readonly T[]): T[][] =>
   Array.from({ length: Math.ceil(items.length / 100) }, (_, index) => items.slice(index * 100, index * 100 + 100));
 
 export const forgetCommit = (repo: Repo, run: string): Promise<unknown> =>
-  gitAnswer(repo, ['update-ref', '-d', baseRef(run)], { answers: [1, 128], quiet: true });
+  gitAnswer(repo, ['update-ref', '-d', baseRef(run)], { answers: [1, 128] });
 
 /**
  * Pushes one commit to one branch. Twice is once: what is there is replaced only if nobody else has replaced it since

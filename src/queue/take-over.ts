@@ -71,7 +71,7 @@ async function bring({ repo }: DispatchCall, order: Order, answer: Answer): Prom
     const ref = `refs/kimi-dispatch/taken/${order.run}`;
     const found = await fetchBranch(repo, order.remote, { branch: order.branch, to: ref });
     const above = await gitAnswer(repo, ['merge-base', '--is-ancestor', order.base, commit], { answers: [1, 128] });
-    await gitAnswer(repo, ['update-ref', '-d', ref], { answers: [1, 128], quiet: true });
+    await gitAnswer(repo, ['update-ref', '-d', ref], { answers: [1, 128] });
     if (found === commit && above.code === 0) return commit;
   }
   const { result, patch } = order.done ?? {};
@@ -99,7 +99,7 @@ async function record(call: DispatchCall, result: Result, commit: string | undef
   const files = { folder, patch: join(folder, 'changes.patch'), report: join(folder, 'report.md') };
   const { commit: _commit, patchDigest: _digest, ...rest } = result;
   if (commit !== undefined) {
-    await git(repo, ['update-ref', `refs/heads/${result.branch}`, commit], { quiet: true });
+    await git(repo, ['update-ref', `refs/heads/${result.branch}`, commit]);
     await writePatch(repo, { from: result.base, to: commit, file: files.patch });
   }
   const kept = resultSchema.parse({
@@ -125,7 +125,6 @@ export async function takeTasks(call: DispatchCall, data: unknown): Promise<void
     const { order: task, answer } = end;
     const base = await gitAnswer(call.repo, ['cat-file', '-e', `${task.base}^{commit}`], {
       answers: [1, 128],
-      quiet: true,
     });
     const known = readEvents(join(runsFolder(call.repo.commonDir), task.run)).length > 0;
     if (base.code !== 0 || known) continue;

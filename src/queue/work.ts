@@ -121,7 +121,7 @@ export async function publish(repo: Repo, order: Order, done: Done): Promise<{ c
 
 async function ownCommit(repo: Repo, order: Order, done: Done): Promise<string> {
   const commit = done.result.commit ?? '';
-  const known = await gitAnswer(repo, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128], quiet: true });
+  const known = await gitAnswer(repo, ['cat-file', '-e', `${commit}^{commit}`], { answers: [1, 128] });
   if (known.code === 0) return commit;
   return commitPatch(repo, { patch: unpack(done.patch), base: order.base, result: done.result });
 }

@@ -52,7 +52,7 @@ export async function accept(call: AcceptCall): Promise<Result> {
       'Fetch it: git fetch --unshallow',
     );
   const checked = await checkAgain(call, result, parseSpec(spec).spec);
-  await git(repo, ['update-ref', `refs/heads/${result.branch}`, checked.commit ?? ''], { quiet: true });
+  await git(repo, ['update-ref', `refs/heads/${result.branch}`, checked.commit ?? '']);
   return record(call, checked);
 }
 

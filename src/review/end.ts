@@ -54,12 +54,11 @@ const refOf = (run: RunState, what: string, commit: string): string =>
 async function saveBranch(repo: Repo, run: RunState): Promise<string[]> {
   const answer = await gitAnswer(repo, ['rev-parse', '-q', '--verify', `refs/heads/${run.branch}`], {
     answers: [1, 128],
-    quiet: true,
   });
   const tip = answer.stdout.trim();
   if (answer.code !== 0 || tip === (run.commit ?? run.base)) return [];
   const ref = refOf(run, 'branch', tip);
-  await git(repo, ['update-ref', ref, tip], { quiet: true });
+  await git(repo, ['update-ref', ref, tip]);
   return [`The commits that were made on ${run.branch} by hand are kept: git log ${ref}`];
 }
 
@@ -88,7 +87,7 @@ async function saveAll(repo: Repo, run: RunState, { record, scratch }: Folders):
   const { provisioned } = readReady(record);
   const base = run.commit ?? run.base;
   const excludes = await writeExcludes(tree, scratch, provisioned.map(asPattern));
-  if (!lendIndex(tree.dir, env.GIT_INDEX_FILE)) await git(tree, ['read-tree', '-m', base], { env, quiet: true });
+  if (!lendIndex(tree.dir, env.GIT_INDEX_FILE)) await git(tree, ['read-tree', '-m', base], { env });
   // What the run's commit holds although git ignores it counts as well.
   const held = fields(await git(tree, ['diff-tree', '-r', '-z', '--name-only', '--diff-filter=d', run.base, base]));
   const left = await stage(tree, { base: run.base, env, scratch, excludes, declared: held });
@@ -99,7 +98,7 @@ async function saveAll(repo: Repo, run: RunState, { record, scratch }: Folders):
       env,
     });
     const ref = refOf(run, 'worktree', commit);
-    await git(repo, ['update-ref', ref, commit], { quiet: true });
+    await git(repo, ['update-ref', ref, commit]);
     said.push(`Edits that were made in the worktree by hand are kept: git show ${ref}`);
   }
   const files = [...left.map(({ path }) => path), ...(await ignoredSince(repo, run, { provisioned, env }))];

@@ -104,8 +104,8 @@ async function staged({ repo, enclosure, tree }: HookCall, patch: Buffer): Promi
   const file = join(dirname(enclosure.shared), 'hooks.patch');
   writeFileSync(file, patch);
   const env = { GIT_INDEX_FILE: join(dirname(enclosure.shared), 'hooks.index') };
-  await git(repo, ['read-tree', tree], { env, quiet: true });
-  await git(repo, ['apply', '--cached', '--whitespace=nowarn', file], { env, quiet: true });
+  await git(repo, ['read-tree', tree], { env });
+  await git(repo, ['apply', '--cached', '--whitespace=nowarn', file], { env });
   return git(repo, ['write-tree'], { env });
 }
 

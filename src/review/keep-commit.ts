@@ -38,7 +38,7 @@ export async function keepCommit(call: KeepCall, wanted: Wanted): Promise<string
   const parents = [wanted.tip, ...(style === 'no-ff' ? [run.commit ?? ''] : [])].flatMap((parent) => ['-p', parent]);
   // `commit-tree` signs only when it is told to, whatever `commit.gpgSign` says.
   const signs = ['config', '--bool', 'commit.gpgSign'];
-  const set = await gitAnswer(repo, signs, { answers: [1], honour: true, quiet: true });
+  const set = await gitAnswer(repo, signs, { answers: [1], honour: true });
   const sign = set.stdout.trim() === 'true' ? ['-S'] : [];
   const args = ['commit-tree', ...sign, tree, ...parents, '-F', '-'];
   return git(repo, args, { honour: true, input: message }).catch((error: unknown) => {
@@ -51,7 +51,7 @@ async function askHooks(call: KeepCall, wanted: Wanted, hooks: string): Promise<
   const { repo, run, judge, style } = call;
   const { tip, tree, message } = wanted;
   const { place, enclosure, env } = await judge.lend(tip);
-  await git(place, ['read-tree', '-u', '--reset', tree], { quiet: true });
+  await git(place, ['read-tree', '-u', '--reset', tree]);
   if (agreed(repo.env)) return askOutside(call, wanted, { place, hooks });
   if (enclosure === undefined) throw notAgreed(`Your commit hooks (${hooksIn(hooks, BEFORE[style]).join(', ')})`);
   const dir = place.dir;
@@ -71,7 +71,6 @@ async function askOutside(
     git(place, ['-c', `core.hooksPath=${folder}`, 'hook', 'run', '--ignore-missing', name, '--', ...args], {
       env,
       honour: true,
-      quiet: true,
     }).catch((error: unknown) => {
       throw new Error(String(error).replace('Error: git hook', name));
     });
@@ -96,7 +95,7 @@ async function askOutside(
 export async function afterCommit(repo: Repo, style: KeepCall['style']): Promise<void> {
   if (style === 'no-ff') return;
   const args = ['hook', 'run', '--ignore-missing', 'post-commit'];
-  await git(repo, args, { honour: true, quiet: true }).catch(() => undefined);
+  await git(repo, args, { honour: true }).catch(() => undefined);
 }
 
 const refused = (error: unknown): Error =>

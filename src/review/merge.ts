@@ -113,7 +113,7 @@ async function requireMergeable(
 ): Promise<{ ref: string; tip: string; result: Result }> {
   const { repo, run, force, unverified, style, shown } = request;
   const result = readResult(folder);
-  const asked = (args: string[], answers: number[]) => gitAnswer(repo, args, { answers, quiet: true });
+  const asked = (args: string[], answers: number[]) => gitAnswer(repo, args, { answers });
   const [symbolic, tip, branch] = await Promise.all([
     asked(['symbolic-ref', '-q', 'HEAD'], [1]),
     git(repo, ['rev-parse', 'HEAD']),
@@ -149,9 +149,7 @@ async function requireMergeable(
 /** Whether the branch that a run was merged into holds it yet, whatever is checked out here; where it is gone, this one. */
 async function stillHolds(repo: Repo, { target, to }: NonNullable<RunState['merge']>, tip: string): Promise<boolean> {
   for (const place of [target, tip])
-    if (
-      (await gitAnswer(repo, ['merge-base', '--is-ancestor', to, place], { answers: [1, 128], quiet: true })).code === 0
-    )
+    if ((await gitAnswer(repo, ['merge-base', '--is-ancestor', to, place], { answers: [1, 128] })).code === 0)
       return true;
   return false;
 }

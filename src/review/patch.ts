@@ -29,9 +29,9 @@ export async function commitPatch(repo: Repo, { patch, base, result }: PatchCall
   writeFileSync(file, patch);
   const env = { GIT_INDEX_FILE: join(folder, 'index'), ...IDENTITY };
   try {
-    await git(repo, ['read-tree', base], { env, quiet: true });
+    await git(repo, ['read-tree', base], { env });
     if (patch.length > 0)
-      await git(repo, ['apply', '--cached', '--whitespace=nowarn', file], { env, quiet: true }).catch(() => {
+      await git(repo, ['apply', '--cached', '--whitespace=nowarn', file], { env }).catch(() => {
         throw refuse('gate', 'The patch does not apply to its base.', 'Run the spec again.');
       });
     const tree = await git(repo, ['write-tree'], { env });

@@ -54,7 +54,7 @@ async function undoAlone(repo: Repo, run: RunState, now: Date): Promise<Undone> 
 
 /** The branch that a merge went to, under the name that it has now; refuses where it is gone. */
 async function branchOf(repo: Repo, { target, to }: NonNullable<RunState['merge']>, head: string): Promise<string> {
-  const known = await gitAnswer(repo, ['rev-parse', '-q', '--verify', target], { answers: [1, 128], quiet: true });
+  const known = await gitAnswer(repo, ['rev-parse', '-q', '--verify', target], { answers: [1, 128] });
   if (known.code === 0) return target;
   const args = ['for-each-ref', `--contains=${to}`, '--format=%(refname)', 'refs/heads'];
   const holding = (await git(repo, args)).split('\n').filter((ref) => ref !== '');
@@ -72,7 +72,6 @@ async function branchOf(repo: Repo, { target, to }: NonNullable<RunState['merge'
 async function stands(repo: Repo, target: string, commit: string): Promise<boolean> {
   const answer = await gitAnswer(repo, ['merge-base', '--is-ancestor', commit, target], {
     answers: [1, 128],
-    quiet: true,
   });
   return answer.code === 0;
 }

@@ -76,7 +76,7 @@ export const uncommittedLock = async (repo: Repo, base: string, plan: Dependenci
 /** Dependency folders that git does not track; a virtual environment elsewhere that is in use counts as `.venv`. */
 async function dependenciesOf(repo: Repo): Promise<Shared[]> {
   const call = ['ls-files', '-z', '--others', '--directory'];
-  const paths = fields((await gitAnswer(repo, call, { quiet: true })).stdout).map((path) => path.replace(/\/$/, ''));
+  const paths = fields((await gitAnswer(repo, call)).stdout).map((path) => path.replace(/\/$/, ''));
   const found = paths
     .filter((path) => (NODE.test(path) || OTHER.test(path)) && !isLink(join(repo.root, path)))
     .map((path) => ({ path, from: join(repo.root, path) }));
@@ -93,7 +93,7 @@ const isLink = (path: string): boolean => lstatSync(path, { throwIfNoEntry: fals
 async function sameLocks(repo: Repo, base: string): Promise<boolean> {
   const endings = LOCK_FILES.map((name) => `*${name}`);
   const call = ['diff', '--quiet', '--no-ext-diff', '--no-textconv', base, '--', ...endings];
-  return (await gitAnswer(repo, call, { answers: [1, 128], quiet: true })).code === 0;
+  return (await gitAnswer(repo, call, { answers: [1, 128] })).code === 0;
 }
 
 function needsModules(manifest: string): boolean {

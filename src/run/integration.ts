@@ -312,8 +312,8 @@ export class Integration {
     const changes = await changesBetween(repo, plan.base, this.#tip);
     const patch = join(this.#record.folder, 'changes.patch');
     await writePatch(repo, { from: plan.base, to: this.#tip, file: patch });
-    await git(repo, ['update-ref', `refs/heads/${plan.branch}`, this.#tip], { quiet: true });
-    await git(at(repo, plan.dir), ['checkout', '-q', '--force', plan.branch], { quiet: true });
+    await git(repo, ['update-ref', `refs/heads/${plan.branch}`, this.#tip]);
+    await git(at(repo, plan.dir), ['checkout', '-q', '--force', plan.branch]);
     const known = readKnownKeys(request.env);
     const gate = await checkGate(repo, this.#spec, { changes, base: plan.base, commit: this.#tip, known });
     const gathered: Gathered = {

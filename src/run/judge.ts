@@ -135,7 +135,7 @@ export class Judge {
     const fresh = this.#at?.used === false && (await this.#sameProvision(this.#at.commit, commit));
     // Nothing ran there yet, so only the tracked files are other ones.
     if (fresh) {
-      await git(place, ['reset', '--hard', '-q', commit], { quiet: true });
+      await git(place, ['reset', '--hard', '-q', commit]);
       await fillTree(place, repo.commonDir, commit);
     } else {
       if (this.#at !== undefined || commit !== base) await this.#put(dir, commit);
@@ -287,7 +287,7 @@ export class Judge {
     const { repo, base } = this.#call;
     const place = at(repo, dir);
     restoreLink(dir, gitFolderOf(repo.commonDir, dir));
-    await git(place, ['reset', '--hard', '-q', commit], { quiet: true });
+    await git(place, ['reset', '--hard', '-q', commit]);
     await fillPointers(place, commit);
     await showSparse(place, base, commit);
   }
@@ -304,7 +304,7 @@ const wallsAt = ({ dependencies: _dependencies, caches: _caches, ...walls }: Wal
 /** In a sparse checkout, what a commit changes lies there although the definition leaves it out. */
 async function showSparse(place: GitPlace, base: string, commit: string): Promise<void> {
   if (base === commit) return;
-  const sparse = await gitAnswer(place, ['config', '--bool', 'core.sparseCheckout'], { answers: [1], quiet: true });
+  const sparse = await gitAnswer(place, ['config', '--bool', 'core.sparseCheckout'], { answers: [1] });
   if (sparse.stdout.trim() !== 'true') return;
   const changed = await git(place, ['diff-tree', '-r', '-z', '--name-only', '--diff-filter=d', base, commit]);
   if (changed === '') return;

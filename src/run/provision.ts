@@ -54,7 +54,7 @@ const EMPTY: Readonly<Record<number, string>> = {
 /** Every lock file at a commit, in any folder, with what it holds. Git is quick with patterns that are an ending. */
 const lockFiles = (repo: Repo, base: string): Promise<string> => {
   const endings = LOCK_FILES.map((name) => `*${name}`);
-  return git(repo, ['diff-tree', '-r', '--raw', EMPTY[base.length] ?? '', base, '--', ...endings], { quiet: true });
+  return git(repo, ['diff-tree', '-r', '--raw', EMPTY[base.length] ?? '', base, '--', ...endings]);
 };
 
 /** Modules that were compiled for one Node do not load in another. */
@@ -88,11 +88,11 @@ async function includedFiles(repo: Repo): Promise<string[]> {
 async function ownsIncludes(repo: Repo): Promise<boolean> {
   if (repo.env.CI !== undefined) return false;
   for (const branch of ['refs/remotes/origin/HEAD', 'refs/heads/main', 'refs/heads/master']) {
-    const there = await gitAnswer(repo, ['rev-parse', '-q', '--verify', branch], { answers: [1, 128], quiet: true });
+    const there = await gitAnswer(repo, ['rev-parse', '-q', '--verify', branch], { answers: [1, 128] });
     if (there.code !== 0) continue;
     const list = ':(top,icase).worktreeinclude';
     const call = ['diff', '--quiet', '--no-ext-diff', '--no-textconv', `${branch}...HEAD`, '--', list];
-    return (await gitAnswer(repo, call, { answers: [1, 128], quiet: true })).code === 0;
+    return (await gitAnswer(repo, call, { answers: [1, 128] })).code === 0;
   }
   return true;
 }

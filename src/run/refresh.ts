@@ -41,13 +41,13 @@ export async function refresh(run: RunState, tip: string, call: TreeCall): Promi
   const args = ['commit-tree', merged.tree, '-p', tip, '-m', await git(repo, ['log', '-1', '--format=%B', commit])];
   const next = await git(repo, args, { env: IDENTITY });
   const tree = at(repo, run.dir);
-  await git(tree, ['checkout', '-q', '--force', '--detach', tip], { quiet: true });
-  await git(tree, ['read-tree', '-u', '--reset', next], { quiet: true });
+  await git(tree, ['checkout', '-q', '--force', '--detach', tip]);
+  await git(tree, ['read-tree', '-u', '--reset', next]);
   // What a person left there was saved before, and is no part of the change.
   const { provisioned } = readReady(join(runsFolder(repo.commonDir), run.id));
-  await git(tree, ['clean', '-fdq', ...keeping(provisioned)], { quiet: true });
-  await git(repo, ['update-ref', `refs/heads/${run.branch}`, next], { quiet: true });
-  await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${run.branch}`], { quiet: true });
+  await git(tree, ['clean', '-fdq', ...keeping(provisioned)]);
+  await git(repo, ['update-ref', `refs/heads/${run.branch}`, next]);
+  await git(tree, ['symbolic-ref', 'HEAD', `refs/heads/${run.branch}`]);
   keepIndex(repo.commonDir, run.dir);
   const folder = join(runsFolder(repo.commonDir), run.id);
   append(folder, { type: 'refreshed', base: tip, commit: next, round: rounds }, call.now());

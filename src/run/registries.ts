@@ -35,7 +35,7 @@ async function userRegistries(env: Readonly<Record<string, string>>): Promise<st
 
 async function lockedUrls(repo: Repo, base: string): Promise<string[]> {
   const names = new Set(LOCK_FILES);
-  const found = await gitAnswer(repo, ['ls-tree', '-r', '-z', '--name-only', base], { quiet: true });
+  const found = await gitAnswer(repo, ['ls-tree', '-r', '-z', '--name-only', base]);
   const paths = found.stdout.split('\0').filter((path) => names.has(path.slice(path.lastIndexOf('/') + 1)));
   const texts = await Promise.all(paths.slice(0, MOST).map((path) => fileAt(repo, base, path)));
   return texts.flatMap((text) => urlsIn(text ?? ''));

@@ -153,7 +153,7 @@ async function requireBranch(repo: Repo, run: RunState): Promise<void> {
   const back =
     run.commit === undefined
       ? undefined
-      : await gitAnswer(repo, ['update-ref', ref, run.commit, ''], { answers: [1, 128], quiet: true });
+      : await gitAnswer(repo, ['update-ref', ref, run.commit, ''], { answers: [1, 128] });
   if (back?.code === 0) return;
   throw refuse(
     'wrong-state',

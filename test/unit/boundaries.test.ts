@@ -48,7 +48,6 @@ it('the doors to the world are few', () => {
     'process/detach.ts',
     'process/run.ts',
   ]);
-  expect(using(/from 'simple-git'/)).toEqual(['git/git.ts']);
   expect(using(/process\.exit(Code)?\b/)).toEqual(['host/main.ts', 'main.ts']);
   expect(using(/process\.env\b|\{ env \} = process/)).toEqual(['hook/main.ts', 'main.ts']);
 });

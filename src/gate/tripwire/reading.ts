@@ -61,7 +61,7 @@ export async function read(reach: Reach, before?: Reading): Promise<Reading> {
 }
 
 /** A pipe in the place of a file of git's would be waited for. */
-const BOUNDED = { quiet: true, timeoutMs: 120_000 };
+const BOUNDED = { timeoutMs: 120_000 };
 
 async function readGit({ repo, worktrees }: Reach): Promise<GitSeen> {
   const flags = ['--porcelain=v2', '-z', '--branch', '--untracked-files=all', '--ignored=matching', '--no-renames'];

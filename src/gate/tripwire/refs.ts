@@ -54,7 +54,7 @@ async function isByHand(
   if (after.reflogs.size === 0 && (before.head === name || after.head === name)) return true;
   const fetched = [...after.refs].some(([ref, commit]) => ref.startsWith('refs/remotes/') && commit === now);
   if (!fetched || old === undefined) return false;
-  const answer = await gitAnswer(repo, ['merge-base', '--is-ancestor', old, now], { answers: [1, 128], quiet: true });
+  const answer = await gitAnswer(repo, ['merge-base', '--is-ancestor', old, now], { answers: [1, 128] });
   return answer.code === 0;
 }
 
