@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, lstatSync, mkdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { readStranger } from '../files.ts';
@@ -6,6 +6,7 @@ import { namesIn, onDisk } from '../names.ts';
 import { withLock } from '../process/lock.ts';
 import { fields, type GitPlace, git, gitAnswer } from './git.ts';
 import type { Repo } from './repo.ts';
+import { gitFolderOf } from './slot.ts';
 
 export interface RunTree extends GitPlace {
   readonly branch: string;
@@ -51,9 +52,10 @@ export async function removeWorktree(
   branchToo: boolean,
 ): Promise<void> {
   await alone(repo, async () => {
-    if (existsSync(tree.dir))
-      await gitAnswer(repo, ['worktree', 'remove', '--force', '--force', tree.dir], { answers: [128, 255] });
+    const own = gitFolderOf(repo.commonDir, tree.dir);
     removeFolder(tree.dir);
+    // A worktree that was locked is not pruned.
+    rmSync(join(own, 'locked'), { force: true });
     await git(repo, ['worktree', 'prune']);
   });
   if (branchToo && tree.branch !== undefined)
