@@ -166,7 +166,7 @@ export function declare(bind: Bind): Command {
     .option('--json', 'as data')
     .action(bind(async () => (await import('./end.ts')).acceptCommand));
   add('pr <run>', 'Act on a run:', 'push its branch and open a draft pull request')
-    .option('--remote <name>', 'where to push (default: origin)')
+    .option('--remote <name>', 'where to push (default: where git pushes this branch)')
     .option('--json', 'as data')
     .action(bind(async () => (await import('./end.ts')).prCommand));
   const together = 'Collaborate:';

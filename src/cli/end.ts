@@ -103,8 +103,10 @@ export async function prCommand(
 ): Promise<number> {
   const { repo, run } = await runNamed(world, args[0]);
   const result = readResult(join(runsFolder(repo.commonDir), run.id));
-  const remote = typeof options.remote === 'string' ? options.remote : 'origin';
-  const { openPullRequest } = await import('../review/pr.ts');
+  const { openPullRequest, pushRemote } = await import('../review/pr.ts');
+  const named = typeof options.remote === 'string' ? options.remote : undefined;
+  const remote = named ?? (await pushRemote(repo));
+  if (named === undefined && remote !== 'origin') await requireConsent(world, run.id, remote);
   const made = await openPullRequest({ repo, run, result, root: world.root, env: gitEnvironment(world.env), remote });
   if (options.json === true) world.out(`${JSON.stringify({ version: 1, run: run.id, ...made })}\n`);
   else if (made.made !== 'by-hand') world.out(`${made.made}: ${made.url ?? made.branch}\n`);
@@ -113,6 +115,13 @@ export async function prCommand(
       `Pushed ${made.branch} to ${remote}. No \`gh\` here: open ${made.url ?? 'the pull request'} with the body in ${made.bodyFile}\n`,
     );
   return 0;
+}
+
+/** A fork is somebody's own, a second remote may be public: what is not `origin` is named by the user, or asked about. */
+async function requireConsent(world: World, run: string, remote: string): Promise<void> {
+  const question = `git pushes this branch to ${quote(remote, 200)}, not to origin. Push the run's branch there?`;
+  if (await world.confirm?.(`${question} [y/N] `)) return;
+  throw refuse('wrong-state', question, `kimi-dispatch pr ${run} --remote ${quote(remote, 200)}`);
 }
 
 /** `undo`: takes a merge back. */

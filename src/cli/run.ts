@@ -86,7 +86,7 @@ export async function runCommand(
     options: chosen,
     known: read[0]?.known ?? {},
   });
-  if (prepared.warning !== undefined) world.err(`${prepared.warning}\n`);
+  for (const warning of prepared.warnings) world.err(`${warning}\n`);
   const waves = options.waves === true ? schedule(spec) : undefined;
   if (options.dryRun === true) {
     if (waves !== undefined) {

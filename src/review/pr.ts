@@ -28,6 +28,20 @@ export interface PrCall {
   readonly remote: string;
 }
 
+/** Where git would push the branch that is checked out; `origin` where nothing says. */
+export async function pushRemote(repo: Repo): Promise<string> {
+  const head = await gitAnswer(repo, ['symbolic-ref', '-q', '--short', 'HEAD'], { answers: [1] });
+  const branch = head.stdout.trim();
+  const own = branch === '' ? [] : [`branch.${branch}.pushRemote`];
+  const upstream = branch === '' ? [] : [`branch.${branch}.remote`];
+  for (const key of [...own, 'remote.pushDefault', ...upstream]) {
+    const found = (await gitAnswer(repo, ['config', '--get', key], { answers: [1] })).stdout.trim();
+    // A dot is this repository itself.
+    if (found !== '' && found !== '.') return found;
+  }
+  return 'origin';
+}
+
 /** Pushes the run's branch, and nothing else, and opens a draft; done twice it updates what is there. */
 export async function openPullRequest(call: PrCall): Promise<PullRequest> {
   const { repo, run, result, remote } = call;

@@ -54,5 +54,5 @@ export async function prepareAgain(request: AgainRequest): Promise<Prepared> {
   };
   if (!sandbox.on) distrustSlot(run.dir);
   const none = { copies: [], copiesDigest: '', dependencies: { how: 'none' }, setup: undefined, key: '' } as const;
-  return { request: full, plan, profile, kimi, home, provision: none, places, sandbox };
+  return { request: full, plan, profile, kimi, home, provision: none, places, sandbox, warnings: [] };
 }

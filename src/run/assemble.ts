@@ -111,10 +111,11 @@ const manualChecks = ({ request }: Prepared): string[] =>
     .filter((item) => item.kind === 'manual')
     .map((item) => item.text);
 
-function notesOf({ plan, sandbox, home }: Prepared, { attempt, notes, outside }: Gathered): string[] {
+function notesOf({ plan, sandbox, home, warnings }: Prepared, { attempt, notes, outside }: Gathered): string[] {
   const dirty = plan.uncommitted;
   const survivors = attempt?.end.survivors ?? 0;
   return [
+    ...warnings,
     ...(dirty.length === 0
       ? []
       : [`${dirty.length} uncommitted paths of your checkout are not in this run: ${dirty.slice(0, 3).join(', ')}`]),

@@ -22,7 +22,7 @@ import type { Places } from './places.ts';
 import { commandsOf } from './plan.ts';
 import { type Provision, planProvision, provision } from './provision.ts';
 import { provisionerFor } from './provisioner.ts';
-import { type Prepared, runEnvironment, slotCall, wallsOf } from './run.ts';
+import { checkEnvironment, type Prepared, slotCall, wallsOf } from './run.ts';
 
 export interface JudgeCall {
   readonly repo: Repo;
@@ -151,7 +151,11 @@ export class Judge {
     const place = await this.place(commit);
     this.#at = { commit, used: true };
     this.#suspect ||= this.#enclosure === undefined;
-    return { place, enclosure: this.#enclosure, env: runEnvironment(this.#call.env, this.#call.profile) };
+    return {
+      place,
+      enclosure: this.#enclosure,
+      env: checkEnvironment(this.#call.env, this.#call.profile, this.#call.repo.root),
+    };
   }
 
   async close(): Promise<void> {
@@ -214,7 +218,7 @@ export class Judge {
     const plan = await this.#provisionOf(commit);
     this.#suspect ||= commit !== base && plan.key !== (await this.#provisionOf(base)).key;
     const cut = signal === undefined ? {} : { signal };
-    const own = runEnvironment(env, profile);
+    const own = checkEnvironment(env, profile, repo.root);
     const call = { repo, enclosure: this.#enclosure, profile, state: places.state, env: own, base };
     const runner = await provisionerFor(call, plan, commit);
     const log = join(folder, 'provision.log');
@@ -248,7 +252,7 @@ export class Judge {
     const dir = await this.#open();
     const place = {
       dir,
-      env: inTree(runEnvironment(env, profile), repo.root, dir),
+      env: inTree(checkEnvironment(env, profile, repo.root), repo.root, dir),
       scripts: await this.#scripts(commit),
       marker: run,
       ...how,

@@ -8,6 +8,7 @@ import { intact, readSlot } from '../git/slot.ts';
 import { copyAll, onDisk } from '../names.ts';
 import { LOCK_FILES } from '../path-classes.ts';
 import type { Runner } from '../process/run.ts';
+import { versionsFor } from '../process/versions.ts';
 import { type Dependencies, planDependencies, stateOf, uncommittedLock } from './dependencies.ts';
 import { dropKept, keepFolders } from './kept.ts';
 import { linkModules, shareFolders } from './share.ts';
@@ -41,7 +42,7 @@ export async function planProvision(repo: Repo, base: string, setup: string | un
     copiesDigest,
     dependencies,
     setup,
-    key: digest(JSON.stringify([locks, argv, shared, setup ?? '', nodeInUse(repo.env)])),
+    key: digest(JSON.stringify([locks, argv, shared, setup ?? '', nodeInUse(repo)])),
   };
 }
 
@@ -58,9 +59,8 @@ const lockFiles = (repo: Repo, base: string): Promise<string> => {
 };
 
 /** Modules that were compiled for one Node do not load in another. */
-function nodeInUse(env: Repo['env']): string {
-  const file = (env.PATH ?? '')
-    .split(delimiter)
+function nodeInUse({ root, env }: Repo): string {
+  const file = [...versionsFor(root, env).path, ...(env.PATH ?? '').split(delimiter)]
     .map((folder) => join(folder, 'node'))
     .find((path) => existsSync(path));
   return file === undefined ? '' : `${realpathSync(file)} ${statSync(file).mtimeMs}`;

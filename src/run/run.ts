@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { findKimi, type KimiProgram } from '../flavour/find.ts';
 import { briefsOf, type HomePlan, planHome } from '../flavour/home.ts';
@@ -11,6 +11,7 @@ import { runsFolder } from '../ledger/store.ts';
 import { isLock, LOCK_FILES } from '../path-classes.ts';
 import { allowed } from '../process/environment.ts';
 import { probeSandbox } from '../process/sandbox.ts';
+import { versionsFor } from '../process/versions.ts';
 import { currentProfile, loadProfile, type Profile } from '../profile/profile.ts';
 import { checkQuota, QuotaBook } from '../profile/quota.ts';
 import type { Spec } from '../spec/model.ts';
@@ -78,7 +79,7 @@ export interface Prepared {
   readonly places: Places;
   readonly sandbox: { readonly on: boolean; readonly why: string };
   /** What the user should know before the run begins. */
-  readonly warning?: string;
+  readonly warnings: readonly string[];
 }
 
 /** What the policies of a run are computed from. */
@@ -200,7 +201,7 @@ export async function prepare(request: RunRequest): Promise<Prepared> {
     provision,
     places,
     sandbox,
-    ...(warning === undefined ? {} : { warning }),
+    warnings: [...(warning === undefined ? [] : [warning]), ...versionsFor(repo.root, env).missing],
   };
 }
 
@@ -268,6 +269,17 @@ export function slug(title: string): string {
   return text === '' ? 'run' : text;
 }
 
-/** The environment of everything that a run starts. */
+/** The environment of what a run starts. Kimi has the user's own tools: it needs the Node that it was installed with. */
 export const runEnvironment = (env: RunRequest['env'], profile: Pick<Profile, 'env'>): Record<string, string> =>
   allowed(env, profile.env);
+
+/** The environment of provisioning and verification: with the versions of tools that the checkout asks for. */
+export function checkEnvironment(
+  env: RunRequest['env'],
+  profile: Pick<Profile, 'env'>,
+  checkout: string,
+): Record<string, string> {
+  const own = allowed(env, profile.env);
+  const { path } = versionsFor(checkout, own);
+  return path.length === 0 ? own : { ...own, PATH: [...path, own.PATH ?? ''].join(delimiter) };
+}

@@ -19,12 +19,12 @@ import { planProvision, provision } from './provision.ts';
 import { provisionerFor } from './provisioner.ts';
 import { keepReady, type Ready, readReady } from './ready.ts';
 import {
+  checkEnvironment,
   decideSandbox,
   keepsDependencies,
   oursOf,
   type Prepared,
   programIn,
-  runEnvironment,
   sandboxMode,
   slotCall,
 } from './run.ts';
@@ -55,7 +55,7 @@ export async function provideTree(
 ): Promise<Ready> {
   const { request, plan, provision: planned, profile, places } = prepared;
   const { enclosure, signal } = how;
-  const env = runEnvironment(request.env, profile);
+  const env = checkEnvironment(request.env, profile, request.repo.root);
   const log = join(runsFolder(request.repo.commonDir), plan.run, 'provision.log');
   const cut = signal === undefined ? {} : { signal };
   const call = { repo: request.repo, enclosure, profile, state: places.state, env, base: plan.base };
@@ -171,7 +171,7 @@ export async function provide(run: RunState, { repo, env, root }: TreeCall): Pro
   const plan = await planProvision(repo, run.base, profile.setup);
   const walls = readWalls(record);
   const enclosure = walls === undefined ? undefined : new Enclosure(root, run.id, { ...walls, worktree: run.dir });
-  const own = runEnvironment(env, profile);
+  const own = checkEnvironment(env, profile, repo.root);
   const call = { repo, enclosure, profile, state: places.state, env: own, base: run.base };
   try {
     // What lies there is the run's own commit, which Kimi wrote, or the base where it has none.

@@ -32,6 +32,22 @@ describe('the environment of the verification', () => {
     expect(seen).not.toMatch(/^(CI|NO_COLOR|NPM_TOKEN)=/m);
   });
 
+  it('has the version of Node that the repository asks for, where a version manager keeps it; Kimi has its own', async () => {
+    prepare({ '.nvmrc': '20.9.0\n' }, ['`node --version`']);
+    const bin = join(lab.home, '.nvm', 'versions', 'node', 'v20.9.0', 'bin');
+    mkdirSync(bin, { recursive: true });
+    writeFileSync(join(bin, 'node'), '#!/bin/sh\necho v20.9.0\n', { mode: 0o755 });
+    const ended = await lab.run(['run', '../spec.md']);
+    expect([ended.code, await logOf('verify-1.log')]).toEqual([0, 'v20.9.0\n']);
+  });
+
+  it('is told before Kimi starts, where it has not the version that the repository asks for', async () => {
+    prepare({ '.nvmrc': '4.2\n' }, ['`test -f greet.txt`']);
+    const ended = await lab.run(['run', '../spec.md']);
+    expect(ended.stderr).toMatch(/\.nvmrc asks for node 4\.2[\s\S]*Kimi implements/);
+    expect((await lab.result()).notes.join()).toContain('.nvmrc asks for node 4.2');
+  });
+
   it('has CI only for a runner that would watch files, and the result says so', async () => {
     prepare({ 'bin/vitest': '#!/bin/sh\necho "CI is $CI"\n' }, ['`vitest`']);
     chmodSync(join(lab.repo, 'bin', 'vitest'), 0o755);

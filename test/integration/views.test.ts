@@ -148,6 +148,23 @@ describe('pull request', () => {
     expect(refs(remote)).toEqual([`refs/heads/${branch}`]);
   });
 
+  it('asks before it pushes where git pushes this branch, when that is not origin', async () => {
+    make('success');
+    await another('success');
+    const origin = withRemote();
+    const fork = join(lab.folder, 'fork.git');
+    execFileSync('git', ['init', '-q', '--bare', fork]);
+    lab.git('remote', 'add', 'fork', fork);
+    lab.git('config', 'branch.main.pushRemote', 'fork');
+    const { run, branch } = await lab.result();
+    const env = { PATH: pathWithout('gh') };
+    const asked = await lab.run(['pr', '@last'], { env });
+    expect([asked.code, asked.stderr]).toEqual([2, expect.stringContaining(`pr ${run} --remote fork`)]);
+    expect([refs(origin), refs(fork)]).toEqual([[''], ['']]);
+    expect((await lab.run(['pr', '@last', '--remote', 'fork'], { env })).code).toBe(0);
+    expect([refs(origin), refs(fork)]).toEqual([[''], [`refs/heads/${branch}`]]);
+  });
+
   it('opens a draft through gh once, and updates it the second time', async () => {
     make('success');
     await another('success');
