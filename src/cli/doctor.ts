@@ -1,7 +1,10 @@
 import { refusalOf } from '../errors.ts';
 import { resolveBase } from '../git/repo.ts';
 import { examine, type Row } from '../install/doctor.ts';
+import { versionsFor } from '../process/versions.ts';
 import { withoutPassword } from '../queue/setting.ts';
+import { candidatesFor, sayCandidates } from '../run/candidates.ts';
+import { planProvision } from '../run/provision.ts';
 import type { World } from '../world.ts';
 import { repoOf } from './look.ts';
 import { queueFor } from './queue.ts';
@@ -29,7 +32,7 @@ export async function doctorCommand(
 ): Promise<number> {
   const rows = [
     ...(await examine({ env: world.env, root: world.root, now: world.now, live: options.live === true })),
-    await repositoryRow(world),
+    ...(await repositoryRows(world)),
     ...(await queueRows(world)),
   ];
   const broken = rows.some((row) => row.verdict === 'broken');
@@ -41,13 +44,20 @@ export async function doctorCommand(
   return broken ? 1 : 0;
 }
 
-async function repositoryRow(world: World): Promise<Row> {
+/** The repository that doctor stands in, and what its worktrees will lack. */
+async function repositoryRows(world: World): Promise<Row[]> {
   try {
     const repo = await repoOf(world);
-    await resolveBase(repo, 'HEAD');
-    return { check: 'Repository', verdict: 'ok', found: repo.root };
+    const { copies } = await planProvision(repo, await resolveBase(repo, 'HEAD'), undefined);
+    return [
+      { check: 'Repository', verdict: 'ok', found: repo.root },
+      ...versionsFor(repo.root, world.env).missing.map((found): Row => ({ check: 'Versions', verdict: 'warn', found })),
+      ...sayCandidates(await candidatesFor(repo, copies)).map(
+        (found): Row => ({ check: 'Worktree', verdict: 'warn', found }),
+      ),
+    ];
   } catch (error) {
-    return rowOf('Repository', 'warn', error);
+    return [rowOf('Repository', 'warn', error)];
   }
 }
 

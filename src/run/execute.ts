@@ -25,6 +25,7 @@ import { baselineNotes, confirmRed } from '../verify/settle.ts';
 import { settleAt } from './around.ts';
 import { assemble, type Gathered, violationsOf } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
+import { candidatesFor, sayCandidates } from './candidates.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
@@ -252,6 +253,8 @@ class Execution {
     const checks = known ?? (await confirmRed(first, again));
     this.#gathered.before = checks;
     this.#gathered.notes.push(...baselineNotes(checks));
+    if (checks.some((check) => !ok(check) && !check.baselineFails))
+      this.#gathered.notes.push(...sayCandidates(await candidatesFor(request.repo, provided.copies)));
     if (this.#signal?.aborted === true || this.#endJudge.signal.aborted) return;
     cache.write(checks);
     keepReady(folder, { ...readReady(folder), before: checks });

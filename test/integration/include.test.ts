@@ -155,3 +155,20 @@ describe.skipIf(!probe.works)("what a pull request's branch brings in CI (needs 
     expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining('the sandbox refused evil.example:80')]);
   });
 });
+
+describe('what a checkout has and the worktree lacks', () => {
+  it('is named by the first red baseline and by doctor, and not what a list brings or git made elsewhere', async () => {
+    lab.write({ 'out.log': 'x\n', 'node_modules/x/index.js': '' });
+    lab.write({ '.gitignore': '.env*\n*.log\nnode_modules/\n' });
+    lab.commit('Ignore more');
+    writeFileSync(
+      join(lab.folder, 'spec.md'),
+      spec(shell('echo b > a.txt'), { files: ['MODIFY a.txt'], verify: ['`grep -q KEY .env`'] }),
+    );
+    await lab.run(['run', '../spec.md']);
+    const { notes } = await lab.result();
+    const said = 'the checkout has .env, the worktree does not: what the checks need goes into .worktreeinclude';
+    expect(notes).toContain(said);
+    expect((await lab.run(['doctor'])).stdout).toContain(said);
+  });
+});
