@@ -24,6 +24,8 @@ export const profileSchema = z.strictObject({
   /** How often a silent worker is nudged before the run ends. */
   nudges: z.number().int().min(0).max(3).default(3),
   concurrency: z.number().int().positive().default(1),
+  /** Commands of a verification that run at the same time, in one worktree: for those that do not disturb one another. */
+  parallel: z.number().int().positive().default(1),
   /** Worktrees that wait for the next run, for each repository; 0 keeps none. */
   pool: z.number().int().min(0).default(8),
   /** Hosts beside Kimi's own that Kimi may reach from the sandbox. */

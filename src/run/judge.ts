@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import pLimit from 'p-limit';
 import { refusalOf } from '../errors.ts';
 import { fillPointers } from '../git/filters.ts';
 import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
@@ -15,7 +16,7 @@ import type { Profile } from '../profile/profile.ts';
 import { scriptsIn } from '../spec/facts.ts';
 import type { Command, Spec } from '../spec/model.ts';
 import type { Check } from '../verify/compare.ts';
-import { verifyOne } from '../verify/verify.ts';
+import { type VerifyPlace, verifyOne } from '../verify/verify.ts';
 import { Enclosure, verifierOf, type Walls } from './enclosure.ts';
 import { dropKept } from './kept.ts';
 import type { Places } from './places.ts';
@@ -33,7 +34,7 @@ export interface JudgeCall {
   readonly spec: Spec;
   /** A commit that the user has reviewed: what its dependencies are made from may be kept. */
   readonly base: string;
-  readonly profile: Pick<Profile, 'setup' | 'pool' | 'provisionHosts' | 'env' | 'diskMegabytes'>;
+  readonly profile: Pick<Profile, 'setup' | 'pool' | 'provisionHosts' | 'env' | 'diskMegabytes' | 'parallel'>;
   readonly places: Pick<Places, 'state' | 'worktrees'>;
   /** The run's record: the log of provisioning goes there. */
   readonly folder: string;
@@ -259,6 +260,7 @@ export class Judge {
       ...cut,
       run: this.#verifier(dir),
     };
+    if (profile.parallel > 1) return this.#together(commands, place, each);
     const checks: Check[] = [];
     for (const index of commands.keys()) {
       // A command that writes to the files of the commit shows something of another tree to those after it.
@@ -273,6 +275,19 @@ export class Judge {
       break;
     }
     return checks;
+  }
+
+  /** At the same time, because the profile says so: nothing is put back between them. */
+  async #together(commands: readonly Command[], place: VerifyPlace, each: CheckCall['each']): Promise<Check[]> {
+    const limit = pLimit(this.#call.profile.parallel);
+    const checks = commands.map((_, index) =>
+      limit(async () => {
+        const check = await verifyOne(commands, index, place);
+        if (check !== undefined) each?.(check);
+        return check;
+      }),
+    );
+    return (await Promise.all(checks)).filter((check) => check !== undefined);
   }
 
   /** The limit of disk use counts for a verification, too: the worktree, and in the sandbox its temp folder. */

@@ -52,12 +52,13 @@ export async function verifyOne(
 ): Promise<Check | undefined> {
   const command = runnable(commands)[index];
   if (command === undefined || place.signal?.aborted === true) return undefined;
-  return runOne(command, place, join(place.logs, `${place.label}-${index + 1}.log`));
+  return runOne(command, place, `${place.label}-${index + 1}`);
 }
 
 const runnable = (commands: readonly Command[]): Command[] => commands.filter((item) => item.kind === 'command');
 
-async function runOne(command: Command, place: VerifyPlace, log: string): Promise<Check> {
+async function runOne(command: Command, place: VerifyPlace, name: string): Promise<Check> {
+  const log = join(place.logs, `${name}.log`);
   const words = command.shell ? { env: {}, argv: ['/bin/sh', '-c', command.text] } : splitCommand(command.text);
   const ci = place.env.CI === undefined && watches(command.text, place.scripts ?? {});
   const { text, expect, baselineFails } = command;
@@ -69,7 +70,8 @@ async function runOne(command: Command, place: VerifyPlace, log: string): Promis
     args: words.argv.slice(1),
     cwd: place.dir,
     env: { ...place.env, ...(ci ? { CI: 'true' } : {}), ...words.env },
-    marker: `${place.marker}/${place.label}`,
+    // Of its own: what outlives one command is ended, and not what runs beside it.
+    marker: `${place.marker}/${name}`,
     wallMs: (command.timeoutSeconds ?? DEFAULT_SECONDS) * 1000,
     stdoutFile: log,
     stderrFile: log,

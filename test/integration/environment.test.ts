@@ -20,6 +20,26 @@ const logOf = async (name: string): Promise<string> => {
   return readFileSync(join(lab.record(run), 'attempt-1', name), 'utf8');
 };
 
+describe('checks at the same time', () => {
+  // Each says that it began, and passes when the other one has begun as well; what outlives it is ended with it.
+  const meet = 'touch "$1"; sleep 60 & for i in $(seq 40); do test -f "$2" && exit 0; sleep 0.1; done; exit 1\n';
+  const commands = (at: string): string[] => [`\`sh meet.sh ${at}/a ${at}/b\``, `\`sh meet.sh ${at}/b ${at}/a\``];
+
+  it('are those of a profile that says so', async () => {
+    prepare({ 'meet.sh': meet }, [], 'parallel = 2');
+    writeFileSync(join(lab.folder, 'spec.md'), spec('success', { verify: commands(lab.folder) }));
+    const ended = await lab.run(['run', '../spec.md', '--no-baseline', '--sandbox', 'off']);
+    expect(ended.code, ended.stdout).toBe(0);
+    expect((await lab.result()).verification.map(({ command }) => command.at(-1))).toEqual(['b', 'a']);
+  });
+
+  it('are none otherwise', async () => {
+    prepare({ 'meet.sh': meet }, []);
+    writeFileSync(join(lab.folder, 'spec.md'), spec('success', { verify: commands(lab.folder) }));
+    expect((await lab.run(['run', '../spec.md', '--no-baseline', '--sandbox', 'off'])).code).toBe(3);
+  });
+});
+
 describe('the environment of the verification', () => {
   it('is the user’s, with what the profile passes and sets, and without CI, NO_COLOR and secrets', async () => {
     prepare({ 'show.sh': 'env\n' }, ['`sh show.sh`'], 'env = ["MY_FLAG", "MODE=test"]');
