@@ -52,7 +52,7 @@ async function escapes(): Promise<string> {
   const named = readFileSync(join(ROOT, 'test', 'helpers', 'escapes.mjs'), 'utf8').match(
     /^ {2}(?:'[^']+'|"[^"]+"): \(/gm,
   );
-  return `${named?.length ?? 0} (each is a test: test/integration/sandbox.test.ts)`;
+  return `${named?.length ?? 0} (each is a test: test/integration/escapes.test.ts)`;
 }
 
 const fake = await kills('fake', 700);

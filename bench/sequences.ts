@@ -18,12 +18,15 @@ export async function playSequences(count: number, seed: number): Promise<Sequen
   const ends: Record<string, number> = {};
   const wrong: Sequences['wrong'][number][] = [];
   let steps = 0;
+  let done = 0;
   const lane = async (): Promise<void> => {
     for (let script = left.shift(); script !== undefined; script = left.shift()) {
       const story = await playScript(script);
       steps += story.steps;
       for (const [end, times] of Object.entries(story.ends)) ends[end] = (ends[end] ?? 0) + times;
       for (const violation of story.violations) wrong.push({ violation, story, script });
+      done += 1;
+      if (done % 50 === 0) process.stderr.write(`${done} of ${count} sequences, ${wrong.length} violations\n`);
     }
   };
   await Promise.all([lane(), lane()]);
