@@ -1,9 +1,12 @@
 import MarkdownIt from 'markdown-it';
 
 /** The text of a piece of Markdown, without its marks. */
-export const plainText = (text: string): string =>
-  spans(text)
-    .map((span) => span.text)
+export const plainText = (text: string): string => plainOf(spans(text));
+
+/** The same of runs that are split already. */
+export const plainOf = (runs: readonly Span[]): string =>
+  runs
+    .map((run) => run.text)
     .join('')
     .trim();
 

@@ -59,6 +59,7 @@ const WORD =
 const WINDOWS = /^([A-Za-z]:)?\\?([\w.@-]+\\)+[\w.@-]+$/;
 
 function pathsIn(token: string, quoted: boolean, facts: RepoFacts): string[] {
+  if (/^[\w-]+$/.test(token)) return facts.files.has(token) || NAMES.test(token) ? [token] : [];
   const text = (WINDOWS.test(token) ? token.replaceAll('\\', '/') : token)
     .replace(/[.,:;]+$/, '')
     .replace(/::.*$/, '')

@@ -1,10 +1,9 @@
-import type { Block } from '../blocks.ts';
 import type { RepoFacts } from '../facts.ts';
-import { plainText, spans } from '../inline.ts';
+import { plainOf, plainText, spans } from '../inline.ts';
 import { findPaths, joins, lastWords, type Mention, nearWords } from '../mentions.ts';
 import { byName, byStem, rooted } from '../tracked.ts';
 import { drawnFiles } from '../tree.ts';
-import type { Outline, Section } from './outline.ts';
+import type { Outline, PlanBlock, Section } from './outline.ts';
 
 /** A path with what the plan's structure says of it. */
 export interface Candidate {
@@ -44,8 +43,14 @@ const LOOK_ONLY =
   /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not)/i;
 
 /** All paths of the plan with their ranks. Pure. */
-export const candidates = (plan: Outline, facts: RepoFacts): Candidate[] =>
-  plan.sections.flatMap((section) => new Reader(section, facts).read());
+export function candidates(plan: Outline, facts: RepoFacts): Candidate[] {
+  const folders = new Map<Section | undefined, string>();
+  return plan.sections.flatMap((section) => {
+    const folder = ownFolder(section, facts) ?? folders.get(section.above) ?? '';
+    folders.set(section, folder);
+    return new Reader(section, facts, folder).read();
+  });
+}
 
 /** True for a section that lists files as such: what a sentence elsewhere names is then no work. */
 export const listsFiles = (section: Section): boolean => FILES.test(section.title) && section.role === 'work';
@@ -59,7 +64,7 @@ class Reader {
   constructor(
     private readonly section: Section,
     private readonly facts: RepoFacts,
-    private readonly folder = folderOf(section, facts),
+    private readonly folder: string,
   ) {}
 
   read(): Candidate[] {
@@ -96,12 +101,12 @@ class Reader {
     }
   }
 
-  private text(block: Block): void {
-    const paths = findPaths(spans(block.text), this.facts);
+  private text(block: PlanBlock): void {
+    const paths = findPaths(block.runs, this.facts);
     const ends = block.kind === 'paragraph' ? !block.nested : block.depth < this.label.depth;
     if (ends) this.label = { text: '', depth: 0 };
     if (paths.length === 0) {
-      const text = plainText(block.text);
+      const text = plainOf(block.runs);
       if (labelOf(text.split('\n')[0] ?? '') || /[:：]$/.test(text)) this.label = { text, depth: block.depth };
       return;
     }
@@ -134,7 +139,7 @@ class Reader {
   }
 
   /** A row of a table whose column holds paths, and what another cell says is to be done with them. */
-  private row({ cells = [], header = [], line }: Block): void {
+  private row({ cells = [], header = [], line }: PlanBlock): void {
     const at = this.columns.get(header) ?? this.columnOf(header);
     const others = cells.filter((_, column) => column !== at).map(plainText);
     const rank = others.some((cell) => LOOK_ONLY.test(cell)) ? 'context' : 'listed';
@@ -156,7 +161,7 @@ class Reader {
   }
 
   /** The new files of a drawn tree, and those that a remark marks. */
-  private tree(block: Block): void {
+  private tree(block: PlanBlock): void {
     for (const { path, remark, offset, fromTop } of drawnFiles(block.text)) {
       const below = rooted(path, this.facts);
       const works = !this.facts.files.has(below) || [CREATES, EDITS, /[←*]/].some((mark) => mark.test(remark));
@@ -168,15 +173,14 @@ class Reader {
   }
 }
 
-/** The folder that a heading names, or a sentence right below one says everything goes to. */
-function folderOf(section: Section | undefined, facts: RepoFacts): string {
-  if (section === undefined) return '';
+/** The folder that a heading names, or a sentence right below it says everything goes to. */
+function ownFolder(section: Section, facts: RepoFacts): string | undefined {
   const lead = section.blocks.filter((block) => block.kind === 'paragraph' && !block.nested).slice(0, 2);
-  for (const text of [section.title, ...lead.map((block) => block.text)]) {
-    const [folder, ...others] = findPaths(spans(text), facts);
+  for (const runs of [spans(section.title), ...lead.map((block) => block.runs)]) {
+    const [folder, ...others] = findPaths(runs, facts);
     if (folder?.text.endsWith('/') === true && others.length === 0) return folder.text.replace(/^\.\/|\/$/g, '');
   }
-  return folderOf(section.above, facts);
+  return undefined;
 }
 
 const saysContext = (after: string): boolean =>

@@ -4,7 +4,7 @@ import { plainText } from '../inline.ts';
 import { type Finding, finding, type Spec } from '../model.ts';
 import { emptySpec } from '../parse.ts';
 import { placer } from '../tracked.ts';
-import { asCommand, statedChecks } from './checks.ts';
+import { asCommand, type Stated, statedChecks } from './checks.ts';
 import { type Candidate, candidates, listsFiles } from './files.ts';
 import { type Outline, outline, type Section } from './outline.ts';
 import { refusal } from './refusal.ts';
@@ -26,8 +26,22 @@ const WHY: Record<Candidate['rank'], string> = {
   context: 'its section, or the words around it, say that it is no work',
 };
 
+/** What a plan says, with its paths placed among the files of the repository; its manifests are not looked at. */
+export interface PlanReading {
+  readonly source: string;
+  readonly title: string;
+  readonly named: readonly Named[];
+  readonly checks: readonly Stated[];
+  readonly findings: readonly Finding[];
+  readonly notes: readonly Note[];
+}
+
 /** Makes the header of a spec out of an approved plan, with no model; the plan goes with it, byte for byte. Pure. */
-export function fromPlan(source: string, facts: RepoFacts, number: string): Converted {
+export const fromPlan = (source: string, facts: RepoFacts, number: string): Converted =>
+  specOf(readPlan(source, facts), facts, number);
+
+/** Reads which files a plan changes and what it says shows that the work is right. Pure. */
+export function readPlan(source: string, facts: RepoFacts): PlanReading {
   const plan = outline(source);
   const { named, notes, findings, sure } = readFiles(plan, facts);
   const checks = statedChecks(plan);
@@ -36,6 +50,13 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
   const refused = refusal(plan, { files: sure ? named.length : findings.length, checks: checks.length });
   if (refused !== undefined) findings.push(refused);
   const title = (plan.title || plainText(plan.sections[1]?.title ?? '') || 'Plan').slice(0, 120);
+  const byLine = (left: { line: number }, right: { line: number }): number => left.line - right.line;
+  return { source, title, named, checks, findings: findings.sort(byLine), notes: notes.sort(byLine) };
+}
+
+/** The spec of a plan that was read; what checks it where the plan does not say is found in the manifests. Pure. */
+export function specOf(reading: PlanReading, facts: RepoFacts, number: string): Converted {
+  const { source, title, named, checks, findings, notes } = reading;
   const spec: Spec = { ...emptySpec(), number, title, format: '2', scope: 'guess', plan: source };
   const paths = named.map(({ path }) => path);
   const commands = checks.filter(({ kind, text }) => kind === 'command' && canStart(text, facts, paths));
@@ -49,8 +70,7 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
     .filter((check) => !commands.includes(check))
     .slice(0, MOST)
     .map(({ text, line }) => ({ text: text.replaceAll('<-', '←'), targets: ['review'], at: { line, column: 1 } }));
-  const byLine = (left: { line: number }, right: { line: number }): number => left.line - right.line;
-  return { spec, findings: findings.sort(byLine), notes: notes.sort(byLine) };
+  return { spec, findings, notes };
 }
 
 /** Decides which paths of a plan are its work, and asks once about each that it cannot place. */

@@ -1,8 +1,11 @@
 import { type Block, readDocument } from '../blocks.ts';
-import { plainText } from '../inline.ts';
+import { plainText, type Span, spans } from '../inline.ts';
 
 /** What a section of a plan is for: work to be done, how to check it, or what to know. */
 export type Role = 'work' | 'check' | 'context';
+
+/** A block with its text split into runs; code has none. */
+export type PlanBlock = Block & { readonly runs: readonly Span[] };
 
 export interface Section {
   readonly role: Role;
@@ -10,7 +13,7 @@ export interface Section {
   /** Heading depth; 0 before the first heading. */
   readonly depth: number;
   readonly line: number;
-  readonly blocks: Block[];
+  readonly blocks: PlanBlock[];
   readonly above: Section | undefined;
   /** The word before the number of a heading such as "Step 2: …"; '' for "3. …", undefined without a number. */
   readonly unit: string | undefined;
@@ -39,7 +42,7 @@ export function outline(source: string): Outline {
   let title = '';
   for (const block of readDocument(source).blocks) {
     if (block.kind !== 'heading') {
-      current.blocks.push(block);
+      current.blocks.push({ ...block, runs: block.kind === 'code' ? [] : spans(block.text) });
       continue;
     }
     const text = block.text.replace(/\s+#+$/, '');
