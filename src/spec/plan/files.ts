@@ -46,9 +46,9 @@ const LOOK_ONLY =
 export function candidates(plan: Outline, facts: RepoFacts): Candidate[] {
   const folders = new Map<Section | undefined, string>();
   return plan.sections.flatMap((section) => {
-    const folder = ownFolder(section, facts) ?? folders.get(section.above) ?? '';
+    const { found, folder = folders.get(section.above) ?? '' } = new Reader(section, facts).read();
     folders.set(section, folder);
-    return new Reader(section, facts, folder).read();
+    return found.map((item) => ({ ...item, folder }));
   });
 }
 
@@ -56,7 +56,10 @@ export function candidates(plan: Outline, facts: RepoFacts): Candidate[] {
 export const listsFiles = (section: Section): boolean => FILES.test(section.title) && section.role === 'work';
 
 class Reader {
-  private readonly found: Candidate[] = [];
+  private readonly found: Omit<Candidate, 'folder'>[] = [];
+  /** The paths of the heading and of the first paragraphs: a folder that stands there alone is where everything goes. */
+  private readonly leads: Mention[][] = [];
+  private paragraphs = 0;
   /** What the last label said, for the items below it. */
   private label = { text: '', depth: 0 };
   private readonly columns = new Map<readonly string[], number>();
@@ -64,29 +67,31 @@ class Reader {
   constructor(
     private readonly section: Section,
     private readonly facts: RepoFacts,
-    private readonly folder: string,
   ) {}
 
-  read(): Candidate[] {
+  /** What the section names, and the folder that it speaks of. */
+  read(): { found: Omit<Candidate, 'folder'>[]; folder: string | undefined } {
     if (this.section.depth > 0) this.heading(this.section);
     for (const block of this.section.blocks) {
       if (block.kind === 'code') this.tree(block);
       else if (block.kind === 'row') this.row(block);
       else if (block.checked !== true) this.text(block);
     }
-    return this.found;
+    const [lead] = this.leads.find(([path, ...others]) => path?.text.endsWith('/') && others.length === 0) ?? [];
+    return { found: this.found, folder: lead?.text.replace(/^\.\/|\/$/g, '') };
   }
 
   private add(text: string, line: number, how: Pick<Candidate, 'rank'> & Partial<Candidate>): void {
-    const { section, folder } = this;
+    const { section } = this;
     const tests = section.role === 'check' && how.rank === 'listed' && /test|spec/i.test(text);
     const rank = section.role === 'work' || tests ? how.rank : 'context';
-    this.found.push({ deletes: false, exact: false, ...how, rank, text, section, line, folder });
+    this.found.push({ deletes: false, exact: false, ...how, rank, text, section, line });
   }
 
   private heading({ title, line, blocks }: Section): void {
     const runs = spans(title);
     const paths = findPaths(runs, this.facts);
+    this.leads.push(paths);
     const quiet = NOTHING.test(blocks[0]?.text ?? '');
     for (const { text, before, quoted } of paths) {
       const unsure = /\([^)]*$/.test(before) || (!text.includes('/') && byName(text, this.facts).length === 0);
@@ -103,6 +108,8 @@ class Reader {
 
   private text(block: PlanBlock): void {
     const paths = findPaths(block.runs, this.facts);
+    const leads = block.kind === 'paragraph' && !block.nested && this.paragraphs++ < 2;
+    if (leads) this.leads.push(paths);
     const ends = block.kind === 'paragraph' ? !block.nested : block.depth < this.label.depth;
     if (ends) this.label = { text: '', depth: 0 };
     if (paths.length === 0) {
@@ -171,16 +178,6 @@ class Reader {
       });
     }
   }
-}
-
-/** The folder that a heading names, or a sentence right below it says everything goes to. */
-function ownFolder(section: Section, facts: RepoFacts): string | undefined {
-  const lead = section.blocks.filter((block) => block.kind === 'paragraph' && !block.nested).slice(0, 2);
-  for (const runs of [spans(section.title), ...lead.map((block) => block.runs)]) {
-    const [folder, ...others] = findPaths(runs, facts);
-    if (folder?.text.endsWith('/') === true && others.length === 0) return folder.text.replace(/^\.\/|\/$/g, '');
-  }
-  return undefined;
 }
 
 const saysContext = (after: string): boolean =>

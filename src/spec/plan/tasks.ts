@@ -22,6 +22,7 @@ export function tasksOf(named: readonly Named[], title: string): Task[] {
   const inGrammar = units.every((unit) => unit?.unit === 'task');
   if (units.length < 2 || units.includes(undefined) || (shared && !inGrammar)) return [taskOf(1, title, named)];
   const parallel = units.map((unit) => !shared && PARALLEL.test(unit?.title ?? ''));
+  const independent = parallel.every((one) => one);
   let [before, group]: number[][] = [[], []];
   return units.map((unit, index) => {
     if (!(parallel[index] && parallel[index - 1])) [before, group] = [group, []];
@@ -32,7 +33,7 @@ export function tasksOf(named: readonly Named[], title: string): Task[] {
       const made = first.get(file.path);
       if (file.verb === 'CREATE' && made !== undefined && !files.includes(made)) file.verb = 'MODIFY';
     }
-    return { ...task, dependsOn: before ?? [], independent: parallel.every((one) => one) };
+    return { ...task, dependsOn: before ?? [], independent };
   });
 }
 
