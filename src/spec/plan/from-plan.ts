@@ -80,6 +80,7 @@ function readFiles(plan: Outline, facts: RepoFacts) {
   const named: Named[] = [];
   const notes: Note[] = [];
   const unclear = new Map<string, Finding>();
+  const unplaced = new Map<string, number>();
   const outside = new Map<string, number>();
   const whole = all.filter(({ rank, text }) => rank !== 'context' && /\/[^/*]+$/.test(text));
   const alone = placer([], facts);
@@ -95,9 +96,10 @@ function readFiles(plan: Outline, facts: RepoFacts) {
     const taken = known.length > 0 ? `${verb} ${known.join(', ')}` : `${kind}: ${text}`;
     notes.push({ line, taken, why: WHY[item.rank] });
     if (kind === 'outside') outside.set(text, line);
-    if (kind === 'open') unclear.set(text, question(item, found.kind === 'open' ? found.paths : []));
+    if (kind === 'open' && found.kind === 'open' && found.paths.length > 0) unclear.set(text, which(item, found.paths));
+    else if (kind === 'open' && !unplaced.has(text)) unplaced.set(text, line);
   }
-  const findings = [...unclear.values()];
+  const findings = [...unclear.values(), ...whereAre(unplaced)];
   for (const [, line] of [...outside].slice(0, 1)) {
     const message = `Outside this repository, where no run writes: ${[...outside.keys()].slice(0, 5).join(', ')}.`;
     const fix = 'Make those changes yourself, or start kimi-dispatch in the repository that holds them.';
@@ -106,11 +108,25 @@ function readFiles(plan: Outline, facts: RepoFacts) {
   return { named, notes, findings, sure: [...work].some(({ rank }) => rank !== 'mention') };
 }
 
-function question({ text, line }: Candidate, options: readonly string[]): Finding {
+const ask = (line: number, message: string, fix: string): Finding =>
+  finding('plan/which-file', 'warning', { line, column: 1 }, message, fix);
+
+function which({ text, line }: Candidate, options: readonly string[]): Finding {
   const some = options.length > 5 ? [...options.slice(0, 5), `… (${options.length} in all)`] : options;
-  const which = some.length > 0 ? `one of: ${some.join(', ')}` : 'its whole path, or nothing if it is no work';
-  const fix = `Write under Files: - MODIFY and ${which}`;
-  return finding('plan/which-file', 'warning', { line, column: 1 }, `Which file is ${text}?`, fix);
+  return ask(line, `Which file is ${text}?`, `Write under Files: - MODIFY and one of: ${some.join(', ')}`);
+}
+
+/** One question about all names that nothing places: what places one of them mostly places the others. */
+function whereAre(unplaced: ReadonlyMap<string, number>): Finding[] {
+  const [line = 1] = unplaced.values();
+  const names = [...unplaced.keys()];
+  if (names.length === 0) return [];
+  const some = names.length > MOST ? [...names.slice(0, MOST), `… (${names.length} in all)`] : names;
+  const [message, what] =
+    names.length === 1
+      ? [`Which file is ${names[0]}?`, 'its whole path']
+      : [`Which files are ${some.join(', ')}?`, 'the whole path of each'];
+  return [ask(line, message, `Write under Files: - CREATE or MODIFY and ${what}, or nothing if it is no work`)];
 }
 
 /** What the plan lists outranks what its sentences say; and those, what they only hold. */
