@@ -15,6 +15,7 @@ const BIN = join(ROOT, 'bin', 'kimi-dispatch.js');
 const SCRIPT = '#!/bin/sh\necho "$0 $*: fine"\n';
 /** What works in a tree of names, or is the dispatcher's and Kimi's own. */
 const REAL = /^(git|node|sh|bash|env|cd|grep|rg|test|\[|!|ls|echo|true|false)$/;
+const SECRETS = /(^|\/)\.env(\.(?!example$|sample$|template$)[\w-]+)?$/;
 /** Started to provide dependencies, whatever a plan verifies. */
 const INSTALLERS = ['npm', 'npx', 'pnpm', 'yarn', 'bun', 'uv', 'poetry', 'cargo', 'go', 'bundle', 'pip', 'composer'];
 
@@ -116,6 +117,9 @@ class Checkout {
       const shown = await this.tell('show', '@last', '--json');
       if (!shown.stdout.startsWith('{')) return { outcome: 'none', spec, wrong: [ran.stderr.slice(-2000)] };
       const result: Result = JSON.parse(shown.stdout);
+      // Kimi's own tools write no file of secrets; the result must say that it was not written.
+      for (const path of [...after.keys()].filter((one) => SECRETS.test(one) && result.scope.untouched.includes(one)))
+        after.delete(path);
       const wrong = [...this.judge(result, after), ...readWhole(this.one.plan, model.requests as Asked[])];
       const unverified = result.outcome === 'unverified';
       // Where nothing could say yes, a person who has read the change says so.
