@@ -11,6 +11,7 @@ import { MANIFESTS } from '../spec/facts.ts';
 import { declaredPaths, type Finding, type Spec } from '../spec/model.ts';
 import { isSpec, parseSpec } from '../spec/parse.ts';
 import { type Note, readPlan, specOf } from '../spec/plan/from-plan.ts';
+import { outline } from '../spec/plan/outline.ts';
 import { renderSpec } from '../spec/render.ts';
 import { findingsEnvelope, showFindings, showQuestions } from '../spec/show.ts';
 import type { World } from '../world.ts';
@@ -93,15 +94,15 @@ export async function draft(
   how: { number: string; base?: string | undefined; change?: (spec: Spec) => void },
 ): Promise<Drafted> {
   const given = isSpec(source) ? parseSpec(source) : undefined;
-  const tree = await factsAt(repo, await resolveBase(repo, how.base ?? (given?.spec.base || 'HEAD')));
-  const reading = given === undefined ? readPlan(header === '' ? source : `${source}\n\n${header}`, tree) : undefined;
+  const looking = factsAt(repo, await resolveBase(repo, how.base ?? (given?.spec.base || 'HEAD')));
+  // Git works while the plan is read.
+  const plan = given === undefined ? outline(header === '' ? source : `${source}\n\n${header}`) : undefined;
+  const tree = await looking;
+  const reading = plan === undefined ? undefined : readPlan(plan, tree);
   const declared = reading?.named.map(({ path }) => path) ?? (given === undefined ? [] : declaredPaths(given.spec));
   const facts = await withBeside(repo, tree, declared);
-  const made = reading === undefined ? undefined : specOf(reading, facts, how.number);
-  if (made !== undefined) {
-    made.spec.plan = source;
-    how.change?.(made.spec);
-  }
+  const made = reading === undefined ? undefined : specOf(reading, facts, { source, number: how.number });
+  if (made !== undefined) how.change?.(made.spec);
   const text = made === undefined ? source : renderSpec(made.spec);
   const parsed = given ?? parseSpec(text);
   // Why the whole is no plan is all there is to say.

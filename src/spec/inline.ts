@@ -24,7 +24,8 @@ inline.disable(['html_inline', 'entity', 'image', 'autolink'], true);
 
 /** Splits the text of a block into runs. */
 export function spans(text: string): Span[] {
-  if (!/[\\`*_[\]]/.test(text)) return unmarked(text.slice(0, 20_000));
+  const simple = plainRuns(text.slice(0, 20_000));
+  if (simple !== undefined) return simple;
   const found: Span[] = [];
   let strong = 0;
   let offset = 0;
@@ -52,13 +53,32 @@ export function spans(text: string): Span[] {
   return found;
 }
 
-/** The lines of a text in which nothing is marked. */
-const unmarked = (text: string): Span[] =>
-  text.split('\n').flatMap((line, offset): Span[] => {
-    const run = { kind: 'text', strong: false, offset } as const;
-    const words = offset === 0 ? line.trimEnd() : line.trim();
-    return [...(offset === 0 ? [] : [{ ...run, text: '\n' }]), ...(words === '' ? [] : [{ ...run, text: words }])];
-  });
+/** Text in which nothing but code is marked, which is most text, needs no parser; undefined for any other. */
+function plainRuns(text: string): Span[] | undefined {
+  const parts = text.split('`');
+  const marked = (part: string, index: number): boolean =>
+    index % 2 === 0 ? /[\\*_[\]]/.test(part) || (part === '' && index > 0 && index < parts.length - 1) : part === '';
+  if (parts.length % 2 === 0 || parts.some(marked)) return undefined;
+  const found: Span[] = [];
+  let offset = 0;
+  const add = (run: string, kind: 'text' | 'code'): void => {
+    if (run !== '') found.push({ text: run, kind, strong: false, offset });
+  };
+  for (const [index, part] of parts.entries()) {
+    if (index % 2 === 1) {
+      add(part.replaceAll('\n', ' ').replace(/^ (.+) $/, '$1'), 'code');
+      continue;
+    }
+    const [first = '', ...below] = part.split(/ *\n[ \t]*/);
+    add(first, 'text');
+    for (const line of below) {
+      offset += 1;
+      add('\n', 'text');
+      add(line, 'text');
+    }
+  }
+  return found;
+}
 
 function decode(href: string): string {
   try {

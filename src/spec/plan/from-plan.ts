@@ -28,7 +28,6 @@ const WHY: Record<Candidate['rank'], string> = {
 
 /** What a plan says, with its paths placed among the files of the repository; its manifests are not looked at. */
 export interface PlanReading {
-  readonly source: string;
   readonly title: string;
   readonly named: readonly Named[];
   readonly checks: readonly Stated[];
@@ -38,11 +37,10 @@ export interface PlanReading {
 
 /** Makes the header of a spec out of an approved plan, with no model; the plan goes with it, byte for byte. Pure. */
 export const fromPlan = (source: string, facts: RepoFacts, number: string): Converted =>
-  specOf(readPlan(source, facts), facts, number);
+  specOf(readPlan(outline(source), facts), facts, { source, number });
 
 /** Reads which files a plan changes and what it says shows that the work is right. Pure. */
-export function readPlan(source: string, facts: RepoFacts): PlanReading {
-  const plan = outline(source);
+export function readPlan(plan: Outline, facts: RepoFacts): PlanReading {
   const { named, notes, findings, sure } = readFiles(plan, facts);
   const checks = statedChecks(plan);
   for (const { line, kind, text } of checks)
@@ -51,13 +49,17 @@ export function readPlan(source: string, facts: RepoFacts): PlanReading {
   if (refused !== undefined) findings.push(refused);
   const title = (plan.title || plainText(plan.sections[1]?.title ?? '') || 'Plan').slice(0, 120);
   const byLine = (left: { line: number }, right: { line: number }): number => left.line - right.line;
-  return { source, title, named, checks, findings: findings.sort(byLine), notes: notes.sort(byLine) };
+  return { title, named, checks, findings: findings.sort(byLine), notes: notes.sort(byLine) };
 }
 
 /** The spec of a plan that was read; what checks it where the plan does not say is found in the manifests. Pure. */
-export function specOf(reading: PlanReading, facts: RepoFacts, number: string): Converted {
-  const { source, title, named, checks, findings, notes } = reading;
-  const spec: Spec = { ...emptySpec(), number, title, format: '2', scope: 'guess', plan: source };
+export function specOf(
+  reading: PlanReading,
+  facts: RepoFacts,
+  of: Pick<Spec, 'number'> & { source: string },
+): Converted {
+  const { title, named, checks, findings, notes } = reading;
+  const spec: Spec = { ...emptySpec(), number: of.number, title, format: '2', scope: 'guess', plan: of.source };
   const paths = named.map(({ path }) => path);
   const commands = checks.filter(({ kind, text }) => kind === 'command' && canStart(text, facts, paths));
   const detected = commands.length > 0 ? [] : detectCommands(facts, paths);
