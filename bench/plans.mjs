@@ -1,6 +1,7 @@
-// node --experimental-transform-types bench/plans.mjs FOLDER [--only odd|even|NN,NN] [--show NN]
+// node --experimental-transform-types bench/plans.mjs FOLDER [--only odd|even|NN,NN] [--show NN] [--runs COUNT]
 // Converts every plan of FOLDER/corpus (NN.md) with the files of FOLDER/worlds (NN.txt, NN.manifests.json) and compares
 // the header with the reading of a person in FOLDER/gold (NN.json: kind, paths, optional, checks, checksOptional, name).
+// `--runs COUNT`: has the real Kimi carry out that many of the plans, and merges them (bench/plans-run.ts).
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkSpec } from '../src/spec/check.ts';
@@ -12,7 +13,7 @@ const [folder, ...rest] = process.argv.slice(2);
 const flag = (name) => (rest.includes(name) ? rest[rest.indexOf(name) + 1] : undefined);
 if (folder === undefined) {
   console.error(
-    'usage: node --experimental-transform-types bench/plans.mjs FOLDER [--only odd|even|NN,NN] [--show NN]',
+    'usage: node --experimental-transform-types bench/plans.mjs FOLDER [--only odd|even|NN,NN] [--show NN] [--runs COUNT]',
   );
   process.exit(2);
 }
@@ -38,6 +39,27 @@ function facts(gold) {
     untracked: new Set(),
     manifests: new Map(Object.entries(manifests)),
   };
+}
+
+/** The header as Claude writes it when it is asked for one: files and commands as a person read them. */
+function headerOf(gold, { files }) {
+  const verbOf = ({ path, verbs }) =>
+    (files.has(path) ? verbs.find((verb) => verb !== 'CREATE') : 'CREATE') ?? verbs[0];
+  const paths = gold.paths.map((item) => `- ${verbOf(item)} \`${item.path}\``);
+  const checks = gold.checks.filter((item) => !item.startsWith('re:')).map((item) => `- \`${item}\``);
+  return ['## Files', '', ...paths, '', ...(checks.length === 0 ? [] : ['## Verification', '', ...checks, ''])].join(
+    '\n',
+  );
+}
+
+/** True when a plan makes a spec that a run takes as it is; `plan` is what Kimi reads, where a header stands beside it. */
+function isRunnable(text, world, plan = text) {
+  const made = fromPlan(text, world, '001');
+  made.spec.plan = plan;
+  const source = renderSpec(made.spec);
+  const { spec, lines, findings } = parseSpec(source);
+  const all = [...made.findings, ...findings, ...checkSpec({ spec, source, lines, facts: world })];
+  return spec.tasks.some(({ files }) => files.length > 0) && !all.some(({ severity }) => severity === 'error');
 }
 
 /** Converts one plan and compares it with its gold reading. */
@@ -79,6 +101,8 @@ function measure(gold) {
     missingChecks: gold.checks.filter((item) => !commands.some((command) => like(item, command))),
     detected: made.spec.verification.filter((item) => item.detected).map((item) => item.text),
     independent: made.spec.tasks.filter((task) => task.independent).length,
+    beside: isRunnable(`${plan}\n\n${headerOf(gold, world)}`, world, plan),
+    within: isRunnable(`${plan}\n\n${headerOf(gold, world)}`, world),
     runnable: !findings.some((item) => item.severity === 'error') && made.spec.tasks.length > 0,
   };
 }
@@ -93,6 +117,14 @@ const golds = readdirSync(join(folder, 'gold'))
       wants === undefined ||
       (wants === 'odd' ? id % 2 === 1 : wants === 'even' ? id % 2 === 0 : wants.split(',').includes(id)),
   );
+if (flag('--runs') !== undefined) {
+  const { runPlans } = await import('./plans-run.ts');
+  const cases = golds
+    .filter(({ kind }) => kind === 'plan')
+    .slice(0, Number(flag('--runs')))
+    .map((gold) => ({ id: gold.id, plan: read('corpus', `${gold.id}.md`), ...facts(gold) }));
+  process.exit((await runPlans(cases)) ? 0 : 1);
+}
 const all = golds.map(measure);
 const plans = all.filter(({ gold }) => gold.kind === 'plan');
 const sum = (list, count) => list.reduce((total, item) => total + count(item), 0);
@@ -122,6 +154,16 @@ const negatives = all.filter(({ gold }) => gold.kind !== 'plan');
 row(
   '\nrunnable without edits',
   sum(plans, (item) => Number(item.runnable)),
+  plans.length,
+);
+row(
+  'runnable with --header',
+  sum(plans, (item) => Number(item.beside)),
+  plans.length,
+);
+row(
+  'runnable, header in the plan',
+  sum(plans, (item) => Number(item.within)),
   plans.length,
 );
 row(

@@ -28,7 +28,7 @@ import { notify } from './notify.ts';
 import { makeProgress, plainProgress } from './progress.ts';
 import { makeOrder, type Ordered, queueFor, runThroughQueue, showOrder } from './queue.ts';
 import { refusalJson } from './refusal.ts';
-import { draft, factsFor, hasErrors, readWithHeader } from './spec.ts';
+import { draft, hasErrors, readWithHeader } from './spec.ts';
 import { refuseAlone, refuseTogether } from './taken.ts';
 import { SUPERVISED, supervise } from './wait.ts';
 
@@ -142,13 +142,16 @@ async function readSpec(
 ): Promise<Read | undefined> {
   const input = readWithHeader(world, what.name, what.header);
   const { path, text } = input;
-  const facts = await factsFor(repo, input, what.base);
-  const drafted = draft(input, facts, '001');
+  const drafted = await draft(repo, input, { number: '001', base: what.base });
   const name = relative(world.cwd, path);
   world.err(showFindings(name, drafted.plan.lines, drafted.plan.findings));
   annotateFindings(world, name, [...drafted.plan.findings, ...(drafted.text === text ? drafted.findings : [])]);
   if (!hasErrors(drafted))
-    return { spec: drafted.spec, text: drafted.text, known: { base: facts.commit, uncommitted: facts.dirty } };
+    return {
+      spec: drafted.spec,
+      text: drafted.text,
+      known: { base: drafted.facts.commit, uncommitted: drafted.facts.dirty },
+    };
   world.err(showFindings(drafted.text === text ? name : 'spec.md (from the plan)', drafted.lines, drafted.findings));
   world.err(
     `Nothing was started. ${drafted.text === text ? '' : `To correct the spec by hand: kimi-dispatch spec ${name}\n`}\n`,

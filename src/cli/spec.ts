@@ -7,10 +7,11 @@ import { fileAt, type Repo, resolveBase } from '../git/repo.ts';
 import { Sessions } from '../session/store.ts';
 import { checkSpec } from '../spec/check.ts';
 import { manifestsAbove } from '../spec/detect.ts';
-import { MANIFESTS, type RepoFacts } from '../spec/facts.ts';
+import { MANIFESTS } from '../spec/facts.ts';
 import { declaredPaths, type Finding, type Spec } from '../spec/model.ts';
 import { isSpec, parseSpec } from '../spec/parse.ts';
-import { fromPlan, type Note } from '../spec/plan/from-plan.ts';
+import { type Note, readPlan, specOf } from '../spec/plan/from-plan.ts';
+import { outline } from '../spec/plan/outline.ts';
 import { renderSpec } from '../spec/render.ts';
 import { findingsEnvelope, showFindings, showQuestions } from '../spec/show.ts';
 import type { World } from '../world.ts';
@@ -73,6 +74,8 @@ export interface Drafted {
   readonly text: string;
   readonly lines: readonly string[];
   readonly findings: readonly Finding[];
+  /** What the base holds, with the manifests beside what the spec declares. */
+  readonly facts: Facts;
   /** Findings on the plan, with its lines; empty when the input was a spec. */
   readonly plan: {
     readonly findings: readonly Finding[];
@@ -81,59 +84,53 @@ export interface Drafted {
   };
 }
 
-/** Plan or spec text → a checked spec. A spec passes through byte for byte; lines of a header are read with the plan. */
-export function draft(
+/**
+ * Plan or spec text → a checked spec. A spec passes through byte for byte; lines of a header are read with the plan.
+ * @param how `base`: a revision instead of the one that the spec names; `change`: has the last word on a converted spec.
+ */
+export async function draft(
+  repo: Repo,
   { text: source, header }: Pick<Input, 'text' | 'header'>,
-  facts: RepoFacts | undefined,
-  number: string,
-  change: (spec: Spec) => void = () => {},
-): Drafted {
-  const read = header === '' ? source : `${source}\n\n${header}`;
-  const plan = isSpec(source) ? undefined : fromPlan(read, facts ?? EMPTY, number);
-  if (plan !== undefined) {
-    plan.spec.plan = source;
-    change(plan.spec);
-  }
-  const text = plan === undefined ? source : renderSpec(plan.spec);
-  const parsed = parseSpec(text);
+  how: { number: string; base?: string | undefined; change?: (spec: Spec) => void },
+): Promise<Drafted> {
+  const given = isSpec(source) ? parseSpec(source) : undefined;
+  const looking = factsAt(repo, await resolveBase(repo, how.base ?? (given?.spec.base || 'HEAD')));
+  // Git works while the plan is read.
+  const plan = given === undefined ? outline(header === '' ? source : `${source}\n\n${header}`) : undefined;
+  const tree = await looking;
+  const reading = plan === undefined ? undefined : readPlan(plan, tree);
+  const declared = reading?.named.map(({ path }) => path) ?? (given === undefined ? [] : declaredPaths(given.spec));
+  const facts = await withBeside(repo, tree, declared);
+  const made = reading === undefined ? undefined : specOf(reading, facts, { source, number: how.number });
+  if (made !== undefined) how.change?.(made.spec);
+  const text = made === undefined ? source : renderSpec(made.spec);
+  const parsed = given ?? parseSpec(text);
   // Why the whole is no plan is all there is to say.
-  const refused = plan?.findings.some((item) => item.code === 'plan/refused') === true;
+  const refused = made?.findings.some((item) => item.code === 'plan/refused') === true;
   const found = refused ? [] : checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts });
-  const findings = [...parsed.findings, ...found];
-  const lines = source.split(/\r\n?|\n/);
   return {
     spec: parsed.spec,
     text,
     lines: parsed.lines,
-    findings,
-    plan: { findings: plan?.findings ?? [], lines, notes: plan?.notes ?? [] },
+    findings: [...parsed.findings, ...found],
+    facts,
+    plan: { findings: made?.findings ?? [], lines: source.split(/\r\n?|\n/), notes: made?.notes ?? [] },
   };
 }
-
-const EMPTY: RepoFacts = { root: '/', name: '', files: new Map(), untracked: new Set(), manifests: new Map() };
 
 export const hasErrors = (drafted: Drafted, strict = false): boolean =>
   [...drafted.findings, ...drafted.plan.findings].some(
     (item) => item.severity === 'error' || (strict && item.severity === 'warning'),
   );
 
-/** The base a spec names, as facts. */
-export async function factsFor(repo: Repo, input: Pick<Input, 'text' | 'header'>, base?: string): Promise<Facts> {
-  const parsed = isSpec(input.text) ? parseSpec(input.text).spec : undefined;
-  const facts = await factsAt(repo, await resolveBase(repo, base ?? (parsed?.base || 'HEAD')));
-  const declared = declaredPaths(parsed ?? draft(input, facts, '001').spec);
+/** What the repository holds, and what git and the manifests in the folders above say of declared paths. */
+async function withBeside(repo: Repo, facts: Facts, declared: readonly string[]): Promise<Facts> {
   const nested = manifestsAbove(declared, MANIFESTS).filter((path) => facts.files.has(path) && path.includes('/'));
   const manifests = new Map(facts.manifests);
   for (const path of nested.slice(0, MOST_MANIFESTS))
     manifests.set(path, (await fileAt(repo, facts.commit, path)) ?? '');
-  return {
-    ...facts,
-    manifests,
-    ignored: await ignoredAmong(
-      repo,
-      declared.filter((path) => !facts.files.has(path)),
-    ),
-  };
+  const missing = [...new Set(declared)].filter((path) => !facts.files.has(path));
+  return { ...facts, manifests, ignored: await ignoredAmong(repo, missing) };
 }
 
 /** `spec <plan>`: writes the spec to `-o`, else to `.kimi-dispatch/specs/NNN-slug.md`, else (`-o -`) to stdout. */
@@ -148,7 +145,7 @@ export async function specCommand(
   const folder = join(repo.root, '.kimi-dispatch', 'specs');
   const { path } = input;
   const given = givenOutput(world, options, path);
-  const drafted = draft(input, await factsFor(repo, input), nextNumber(folder));
+  const drafted = await draft(repo, input, { number: nextNumber(folder) });
   const file = given ?? draftFile(folder, drafted.spec);
   if (file === '-') world.out(drafted.text);
   else writeWhole(file, drafted.text);
@@ -227,8 +224,7 @@ export async function importCommand(
     applyOrder(spec, order);
     spec.plan = text;
   };
-  const read = { text: plan, header: '' };
-  const drafted = draft(read, await factsFor(repo, read), nextNumber(drafts), inOrder);
+  const drafted = await draft(repo, { text: plan, header: '' }, { number: nextNumber(drafts), change: inOrder });
   const output = given ?? draftFile(drafts, drafted.spec);
   if (output === '-') world.out(drafted.text);
   else writeWhole(output, drafted.text);
@@ -263,18 +259,21 @@ async function sayEstimate(world: World, spec: Spec): Promise<void> {
   world.err(`A run takes about ${steps} requests and ${Math.max(1, Math.round(seconds / 60))} min (${source}).\n`);
 }
 
+/** The base that a spec names, as facts. */
+async function factsOf(world: World, spec: Spec): Promise<Facts> {
+  const repo = await repoOf(world);
+  return withBeside(repo, await factsAt(repo, await resolveBase(repo, spec.base || 'HEAD')), declaredPaths(spec));
+}
+
 /** `check <spec>`: findings on stdout; exit 2 when there is an error. Works without a repository too. */
 export async function checkCommand(
   world: World,
   args: readonly string[],
   options: Record<string, unknown>,
 ): Promise<number> {
-  const input = readInput(world, args[0] ?? '');
-  const { path, text } = input;
-  const facts = await repoOf(world)
-    .then((repo) => factsFor(repo, input))
-    .catch(() => undefined);
+  const { path, text } = readInput(world, args[0] ?? '');
   const parsed = parseSpec(text);
+  const facts = await factsOf(world, parsed.spec).catch(() => undefined);
   const findings = [...parsed.findings, ...checkSpec({ spec: parsed.spec, source: text, lines: parsed.lines, facts })];
   const name = relative(world.cwd, path) || basename(path);
   annotateFindings(world, name, findings);

@@ -27,8 +27,6 @@ export function checkFile(
     say('spec/verb', 'error', file.at, `"${file.path}" has no verb.`, 'Begin the line with CREATE, MODIFY or DELETE.');
   const problem = pathProblem(file.path);
   if (problem !== undefined) return say('spec/path', 'error', file.at, problem.message, problem.fix);
-  const before = spec.tasks.filter((other) => other.number < task.number || task.dependsOn.includes(other.number));
-  const created = before.some((other) => other.files.some((item) => item.path === file.path && item.verb === 'CREATE'));
   checkProtectedClass(file, spec.scope === 'guess' ? 'warning' : 'error', say);
   if (facts === undefined) return;
   const tracked = facts.files.has(file.path);
@@ -40,8 +38,15 @@ export function checkFile(
   if (file.verb === 'CREATE' && stays.has(file.path))
     say('spec/create-exists', 'error', file.at, `${file.path} exists at the base.`, `Write: - MODIFY ${file.path}`);
   else if (file.verb === 'CREATE') checkCase(file, stays, say);
-  else if (!tracked && !created) sayMissing(file, facts, say);
+  else if (!tracked && !createdBefore(spec, { task, file })) sayMissing(file, facts, say);
 }
+
+const createdBefore = ({ tasks }: Spec, { task, file }: { task: Task; file: SpecFile }): boolean =>
+  tasks.some(
+    ({ number, files }) =>
+      (number < task.number || task.dependsOn.includes(number)) &&
+      files.some(({ path, verb }) => path === file.path && verb === 'CREATE'),
+  );
 
 function sayIgnored(file: SpecFile, facts: RepoFacts, say: Say): void {
   const rule = facts.ignored?.get(file.path);

@@ -9,6 +9,8 @@ import { type Finding, finding, type Place, type Severity, type Spec } from './m
 const START: Place = { line: 1, column: 1 };
 const MAX_SPEC = 512 * 1024;
 const MANY_FILES = 12;
+/** A plan with more lines describes more than a small change, in however few files. */
+const SMALL_PLAN = 50;
 const BUILDS = /\b(make|cmake|ninja|meson|gcc|g\+\+|cc|clang(\+\+)?|rustc|build|compile)\b/;
 
 /** Checks a spec like source code. Without facts (no repository) the checks against the base are left out. Pure. */
@@ -115,7 +117,8 @@ function checkTasks(spec: Spec, say: Say): void {
       );
   }
   const files = spec.tasks.flatMap((task) => task.files);
-  if (files.length > 0 && files.length <= 2 && spec.tasks.length === 1)
+  const described = spec.plan.split('\n').filter((line) => line.trim() !== '').length;
+  if (files.length > 0 && files.length <= 2 && spec.tasks.length === 1 && described <= SMALL_PLAN)
     say(
       'spec/small',
       'info',

@@ -59,9 +59,8 @@ const MAKEFILES = ['Makefile', 'makefile', 'GNUmakefile'];
 const SOURCE = /\.(c|h|cc|cpp|hpp|sh|bash|lua|pl|zig|nix|mk)$|(^|\/)(GNU)?[Mm]akefile$/;
 
 /** The manifests that say how a change of these paths is checked: those in the folders above each. */
-export const manifestsAbove = (paths: readonly string[], names: readonly string[]): string[] => [
-  ...new Set(paths.flatMap((path) => foldersAbove(path).flatMap((folder) => names.map((name) => `${folder}${name}`)))),
-];
+export const manifestsAbove = (paths: readonly string[], names: readonly string[]): string[] =>
+  [...new Set(paths.flatMap(foldersAbove))].flatMap((folder) => names.map((name) => `${folder}${name}`));
 
 /** The folders that a path lies in, the nearest first, each with its slash; the top is ''. */
 const foldersAbove = (path: string): string[] => {

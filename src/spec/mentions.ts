@@ -37,7 +37,7 @@ export function findPaths(runs: readonly Span[], facts: RepoFacts): Mention[] {
       continue;
     }
     const line = lines[run.offset] ?? '';
-    for (const word of run.kind === 'text' ? run.text.matchAll(WORD) : [{ 0: run.text.trim(), index: 0 }]) {
+    for (const word of run.kind === 'text' ? wordsOf(run.text) : [{ 0: run.text.trim(), index: 0 }]) {
       const start = before.length + word.index;
       for (const text of pathsIn(word[0], run.kind !== 'text', facts))
         found.push({
@@ -56,9 +56,14 @@ export function findPaths(runs: readonly Span[], facts: RepoFacts): Mention[] {
 const WORD =
   /(?<![\w/.@~\\-])(?:~\/|\/|\.{1,2}\/)?[\w.@\u00c0-\u024f-]+(?:\/[\w.@[\]()*\u00c0-\u024f-]+)*\/?(?![\w\\])/g;
 
+/** Most prose holds no path at all, and says so at one look. */
+const MAY_NAME = /[./]\w|\S\/|(file|CODEOWNERS|LICENSE|VERSION)\b/;
+const wordsOf = (text: string): Iterable<RegExpExecArray> => (MAY_NAME.test(text) ? text.matchAll(WORD) : []);
+
 const WINDOWS = /^([A-Za-z]:)?\\?([\w.@-]+\\)+[\w.@-]+$/;
 
 function pathsIn(token: string, quoted: boolean, facts: RepoFacts): string[] {
+  if (/^[\w-]+$/.test(token)) return NAMES.test(token) || (quoted && facts.files.has(token)) ? [token] : [];
   const text = (WINDOWS.test(token) ? token.replaceAll('\\', '/') : token)
     .replace(/[.,:;]+$/, '')
     .replace(/::.*$/, '')

@@ -43,8 +43,12 @@ const LABELS: Record<string, Slot> = {
   'allow generated': { list: 'generated' },
 };
 
+/** A line that may be the title of a spec: a text without one need not be read as Markdown. */
+const TITLE_LINE = /^\ufeff? {0,3}#[ \t]+Spec/m;
+
 /** True when the text is a spec already: it is passed through byte for byte. */
 export function isSpec(source: string): boolean {
+  if (!TITLE_LINE.test(source)) return false;
   const heading = readDocument(cutPlan(source)?.head ?? source).blocks.find((block) => block.kind === 'heading');
   return heading !== undefined && heading.depth === 1 && /^Spec\s*:?\s*#?\d+\s*(--|[–—:-])/.test(heading.text);
 }

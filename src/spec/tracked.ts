@@ -63,6 +63,8 @@ export interface Resolved {
 export interface Around {
   /** Paths that are written in full beside it. */
   readonly full: readonly string[];
+  /** Those of them with the name of the file. */
+  readonly named: readonly string[];
   /** The folder that is spoken of, or ''. */
   readonly folder: string;
   /** True for a path that is written from the top. */
@@ -73,14 +75,19 @@ export interface Around {
 /** Of files that a pattern stands for. */
 const FEW = 12;
 
-type Written = Omit<Around, 'full'> & { readonly text: string };
+const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+type Written = Omit<Around, 'full' | 'named'> & { readonly text: string };
 
 /** Places paths beside others that are written in full: once for each way in which a path is written. */
 export function placer(full: readonly string[], facts: RepoFacts): (written: Written) => Resolved {
   const known = new Map<string, Resolved>();
+  const names = Map.groupBy(full, nameOf);
   return (written) => {
     const key = [written.text, written.folder, written.exact, written.deletes].join('\n');
-    const found = known.get(key) ?? resolvePath(written.text, { ...written, full }, facts);
+    const found =
+      known.get(key) ??
+      resolvePath(written.text, { ...written, full, named: names.get(nameOf(written.text)) ?? [] }, facts);
     known.set(key, found);
     return found;
   };
@@ -88,7 +95,7 @@ export function placer(full: readonly string[], facts: RepoFacts): (written: Wri
 
 /** What a written path means in this repository: what is written beside it first, then the tracked files, then a new file. */
 function resolvePath(text: string, around: Around, facts: RepoFacts): Resolved {
-  const { full, folder, exact, deletes } = around;
+  const { full, named, folder, exact, deletes } = around;
   const tracked = (path: string): Resolved => ({ kind: facts.files.has(path) ? 'tracked' : 'new', paths: [path] });
   if (/\/$|\*/.test(text)) return pattern(text, deletes, facts);
   const path = inside(text.replace(/^(\.\/)+/, ''), facts);
@@ -96,7 +103,7 @@ function resolvePath(text: string, around: Around, facts: RepoFacts): Resolved {
   if (exact || facts.files.has(path)) return tracked(path);
   const at = `${folder}/${path}`;
   if (folder !== '' && facts.files.has(at)) return tracked(at);
-  const [said, ...others] = new Set(full.filter((other) => other.endsWith(`/${path}`)));
+  const [said, ...others] = new Set(named.filter((other) => other.endsWith(`/${path}`)));
   if (said !== undefined && others.length === 0) return tracked(said);
   const known = nearest(byName(path, facts), full);
   if (known.length === 1) return { kind: 'tracked', paths: known };

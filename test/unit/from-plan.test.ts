@@ -157,6 +157,34 @@ describe('the shapes of real plans', () => {
     expect(findings.map((item) => [item.line, item.message])).toEqual([[8, 'Which file is b.ts?']]);
   });
 
+  it('names that nothing places are one question, where the first of them stands', () => {
+    const plan = '# T\n\n## Files\n\n- `src/a.ts`\n- `One.cs`\n- `Two.razor`\n';
+    const { findings } = fromPlan(plan, facts(['src/a.ts']), '001');
+    expect(findings.map(({ line, message, fix }) => [line, message, fix])).toEqual([
+      [
+        6,
+        'Which files are One.cs, Two.razor?',
+        'Write under Files: - CREATE or MODIFY and the whole path of each, or nothing if it is no work',
+      ],
+    ]);
+  });
+
+  it('what the work will bring about is no work', () => {
+    const plan = '# T\n\n- MODIFY `src/a.ts`\n\n## Expected impact\n\n- `b.ts`: 4 lines more\n';
+    expect(fromPlan(plan, facts(['src/a.ts', 'x/b.ts', 'y/b.ts']), '001').findings).toEqual([]);
+  });
+
+  it('a long plan of one file is not called small', () => {
+    const small = (plan: string): boolean => {
+      const world = facts(['src/a.ts']);
+      const source = renderSpec(fromPlan(plan, world, '001').spec);
+      const { spec, lines } = parseSpec(source);
+      return checkSpec({ spec, source, lines, facts: world }).some(({ code }) => code === 'spec/small');
+    };
+    expect(small('# T\n\n- MODIFY `src/a.ts`\n')).toBe(true);
+    expect(small(`# T\n\n- MODIFY \`src/a.ts\`\n${'- say more\n'.repeat(60)}`)).toBe(false);
+  });
+
   it('done items are no work', () => {
     const seen = convert('done', ['src/a.go', 'src/b.go', 'go.mod']);
     expect(seen.tasks).toEqual(['Remaining work: MODIFY src/b.go, CREATE src/c.go']);

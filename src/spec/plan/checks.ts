@@ -1,11 +1,10 @@
 import { splitCommand } from '../../verify/words.ts';
-import type { Block } from '../blocks.ts';
 import { hasCommandError } from '../check-command.ts';
-import { plainText, spans } from '../inline.ts';
+import { plainOf } from '../inline.ts';
 import { codeSpan, looksLikeCommand, readCommand } from '../lines.ts';
 import type { Command } from '../model.ts';
 import { commandLines, judgeCommand, withoutFolder } from '../programs.ts';
-import type { Outline, Section } from './outline.ts';
+import type { Outline, PlanBlock, Section } from './outline.ts';
 
 /** What a plan says shows that the work is right: a command, or what a person looks at. */
 export interface Stated {
@@ -34,12 +33,12 @@ export function statedChecks({ sections }: Outline): Stated[] {
   return [...new Map(found.reverse().map((item) => [item.text, item])).values()].reverse();
 }
 
-function inBlock({ role }: Section, block: Block, before: string): Stated[] {
+function inBlock({ role }: Section, block: PlanBlock, before: string): Stated[] {
   const checking = role === 'check' || LEADS.test(before);
   if (role === 'context' && !checking) return [];
   if (block.kind === 'code') return inCode(block, checking);
-  const whole = plainText(block.text);
-  const runs = role === 'check' || SAID.test(whole) ? spans(block.text) : [];
+  const whole = plainOf(block.runs);
+  const runs = role === 'check' || SAID.test(whole) ? block.runs : [];
   const found = runs.flatMap(({ kind, text, offset }) => {
     const end = whole.indexOf(text) + text.length;
     const note = whole.slice(end, end + 80);
@@ -50,7 +49,7 @@ function inBlock({ role }: Section, block: Block, before: string): Stated[] {
 }
 
 /** The commands of a fenced block, unless it is a script to be written. */
-function inCode({ lang = '', text, line }: Block, checking: boolean): Stated[] {
+function inCode({ lang = '', text, line }: PlanBlock, checking: boolean): Stated[] {
   const lines = commandLines(text);
   if (!SHELL.test(lang.split(/\s/)[0] ?? '') || SCRIPT.test(text)) return [];
   if (lang === '' && !lines.some((one) => looksLikeCommand(one.text))) return [];

@@ -1,10 +1,9 @@
-import type { Block } from '../blocks.ts';
 import type { RepoFacts } from '../facts.ts';
-import { plainText, spans } from '../inline.ts';
+import { plainOf, plainText, spans } from '../inline.ts';
 import { findPaths, joins, lastWords, type Mention, nearWords } from '../mentions.ts';
 import { byName, byStem, rooted } from '../tracked.ts';
 import { drawnFiles } from '../tree.ts';
-import type { Outline, Section } from './outline.ts';
+import type { Outline, PlanBlock, Section } from './outline.ts';
 
 /** A path with what the plan's structure says of it. */
 export interface Candidate {
@@ -44,14 +43,23 @@ const LOOK_ONLY =
   /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not)/i;
 
 /** All paths of the plan with their ranks. Pure. */
-export const candidates = (plan: Outline, facts: RepoFacts): Candidate[] =>
-  plan.sections.flatMap((section) => new Reader(section, facts).read());
+export function candidates(plan: Outline, facts: RepoFacts): Candidate[] {
+  const folders = new Map<Section | undefined, string>();
+  return plan.sections.flatMap((section) => {
+    const { found, folder = folders.get(section.above) ?? '' } = new Reader(section, facts).read();
+    folders.set(section, folder);
+    return found.map((item) => ({ ...item, folder }));
+  });
+}
 
 /** True for a section that lists files as such: what a sentence elsewhere names is then no work. */
 export const listsFiles = (section: Section): boolean => FILES.test(section.title) && section.role === 'work';
 
 class Reader {
-  private readonly found: Candidate[] = [];
+  private readonly found: Omit<Candidate, 'folder'>[] = [];
+  /** The paths of the heading and of the first paragraphs: a folder that stands there alone is where everything goes. */
+  private readonly leads: Mention[][] = [];
+  private paragraphs = 0;
   /** What the last label said, for the items below it. */
   private label = { text: '', depth: 0 };
   private readonly columns = new Map<readonly string[], number>();
@@ -59,29 +67,31 @@ class Reader {
   constructor(
     private readonly section: Section,
     private readonly facts: RepoFacts,
-    private readonly folder = folderOf(section, facts),
   ) {}
 
-  read(): Candidate[] {
+  /** What the section names, and the folder that it speaks of. */
+  read(): { found: Omit<Candidate, 'folder'>[]; folder: string | undefined } {
     if (this.section.depth > 0) this.heading(this.section);
     for (const block of this.section.blocks) {
       if (block.kind === 'code') this.tree(block);
       else if (block.kind === 'row') this.row(block);
       else if (block.checked !== true) this.text(block);
     }
-    return this.found;
+    const [lead] = this.leads.find(([path, ...others]) => path?.text.endsWith('/') && others.length === 0) ?? [];
+    return { found: this.found, folder: lead?.text.replace(/^\.\/|\/$/g, '') };
   }
 
   private add(text: string, line: number, how: Pick<Candidate, 'rank'> & Partial<Candidate>): void {
-    const { section, folder } = this;
+    const { section } = this;
     const tests = section.role === 'check' && how.rank === 'listed' && /test|spec/i.test(text);
     const rank = section.role === 'work' || tests ? how.rank : 'context';
-    this.found.push({ deletes: false, exact: false, ...how, rank, text, section, line, folder });
+    this.found.push({ deletes: false, exact: false, ...how, rank, text, section, line });
   }
 
   private heading({ title, line, blocks }: Section): void {
     const runs = spans(title);
     const paths = findPaths(runs, this.facts);
+    this.leads.push(paths);
     const quiet = NOTHING.test(blocks[0]?.text ?? '');
     for (const { text, before, quoted } of paths) {
       const unsure = /\([^)]*$/.test(before) || (!text.includes('/') && byName(text, this.facts).length === 0);
@@ -96,12 +106,14 @@ class Reader {
     }
   }
 
-  private text(block: Block): void {
-    const paths = findPaths(spans(block.text), this.facts);
+  private text(block: PlanBlock): void {
+    const paths = findPaths(block.runs, this.facts);
+    const leads = block.kind === 'paragraph' && !block.nested && this.paragraphs++ < 2;
+    if (leads) this.leads.push(paths);
     const ends = block.kind === 'paragraph' ? !block.nested : block.depth < this.label.depth;
     if (ends) this.label = { text: '', depth: 0 };
     if (paths.length === 0) {
-      const text = plainText(block.text);
+      const text = plainOf(block.runs);
       if (labelOf(text.split('\n')[0] ?? '') || /[:：]$/.test(text)) this.label = { text, depth: block.depth };
       return;
     }
@@ -134,7 +146,7 @@ class Reader {
   }
 
   /** A row of a table whose column holds paths, and what another cell says is to be done with them. */
-  private row({ cells = [], header = [], line }: Block): void {
+  private row({ cells = [], header = [], line }: PlanBlock): void {
     const at = this.columns.get(header) ?? this.columnOf(header);
     const others = cells.filter((_, column) => column !== at).map(plainText);
     const rank = others.some((cell) => LOOK_ONLY.test(cell)) ? 'context' : 'listed';
@@ -156,7 +168,7 @@ class Reader {
   }
 
   /** The new files of a drawn tree, and those that a remark marks. */
-  private tree(block: Block): void {
+  private tree(block: PlanBlock): void {
     for (const { path, remark, offset, fromTop } of drawnFiles(block.text)) {
       const below = rooted(path, this.facts);
       const works = !this.facts.files.has(below) || [CREATES, EDITS, /[←*]/].some((mark) => mark.test(remark));
@@ -166,17 +178,6 @@ class Reader {
       });
     }
   }
-}
-
-/** The folder that a heading names, or a sentence right below one says everything goes to. */
-function folderOf(section: Section | undefined, facts: RepoFacts): string {
-  if (section === undefined) return '';
-  const lead = section.blocks.filter((block) => block.kind === 'paragraph' && !block.nested).slice(0, 2);
-  for (const text of [section.title, ...lead.map((block) => block.text)]) {
-    const [folder, ...others] = findPaths(spans(text), facts);
-    if (folder?.text.endsWith('/') === true && others.length === 0) return folder.text.replace(/^\.\/|\/$/g, '');
-  }
-  return folderOf(section.above, facts);
 }
 
 const saysContext = (after: string): boolean =>

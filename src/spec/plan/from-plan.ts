@@ -4,7 +4,7 @@ import { plainText } from '../inline.ts';
 import { type Finding, finding, type Spec } from '../model.ts';
 import { emptySpec } from '../parse.ts';
 import { placer } from '../tracked.ts';
-import { asCommand, statedChecks } from './checks.ts';
+import { asCommand, type Stated, statedChecks } from './checks.ts';
 import { type Candidate, candidates, listsFiles } from './files.ts';
 import { type Outline, outline, type Section } from './outline.ts';
 import { refusal } from './refusal.ts';
@@ -26,9 +26,21 @@ const WHY: Record<Candidate['rank'], string> = {
   context: 'its section, or the words around it, say that it is no work',
 };
 
+/** What a plan says, with its paths placed among the files of the repository; its manifests are not looked at. */
+export interface PlanReading {
+  readonly title: string;
+  readonly named: readonly Named[];
+  readonly checks: readonly Stated[];
+  readonly findings: readonly Finding[];
+  readonly notes: readonly Note[];
+}
+
 /** Makes the header of a spec out of an approved plan, with no model; the plan goes with it, byte for byte. Pure. */
-export function fromPlan(source: string, facts: RepoFacts, number: string): Converted {
-  const plan = outline(source);
+export const fromPlan = (source: string, facts: RepoFacts, number: string): Converted =>
+  specOf(readPlan(outline(source), facts), facts, { source, number });
+
+/** Reads which files a plan changes and what it says shows that the work is right. Pure. */
+export function readPlan(plan: Outline, facts: RepoFacts): PlanReading {
   const { named, notes, findings, sure } = readFiles(plan, facts);
   const checks = statedChecks(plan);
   for (const { line, kind, text } of checks)
@@ -36,7 +48,18 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
   const refused = refusal(plan, { files: sure ? named.length : findings.length, checks: checks.length });
   if (refused !== undefined) findings.push(refused);
   const title = (plan.title || plainText(plan.sections[1]?.title ?? '') || 'Plan').slice(0, 120);
-  const spec: Spec = { ...emptySpec(), number, title, format: '2', scope: 'guess', plan: source };
+  const byLine = (left: { line: number }, right: { line: number }): number => left.line - right.line;
+  return { title, named, checks, findings: findings.sort(byLine), notes: notes.sort(byLine) };
+}
+
+/** The spec of a plan that was read; what checks it where the plan does not say is found in the manifests. Pure. */
+export function specOf(
+  reading: PlanReading,
+  facts: RepoFacts,
+  of: Pick<Spec, 'number'> & { source: string },
+): Converted {
+  const { title, named, checks, findings, notes } = reading;
+  const spec: Spec = { ...emptySpec(), number: of.number, title, format: '2', scope: 'guess', plan: of.source };
   const paths = named.map(({ path }) => path);
   const commands = checks.filter(({ kind, text }) => kind === 'command' && canStart(text, facts, paths));
   const detected = commands.length > 0 ? [] : detectCommands(facts, paths);
@@ -49,8 +72,7 @@ export function fromPlan(source: string, facts: RepoFacts, number: string): Conv
     .filter((check) => !commands.includes(check))
     .slice(0, MOST)
     .map(({ text, line }) => ({ text: text.replaceAll('<-', '←'), targets: ['review'], at: { line, column: 1 } }));
-  const byLine = (left: { line: number }, right: { line: number }): number => left.line - right.line;
-  return { spec, findings: findings.sort(byLine), notes: notes.sort(byLine) };
+  return { spec, findings, notes };
 }
 
 /** Decides which paths of a plan are its work, and asks once about each that it cannot place. */
@@ -60,6 +82,7 @@ function readFiles(plan: Outline, facts: RepoFacts) {
   const named: Named[] = [];
   const notes: Note[] = [];
   const unclear = new Map<string, Finding>();
+  const unplaced = new Map<string, number>();
   const outside = new Map<string, number>();
   const whole = all.filter(({ rank, text }) => rank !== 'context' && /\/[^/*]+$/.test(text));
   const alone = placer([], facts);
@@ -75,9 +98,10 @@ function readFiles(plan: Outline, facts: RepoFacts) {
     const taken = known.length > 0 ? `${verb} ${known.join(', ')}` : `${kind}: ${text}`;
     notes.push({ line, taken, why: WHY[item.rank] });
     if (kind === 'outside') outside.set(text, line);
-    if (kind === 'open') unclear.set(text, question(item, found.kind === 'open' ? found.paths : []));
+    if (kind === 'open' && found.kind === 'open' && found.paths.length > 0) unclear.set(text, which(item, found.paths));
+    else if (kind === 'open' && !unplaced.has(text)) unplaced.set(text, line);
   }
-  const findings = [...unclear.values()];
+  const findings = [...unclear.values(), ...whereAre(unplaced)];
   for (const [, line] of [...outside].slice(0, 1)) {
     const message = `Outside this repository, where no run writes: ${[...outside.keys()].slice(0, 5).join(', ')}.`;
     const fix = 'Make those changes yourself, or start kimi-dispatch in the repository that holds them.';
@@ -86,11 +110,25 @@ function readFiles(plan: Outline, facts: RepoFacts) {
   return { named, notes, findings, sure: [...work].some(({ rank }) => rank !== 'mention') };
 }
 
-function question({ text, line }: Candidate, options: readonly string[]): Finding {
+const ask = (line: number, message: string, fix: string): Finding =>
+  finding('plan/which-file', 'warning', { line, column: 1 }, message, fix);
+
+function which({ text, line }: Candidate, options: readonly string[]): Finding {
   const some = options.length > 5 ? [...options.slice(0, 5), `… (${options.length} in all)`] : options;
-  const which = some.length > 0 ? `one of: ${some.join(', ')}` : 'its whole path, or nothing if it is no work';
-  const fix = `Write under Files: - MODIFY and ${which}`;
-  return finding('plan/which-file', 'warning', { line, column: 1 }, `Which file is ${text}?`, fix);
+  return ask(line, `Which file is ${text}?`, `Write under Files: - MODIFY and one of: ${some.join(', ')}`);
+}
+
+/** One question about all names that nothing places: what places one of them mostly places the others. */
+function whereAre(unplaced: ReadonlyMap<string, number>): Finding[] {
+  const [line = 1] = unplaced.values();
+  const names = [...unplaced.keys()];
+  if (names.length === 0) return [];
+  const some = names.length > MOST ? [...names.slice(0, MOST), `… (${names.length} in all)`] : names;
+  const [message, what] =
+    names.length === 1
+      ? [`Which file is ${names[0]}?`, 'its whole path']
+      : [`Which files are ${some.join(', ')}?`, 'the whole path of each'];
+  return [ask(line, message, `Write under Files: - CREATE or MODIFY and ${what}, or nothing if it is no work`)];
 }
 
 /** What the plan lists outranks what its sentences say; and those, what they only hold. */

@@ -1,8 +1,11 @@
 import { type Block, readDocument } from '../blocks.ts';
-import { plainText } from '../inline.ts';
+import { plainText, type Span, spans } from '../inline.ts';
 
 /** What a section of a plan is for: work to be done, how to check it, or what to know. */
 export type Role = 'work' | 'check' | 'context';
+
+/** A block with its text split into runs; code has none. */
+export type PlanBlock = Block & { readonly runs: readonly Span[] };
 
 export interface Section {
   readonly role: Role;
@@ -10,7 +13,7 @@ export interface Section {
   /** Heading depth; 0 before the first heading. */
   readonly depth: number;
   readonly line: number;
-  readonly blocks: Block[];
+  readonly blocks: PlanBlock[];
   readonly above: Section | undefined;
   /** The word before the number of a heading such as "Step 2: …"; '' for "3. …", undefined without a number. */
   readonly unit: string | undefined;
@@ -22,7 +25,7 @@ const CHECK =
   /\b(verif\w*|vérif\w*|testing|test (plan|strategy|cases|steps)|tests?$|validation|acceptance|success criteria|done criteria|definition of done|how to test|quality gates?|pruebas?|prüfung|doğrula\w*|kiểm)|^(checks?|checklist)\b|検証|動作確認|验证|测试|тест|перевір|провер/i;
 /** Headings of what is only to be known, as they begin; a heading that names a file is none of them. */
 const CONTEXT =
-  /^(context\b|contesto|contexte|kontext|bağlam|background|motivation|problem|issues?\b|why\b|(non-?)?goals?\b|objectives?|current (state|behaviou?r|implementation|status|situation|architecture|flow|setup)|existing|as-is|what exists|already (done|exists|implemented|in place)|(key |design )*decisions?|risks?\b|open (questions|issues|points)|questions?$|alternatives?|roll-?back|roll-?out|deploy(ment|ing)?\b|release (plan|process|notes)|git (workflow|strategy)|branch (policy|strategy)|future\b|follow-?ups?|out of scope|references?\b|related (work|files|code|docs|issues|links)|(implementation )?notes?$|(global )?constraints|assumptions?|pre-?requisites?|dependencies|self-?review|estimat|timeline|effort|verdict|analysis|root cause|appendix|glossary|runbook|operations?$|recommended|breaking changes?|known (issues|limitations)|limitations?|trade-?offs?|patterns?\b|conventions?|reusable|commits?( plan| messages?)?\b|hors|fuera|außerhalb|kapsam)|^(背景|概要|目的|現状|既知|運用|参考|补充|контекст|мета)/i;
+  /^(context\b|contesto|contexte|kontext|bağlam|background|motivation|problem|issues?\b|why\b|(non-?)?goals?\b|objectives?|current (state|behaviou?r|implementation|status|situation|architecture|flow|setup)|existing|as-is|what exists|already (done|exists|implemented|in place)|(key |design )*decisions?|risks?\b|open (questions|issues|points)|questions?$|alternatives?|roll-?back|roll-?out|deploy(ment|ing)?\b|release (plan|process|notes)|git (workflow|strategy)|branch (policy|strategy)|future\b|follow-?ups?|out of scope|references?\b|related (work|files|code|docs|issues|links)|(implementation )?notes?$|(global )?constraints|assumptions?|pre-?requisites?|dependencies|self-?review|estimat|timeline|effort|verdict|analysis|root cause|appendix|glossary|runbook|operations?$|recommended|breaking changes?|known (issues|limitations)|expected (impact|results?|outcomes?|benefits?|effects?)|limitations?|trade-?offs?|patterns?\b|conventions?|reusable|commits?( plan| messages?)?\b|hors|fuera|außerhalb|kapsam)|^(背景|概要|目的|現状|既知|運用|参考|补充|контекст|мета)/i;
 const UNTOUCHED =
   /\b(not (be )?(touched|changed|modified|in (this|scope))|no changes?|unchanged|do not|don't|reuse|for reference|read for context|to read|under test|réutiliser|wiederverwend\w*)\b|変更しない|不修改|不变|スコープ外|対象外/i;
 const UNIT =
@@ -39,7 +42,7 @@ export function outline(source: string): Outline {
   let title = '';
   for (const block of readDocument(source).blocks) {
     if (block.kind !== 'heading') {
-      current.blocks.push(block);
+      current.blocks.push({ ...block, runs: block.kind === 'code' ? [] : spans(block.text) });
       continue;
     }
     const text = block.text.replace(/\s+#+$/, '');

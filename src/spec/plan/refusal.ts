@@ -17,7 +17,8 @@ export function refusal({ sections }: Outline, found: { files: number; checks: n
   const texts = sections.flatMap(({ title, line, blocks: own }) => [{ text: title, line }, ...own]);
   const states = texts.flatMap(({ text, line }) =>
     text.split('\n').flatMap((one) => {
-      const [name = '', value = ''] = one.split(/[:：](.*)$/);
+      const colon = one.search(/[:：]/);
+      const [name, value] = colon < 0 ? [one, ''] : [one.slice(0, colon), one.slice(colon + 1)];
       return STATUS.test(name) ? [{ line, done: DONE.test(value) && !OPEN.test(value) }] : [];
     }),
   );

@@ -14,23 +14,26 @@ const PARALLEL = /\b(in parallel|parallel(izable)?|concurrently)\b|\[P\]|並行|
  * only what headings call parallel goes together. A plan in the words of the spec grammar ("Task 2") may share files.
  */
 export function tasksOf(named: readonly Named[], title: string): Task[] {
-  const units = [...new Set(named.map(({ section }) => unitOf(section)))];
-  const pairs = new Set(named.map(({ path, section }) => `${units.indexOf(unitOf(section))} ${path}`));
-  const shared = pairs.size > new Set(named.map(({ path }) => path)).size;
+  const groups = Map.groupBy(named, ({ section }) => unitOf(section));
+  const units = [...groups.keys()];
+  const first = new Map(named.toReversed().map((file) => [file.path, file]));
+  const owned = [...groups.values()].map((files) => new Set(files.map(({ path }) => path)).size);
+  const shared = owned.reduce((total, count) => total + count, 0) > first.size;
   const inGrammar = units.every((unit) => unit?.unit === 'task');
   if (units.length < 2 || units.includes(undefined) || (shared && !inGrammar)) return [taskOf(1, title, named)];
   const parallel = units.map((unit) => !shared && PARALLEL.test(unit?.title ?? ''));
+  const independent = parallel.every((one) => one);
   let [before, group]: number[][] = [[], []];
   return units.map((unit, index) => {
     if (!(parallel[index] && parallel[index - 1])) [before, group] = [group, []];
     group?.push(index + 1);
-    const files = named.filter(({ section }) => unitOf(section) === unit);
+    const files = groups.get(unit) ?? [];
     const task = taskOf(index + 1, plainText(unit?.title ?? ''), files);
     for (const file of task.files) {
-      const made = named.find(({ path }) => path === file.path);
+      const made = first.get(file.path);
       if (file.verb === 'CREATE' && made !== undefined && !files.includes(made)) file.verb = 'MODIFY';
     }
-    return { ...task, dependsOn: before ?? [], independent: parallel.every((one) => one) };
+    return { ...task, dependsOn: before ?? [], independent };
   });
 }
 
