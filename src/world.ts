@@ -35,14 +35,17 @@ export function withHome(env: World['env']): World['env'] {
   }
 }
 
-/** The environment for git: the user's, without variables that would point it elsewhere or change what a path means. */
+const ELSEWHERE =
+  /^GIT_(DIR|WORK_TREE|IMPLICIT_WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|QUARANTINE_PATH|COMMON_DIR|(GRAFT|SHALLOW)_FILE|REPLACE_REF_BASE|ATTR_SOURCE|DEFAULT_HASH|NAMESPACE|PREFIX|CEILING_DIRECTORIES|(LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS|EXTERNAL_DIFF|DIFF_OPTS|(AUTHOR|COMMITTER)_DATE)$/;
+
+/**
+ * The environment for git: the user's, without variables that would point it elsewhere or change what a path means, and
+ * without its traces, which would stand where we look for the reason of a failure.
+ */
 export function gitEnvironment(env: World['env']): Record<string, string> {
   const kept = Object.entries(env).filter(
     (entry): entry is [string, string] =>
-      entry[1] !== undefined &&
-      !/^GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|COMMON_DIR|NAMESPACE|PREFIX|CEILING_DIRECTORIES|(LITERAL|GLOB|NOGLOB|ICASE)_PATHSPECS|EXTERNAL_DIFF|DIFF_OPTS|(AUTHOR|COMMITTER)_DATE)$/.test(
-        entry[0],
-      ),
+      entry[1] !== undefined && !ELSEWHERE.test(entry[0]) && !/^GIT_TRACE/.test(entry[0]),
   );
   return Object.fromEntries(kept);
 }

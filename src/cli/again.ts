@@ -6,7 +6,7 @@ import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
 import { ownerLives, ownerVisible } from '../process/alive.ts';
-import { refuseBranchInUse, saveByHand } from '../review/end.ts';
+import { refuseBranchInUse, saveBefore, saveByHand } from '../review/end.ts';
 import { holdRun, openRun } from '../review/lock.ts';
 import { presentResult } from '../review/present.ts';
 import type { Result } from '../review/result.ts';
@@ -50,6 +50,7 @@ async function again(world: World, args: readonly string[], options: Options, ma
       return () => supervise(world, repo, run.id, options);
     }
     const entry = await make(world, repo, tree);
+    if (make !== refreshEntry) for (const line of await saveBefore(repo, tree)) world.err(`${line}\n`);
     // The base may be another one now.
     const result = await attempt(world, repo, { ...openRun(repo, { id }), dir: tree.dir }, { entry, options });
     return () => tellAttempt(world, result, options);

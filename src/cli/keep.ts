@@ -60,7 +60,7 @@ export async function pruneCommand(world: World, _args: readonly string[], optio
   const sum = [...items, ...slots].reduce((total, item) => total + item.bytes, 0);
   if (options.yes === true) {
     prune(items);
-    await pruneSlots(repo, slots);
+    for (const line of await pruneSlots(repo, slots)) world.out(`${line}\n`);
   }
   const done = options.yes === true ? 'freed' : 'can go: kimi-dispatch prune --yes';
   world.out(`${megabytes(sum)} of ${megabytes(sizeOf(runsFolder(repo.commonDir)) + sizeOf(worktrees))} ${done}\n`);

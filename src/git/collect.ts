@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Change, changesBetween, IDENTITY, writePatch } from './change.ts';
 import { unfiltered } from './filters.ts';
 import { asPattern, git, gitAnswer } from './git.ts';
-import { gitFolderOf, lendIndex } from './slot.ts';
+import { lendIndex } from './slot.ts';
 import { ignoredIn, type Left, stage, writeExcludes } from './stage.ts';
 import { type RunTree, restoreLink } from './worktree.ts';
 
@@ -49,7 +49,7 @@ export async function collect(tree: RunTree, options: CollectOptions): Promise<C
   mkdirSync(scratch, { recursive: true });
   try {
     const env = { GIT_INDEX_FILE: join(scratch, 'index'), ...IDENTITY };
-    const replaced = restoreLink(tree.dir, gitFolderOf(options.commonDir, tree.dir));
+    const replaced = restoreLink(options.commonDir, tree);
     // With the index that git wrote at the start only what changed since is read; without it, every file.
     if (!lendIndex(tree.dir, env.GIT_INDEX_FILE)) await git(tree, ['read-tree', '-m', tree.base], { env });
     const [strays, excludes] = await Promise.all([

@@ -42,6 +42,8 @@ const NEUTRAL = [
   // An index of ours is one file that can be copied.
   'core.splitIndex=false',
   'core.untrackedCache=false',
+  // It would mark what git writes as never changed.
+  'core.ignoreStat=false',
   'index.sparse=false',
   'commit.gpgSign=false',
   // A repository inside a submodule is the worker's: no git is started in it.

@@ -37,26 +37,34 @@ export type MoveCall = Pick<Move, 'run' | 'kind' | 'ref' | 'from' | 'to'>;
 export async function move(repo: Repo, call: MoveCall, done: () => void): Promise<void> {
   refuseLocks(repo, call.ref);
   await askHook(repo, call);
+  await refuseSwitched(repo, call.ref);
   const { root, gitDir } = repo;
   const written: Move = { version: 1, ...call, root, gitDir, at: Date.now(), ...ownerHere() };
   mkdirSync(folderOf(repo.commonDir), { recursive: true, mode: 0o700 });
   writeWhole(fileOf(repo.commonDir, call.run), JSON.stringify(written));
-  const failed = await (call.kind === 'merge' ? forward(repo, call) : back(repo, call));
-  if (failed === undefined) done();
-  else
-    await endMove(repo, written).catch((error: unknown) => {
-      throw refuse(
-        'conflict',
-        `git could not move the checkout (${failed}), nor take back what it had moved: ${String(error)}`,
-        'kimi-dispatch recover, once no other git is at work',
-      );
-    });
+  const failed = await (call.kind === 'merge' ? forward(repo, call) : back(repo, call)).catch(String);
+  const end = failed === undefined ? 'done' : await endFailed(repo, written, failed);
+  if (end === 'done') done();
   rmSync(fileOf(repo.commonDir, call.run), { force: true });
-  if (failed === undefined) return;
+  if (failed === undefined || end === 'done') return;
   refuseLocks(repo, call.ref);
-  const said = `git could not move the checkout, and nothing was changed: ${failed}`;
+  const state = end === 'left' ? 'which has moved on meanwhile' : 'and nothing was changed';
+  const said = `git could not move the checkout, ${state}: ${failed}`;
   if (await isFull(repo, call)) throw refuse('disk-full', said, 'Free some space, then run the same command again.');
   throw refuse('conflict', said, 'git status');
+}
+
+/** How a move ends that git gave up: a hook may have failed it when all had moved. */
+async function endFailed(repo: Repo, written: Move, failed: string): Promise<MoveEnd['end']> {
+  try {
+    return (await endMove(repo, written)).end;
+  } catch (error) {
+    throw refuse(
+      'conflict',
+      `git could not move the checkout (${failed}), nor take back what it had moved: ${String(error)}`,
+      'kimi-dispatch recover, once no other git is at work',
+    );
+  }
 }
 
 /** git says that it could not write a file, and not why: there is too little room for what a move would write. */
@@ -83,13 +91,28 @@ async function askHook(repo: Repo, { ref, from, to }: MoveCall): Promise<void> {
   );
 }
 
+/** A verification takes minutes, and git would move whatever branch the user went to meanwhile. */
+async function refuseSwitched(repo: Repo, ref: string): Promise<void> {
+  if ((await checkedOut(repo)) === ref) return;
+  const name = ref.replace('refs/heads/', '');
+  throw refuse(
+    'conflict',
+    ref === 'HEAD' ? 'A branch was checked out meanwhile.' : `Another branch than ${name} was checked out meanwhile.`,
+    ref === 'HEAD' ? 'git status, then the same command again' : `git switch ${name}, then the same command again`,
+  );
+}
+
+/** The full name of the branch that is checked out, or `HEAD`. */
+export const checkedOut = async (repo: Repo): Promise<string> =>
+  (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
+
 /** One fast-forward. No setting of the user's may make something else of it, and no ignored file is overwritten. */
 async function forward(repo: Repo, { ref, to }: MoveCall): Promise<string | undefined> {
   const name = ref.replace('refs/heads/', '');
   const flags = ['--ff-only', '--no-squash', '--no-autostash', '--no-overwrite-ignore', '--no-verify-signatures', '-q'];
   const args = ['-c', `branch.${name}.mergeOptions=`, 'merge', ...flags, to];
   const answer = await patiently(() => gitAnswer(repo, args, { honour: true, answers: ANY }));
-  if ((await git(repo, ['rev-parse', 'HEAD'])) === to) return undefined;
+  if ((await git(repo, ['rev-parse', ref])) === to) return undefined;
   return wordsOf(answer.stderr) || `exit ${answer.code}`;
 }
 
@@ -165,12 +188,11 @@ export async function recoverMoves(repo: Repo, done: (move: Move) => void): Prom
 /** Where a move stands tells how it ends; what it wrote and did not finish is put back. */
 async function endMove(repo: Repo, written: Move): Promise<MoveEnd> {
   const { kind, ref, from, to } = written;
-  const [head, symbolic, tip] = await Promise.all([
+  const [head, on, tip] = await Promise.all([
     git(repo, ['rev-parse', 'HEAD']),
-    gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] }),
+    checkedOut(repo),
     git(repo, ['rev-parse', ref]),
   ]);
-  const on = symbolic.stdout.trim() || 'HEAD';
   if (kind === 'undo' && ref !== 'HEAD' && on === 'HEAD' && head === to && (tip === from || tip === to)) {
     // The hook has been asked, before it all began.
     if (tip === from) await git(repo, ['update-ref', '-m', 'kimi-dispatch: undo', ref, to, from]);

@@ -159,7 +159,7 @@ export async function putCommit(repo: Repo, dir: string, commit: string): Promis
   const place = at(repo, dir);
   const own = gitFolderOf(repo.commonDir, dir);
   const reset = () => git(place, [...STRICT, 'reset', '--hard', '-q', commit]);
-  restoreLink(dir, own);
+  restoreLink(repo.commonDir, { dir });
   rmSync(join(own, 'index.lock'), { force: true });
   const opened = statSync(indexFile(dir)).mtimeMs;
   copyIndex(indexFile(dir), join(own, 'index'));

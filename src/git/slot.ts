@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   statSync,
   utimesSync,
@@ -98,20 +99,29 @@ function isFree(record: SlotRecord | undefined, known: SlotCall['known']): boole
   return !owned && !known(record.run);
 }
 
-/** git's own folder of a worktree: named after the last part of its path, unless that name was taken. */
+/**
+ * git's own folder of a worktree: named after the last part of its path, with a number where that is another's. For one
+ * that is not there (yet), the folder that it would get.
+ */
 export function gitFolderOf(commonDir: string, dir: string): string {
   const folder = join(commonDir, 'worktrees');
   const usual = join(folder, basename(dir));
-  const leads = (path: string): boolean => {
-    const file = join(path, 'gitdir');
-    return existsSync(file) && readFileSync(file, 'utf8').trim() === join(dir, '.git');
-  };
-  if (leads(usual) || !existsSync(folder)) return usual;
-  return (
-    readdirSync(folder)
-      .map((name) => join(folder, name))
-      .find(leads) ?? usual
-  );
+  // git writes down where it really lies.
+  const above = dirname(dir);
+  const wanted = join(existsSync(above) ? realpathSync(above) : above, basename(dir), '.git');
+  if (leadsTo(usual) === wanted || !existsSync(folder)) return usual;
+  const names = readdirSync(folder).map((name) => join(folder, name));
+  const found = names.find((path) => leadsTo(path) === wanted);
+  if (found !== undefined) return found;
+  let free = usual;
+  for (let count = 1; existsSync(leadsTo(free)); count++) free = `${usual}${count}`;
+  return free;
+}
+
+/** The `.git` file of the worktree that a folder of git's belongs to; empty where it tells none. */
+function leadsTo(folder: string): string {
+  const file = join(folder, 'gitdir');
+  return existsSync(file) ? readFileSync(file, 'utf8').replace(/\n$/, '') : '';
 }
 
 /** The index as git wrote it, before anybody worked here. Its own time stays: files as young as it are compared whole. */

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { readStranger } from '../files.ts';
@@ -79,9 +79,16 @@ function openFolders(dir: string): void {
 
 /**
  * `.git` of a worktree is a file that says where git looks. Without the sandbox the worker could have pointed it to
- * a folder of its own, with hooks and filters in it, so it is written again before git reads it.
+ * a folder of its own, with hooks and filters in it, so it is written again before git reads it. Git's own folder of a
+ * run's worktree is made again too: `git worktree prune` removes it where it found no `.git`, and the files are still there.
  */
-export function restoreLink(dir: string, gitFolder: string): string[] {
+export function restoreLink(commonDir: string, { dir, branch }: { dir: string; branch?: string }): string[] {
+  const gitFolder = gitFolderOf(commonDir, dir);
+  if (branch !== undefined && !existsSync(join(gitFolder, 'HEAD'))) {
+    mkdirSync(gitFolder, { recursive: true });
+    const files = { HEAD: `ref: refs/heads/${branch}`, commondir: '../..', gitdir: join(dir, '.git') };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(gitFolder, name), `${text}\n`);
+  }
   const file = join(dir, '.git');
   const wanted = `gitdir: ${gitFolder}\n`;
   const stat = lstatSync(file, { throwIfNoEntry: false });
@@ -92,6 +99,9 @@ export function restoreLink(dir: string, gitFolder: string): string[] {
   writeFileSync(file, wanted);
   return ['the worktree had been pointed to another git folder'];
 }
+
+/** Whether files lie in the folder of a worktree, with or without the `.git` that ties it to git. */
+export const holdsFiles = (dir: string): boolean => existsSync(dir) && readdirSync(onDisk(dir)).length > 0;
 
 /** Where a branch (its full name) is checked out: the folders of those checkouts and worktrees. */
 export async function checkoutsOf(repo: Repo, ref: string): Promise<string[]> {

@@ -1,14 +1,15 @@
 import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { refuse } from '../errors.ts';
+import { refusalOf, refuse } from '../errors.ts';
 import { copyStrangers } from '../files.ts';
+import { dropHome } from '../flavour/home.ts';
 import { IDENTITY } from '../git/change.ts';
 import { asPattern, at, fields, git, gitAnswer } from '../git/git.ts';
 import { releaseSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
-import { gitFolderOf, holdsSlot, lendIndex } from '../git/slot.ts';
+import { holdsSlot, lendIndex } from '../git/slot.ts';
 import { stage, writeExcludes } from '../git/stage.ts';
-import { checkoutsOf, restoreLink } from '../git/worktree.ts';
+import { checkoutsOf, holdsFiles, restoreLink } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { onDisk } from '../names.ts';
@@ -30,10 +31,29 @@ export async function endRun(repo: Repo, run: RunState, { branchToo }: { branchT
   return saved;
 }
 
+/** The same for a run whose change has arrived: what cannot be given back is kept, and no failure of the merge. */
+export async function endMerged(repo: Repo, run: RunState): Promise<string[]> {
+  try {
+    dropHome(run.home);
+    return await endRun(repo, run, { branchToo: false });
+  } catch (error) {
+    const { message, fix } = refusalOf(error) ?? { message: String(error), fix: undefined };
+    return [
+      `The worktree is kept. ${message}\nFix: ${fix === undefined ? '' : `${fix}, then `}kimi-dispatch discard ${run.id}`,
+    ];
+  }
+}
+
 /** Saves what a person made in a run's worktree or on its branch; says where. */
 export const saveByHand = async (repo: Repo, run: RunState): Promise<string[]> => [
   ...(await saveBranch(repo, run)),
-  ...(await saveWorktree(repo, run)),
+  ...(await saveWorktree(repo, run, true)),
+];
+
+/** The same before another attempt, which may write over it: what git did not take stays where it lies. */
+export const saveBefore = async (repo: Repo, run: RunState): Promise<string[]> => [
+  ...(await saveBranch(repo, run)),
+  ...(await saveWorktree(repo, run, false)),
 ];
 
 /** Refuses what moves or removes a run's branch while a checkout of the user's stands on it. */
@@ -62,26 +82,28 @@ async function saveBranch(repo: Repo, run: RunState): Promise<string[]> {
   return [`The commits that were made on ${run.branch} by hand are kept: git log ${ref}`];
 }
 
-async function saveWorktree(repo: Repo, run: RunState): Promise<string[]> {
-  if (!holdsSlot(run) || !existsSync(join(run.dir, '.git'))) return [];
+async function saveWorktree(repo: Repo, run: RunState, goes: boolean): Promise<string[]> {
+  if (!holdsSlot(run) || !holdsFiles(run.dir)) return [];
   const record = join(runsFolder(repo.commonDir), run.id);
   const scratch = join(record, 'scratch');
   rmSync(scratch, { recursive: true, force: true });
   mkdirSync(scratch, { recursive: true });
   try {
-    restoreLink(run.dir, gitFolderOf(repo.commonDir, run.dir));
-    return await saveAll(repo, run, { record, scratch });
+    restoreLink(repo.commonDir, run);
+    return await saveAll(repo, run, { record, scratch, goes });
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-interface Folders {
+interface Saving {
   readonly record: string;
   readonly scratch: string;
+  /** True when the worktree is given up. */
+  readonly goes: boolean;
 }
 
-async function saveAll(repo: Repo, run: RunState, { record, scratch }: Folders): Promise<string[]> {
+async function saveAll(repo: Repo, run: RunState, { record, scratch, goes }: Saving): Promise<string[]> {
   const tree = at(repo, run.dir);
   const env = { GIT_INDEX_FILE: join(scratch, 'index'), ...IDENTITY };
   const { provisioned } = readReady(record);
@@ -101,8 +123,13 @@ async function saveAll(repo: Repo, run: RunState, { record, scratch }: Folders):
     await git(repo, ['update-ref', ref, commit]);
     said.push(`Edits that were made in the worktree by hand are kept: git show ${ref}`);
   }
-  const files = [...left.map(({ path }) => path), ...(await ignoredSince(repo, run, { provisioned, env }))];
-  return [...said, ...copyFiles(run, record, files)];
+  const ignored = await ignoredSince(repo, run, { provisioned, env });
+  if (goes) return [...said, ...copyFiles(run, record, [...left.map(({ path }) => path), ...ignored])];
+  try {
+    return [...said, ...copyFiles(run, record, ignored)];
+  } catch (error) {
+    return [...said, `Not saved before Kimi goes on. ${refusalOf(error)?.message ?? String(error)}`];
+  }
 }
 
 /** Ignored files that came after the run had ended: no worker wrote them. */
@@ -119,9 +146,16 @@ async function ignoredSince(
   return paths.filter((path) => (lstatSync(onDisk(run.dir, path), { throwIfNoEntry: false })?.ctimeMs ?? 0) > since);
 }
 
+/** Nothing is saved over what was saved before. */
+function freshFolder(wanted: string): string {
+  let folder = wanted;
+  for (let count = 2; existsSync(folder); count++) folder = `${wanted}-${count}`;
+  return folder;
+}
+
 function copyFiles(run: RunState, record: string, paths: readonly string[]): string[] {
   if (paths.length === 0) return [];
-  const to = join(record, 'saved');
+  const to = freshFolder(join(record, 'saved'));
   const not = copyStrangers(run.dir, to, { paths, bytes: MOST_BYTES, entries: MOST_ENTRIES });
   if (not?.why === 'unreadable')
     throw refuse(

@@ -99,6 +99,15 @@ export async function afterCommit(repo: Repo, style: KeepCall['style']): Promise
 }
 
 const refused = (error: unknown): Error =>
+  /identity unknown|auto-detection is disabled|empty ident/.test(String(error))
+    ? refuse(
+        'wrong-state',
+        'git does not know who makes the commit.',
+        'git config --global user.name "..." and user.email "...", then merge again',
+      )
+    : refuseCommit(error);
+
+const refuseCommit = (error: unknown): Error =>
   refuse(
     'wrong-state',
     `The commit was refused (hooks and signing of this repository apply): ${error instanceof Error ? error.message : ''}`,

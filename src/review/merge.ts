@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
-import { dropHome } from '../flavour/home.ts';
 import { checkGate, type Remark } from '../gate/gate.ts';
 import { readKnownKeys } from '../gate/known-keys.ts';
 import { applyChange, type Change, changesBetween, IDENTITY } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import { refuseHiddenEdits } from '../git/hidden.ts';
-import { move } from '../git/move.ts';
+import { checkedOut, move } from '../git/move.ts';
 import { type Repo, refuseUnfinished, uncommitted } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
@@ -15,7 +14,7 @@ import { settleAt } from '../run/around.ts';
 import type { Judge } from '../run/judge.ts';
 import { judgeLater, specOf } from '../run/later.ts';
 import { failing, verified } from '../verify/compare.ts';
-import { endRun } from './end.ts';
+import { endMerged } from './end.ts';
 import { hooksAt } from './hooks.ts';
 import { inTheWay } from './in-the-way.ts';
 import { afterCommit, keepCommit, messageOf } from './keep-commit.ts';
@@ -90,8 +89,7 @@ async function mergeAlone(request: MergeRequest): Promise<Merged> {
     append(folder, { type: 'merged', target: ref, from: tip, to: arriving.commit }, request.now());
   });
   await afterCommit(repo, request.style);
-  dropHome(run.home);
-  const saved = await endRun(repo, run, { branchToo: false });
+  const saved = await endMerged(repo, run);
   return {
     target: ref.replace('refs/heads/', ''),
     from: tip,
@@ -114,12 +112,11 @@ async function requireMergeable(
   const { repo, run, force, unverified, style, shown } = request;
   const result = readResult(folder);
   const asked = (args: string[], answers: number[]) => gitAnswer(repo, args, { answers });
-  const [symbolic, tip, branch] = await Promise.all([
-    asked(['symbolic-ref', '-q', 'HEAD'], [1]),
+  const [ref, tip, branch] = await Promise.all([
+    checkedOut(repo),
     git(repo, ['rev-parse', 'HEAD']),
     asked(['rev-parse', '-q', '--verify', `refs/heads/${run.branch}`], [1, 128]),
   ]);
-  const ref = symbolic.stdout.trim() || 'HEAD';
   const [related, ancestor, holds] = await Promise.all([
     asked(['merge-base', run.base, tip], [1, 128]),
     asked(['merge-base', '--is-ancestor', run.base, tip], [1, 128]),

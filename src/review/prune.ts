@@ -4,7 +4,8 @@ import { dropSlot } from '../git/pool.ts';
 import type { Repo } from '../git/repo.ts';
 import { readSlot, recordFile, slotsIn } from '../git/slot.ts';
 import type { RunState } from '../ledger/events.ts';
-import { listRuns, runsFolder } from '../ledger/store.ts';
+import { findRun, listRuns, runsFolder } from '../ledger/store.ts';
+import { saveByHand } from './end.ts';
 
 export interface PruneRule {
   /** Runs that ended before this many days. */
@@ -61,8 +62,14 @@ export function idleSlots(commonDir: string, folder: string, rule: PruneRule): I
 const isUnused = (dir: string, { days, now }: PruneRule): boolean =>
   now.getTime() - statSync(recordFile(dir)).mtimeMs >= days * 24 * 60 * 60 * 1000;
 
-export async function pruneSlots(repo: Repo, slots: readonly IdleSlot[]): Promise<void> {
-  for (const { dir, owner } of slots) await dropSlot(repo, dir, owner);
+/** Removes them; what a person made in one that its run could not give back is saved first, and it is said where. */
+export async function pruneSlots(repo: Repo, slots: readonly IdleSlot[]): Promise<string[]> {
+  const saved: string[] = [];
+  for (const { dir, owner } of slots) {
+    if (owner !== undefined) saved.push(...(await saveByHand(repo, findRun(repo.commonDir, owner))));
+    await dropSlot(repo, dir, owner);
+  }
+  return saved;
 }
 
 export function prune(items: readonly Prunable[]): void {

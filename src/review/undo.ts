@@ -5,7 +5,7 @@ import { dropHome } from '../flavour/home.ts';
 import { applyChange, changesBetween } from '../git/change.ts';
 import { git, gitAnswer } from '../git/git.ts';
 import { refuseHiddenEdits } from '../git/hidden.ts';
-import { move } from '../git/move.ts';
+import { checkedOut, move } from '../git/move.ts';
 import { releaseSlot } from '../git/pool.ts';
 import { type Repo, refuseUnfinished } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
@@ -29,7 +29,7 @@ async function undoAlone(repo: Repo, run: RunState, now: Date): Promise<Undone> 
   if (run.merge === undefined) throw refuse('wrong-state', `Run ${run.id} is not merged.`, `kimi-dispatch status`);
   const { from, to } = run.merge;
   refuseUnfinished(repo);
-  const head = (await gitAnswer(repo, ['symbolic-ref', '-q', 'HEAD'], { answers: [1] })).stdout.trim() || 'HEAD';
+  const head = await checkedOut(repo);
   const target = await branchOf(repo, run.merge, head);
   const name = target.replace('refs/heads/', '');
   const undone = (): void => {

@@ -6,7 +6,6 @@ import { fillPointers } from '../git/filters.ts';
 import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
-import { gitFolderOf } from '../git/slot.ts';
 import { fillTree } from '../git/submodules.ts';
 import { restoreLink } from '../git/worktree.ts';
 import { withinDisk } from '../process/disk.ts';
@@ -305,7 +304,7 @@ export class Judge {
   async #putBack(dir: string, commit: string): Promise<void> {
     const { repo, base } = this.#call;
     const place = at(repo, dir);
-    restoreLink(dir, gitFolderOf(repo.commonDir, dir));
+    restoreLink(repo.commonDir, { dir });
     await git(place, ['reset', '--hard', '-q', commit]);
     await fillPointers(place, commit);
     await showSparse(place, base, commit);

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WireWatch } from '../flavour/wire.ts';
@@ -7,6 +7,7 @@ import { at } from '../git/git.ts';
 import { deadMoves, type Move, type MoveEnd, recoverMoves } from '../git/move.ts';
 import type { Repo } from '../git/repo.ts';
 import { gitFolderOf, holdsSlot } from '../git/slot.ts';
+import { holdsFiles } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, findRun, listRuns, runsFolder } from '../ledger/store.ts';
 import { ownerLives, ownerVisible } from '../process/alive.ts';
@@ -116,7 +117,7 @@ function rememberSession(run: RunState, folder: string, now: Date): void {
 type Saved = Awaited<ReturnType<typeof collect>>;
 
 async function save(repo: Repo, run: RunState, folder: string): Promise<Saved | string> {
-  if (run.opened !== true || !holdsSlot(run) || !existsSync(join(run.dir, '.git'))) return 'there was no worktree yet';
+  if (run.opened !== true || !holdsSlot(run) || !holdsFiles(run.dir)) return 'there was no worktree yet';
   const { provisioned, ignored } = readReady(folder);
   const message = `${run.title || 'Kimi run'} (lost)\n\nKimi-Dispatch-Run: ${run.id}\nKimi-Dispatch-Spec: sha256:${run.digest}`;
   const tree = { ...at(repo, run.dir), branch: run.branch, base: run.base };

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { refuse } from '../errors.ts';
 import { userHome } from '../flavour/home.ts';
@@ -7,7 +6,7 @@ import { claimSlot, openSlot, reclaimSlot, releaseSlot, reopenSlot } from '../gi
 import type { Repo } from '../git/repo.ts';
 import { holdsSlot, readSlot, writeSlot } from '../git/slot.ts';
 import { ignoredIn } from '../git/stage.ts';
-import type { RunTree } from '../git/worktree.ts';
+import { holdsFiles, type RunTree, restoreLink } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { append, runsFolder } from '../ledger/store.ts';
 import { loadProfile } from '../profile/profile.ts';
@@ -86,7 +85,10 @@ export interface TreeCall {
  * that was undone, is made again: at the same path where that is free, because a session of Kimi resumes only there.
  */
 export async function ensureTree(run: RunState, call: TreeCall): Promise<RunState> {
-  if (holdsSlot(run) && existsSync(join(run.dir, '.git'))) return run;
+  if (holdsSlot(run) && holdsFiles(run.dir)) {
+    restoreLink(call.repo.commonDir, run);
+    return run;
+  }
   const { repo, env } = call;
   await requireBranch(repo, run);
   const folder = placesOf(env, repo).worktrees;
