@@ -187,18 +187,24 @@ export function placeOf(lines: readonly string[], line: number, needle: string):
 /** The source of a list item without its marker and indentation; nested blocks included. */
 export function rawItem(lines: readonly string[], block: Block): string {
   const [first = '', ...rest] = lines.slice(block.line - 1, block.end).map(expandTabs);
-  // Items may share a line ("- - x"): the marker is found by the item's depth.
-  const marker =
-    new RegExp(`^(?:\\s*(?:[-*+]|\\d{1,9}[.)])(?:\\s|$)){${block.nested ? 1 : Math.max(1, block.depth)}}`).exec(
-      first,
-    )?.[0] ?? '';
-  const width = marker.length;
+  const width = markerWidth(first, block.nested ? 1 : Math.max(1, block.depth));
   const body = [first.slice(width).trim(), ...rest.map((line) => dedent(line, width))];
   return body
     .join('\n')
     .trim()
     .replace(/^(?:\[[ xX]\][ \t]+)+/, '')
     .trimStart();
+}
+
+/** Items may share a line ("- - x"): the marker is found by the item's depth. */
+function markerWidth(line: string, depth: number): number {
+  let width = 0;
+  for (let level = 0; level < depth; level++) {
+    const marker = /^\s*(?:[-*+]|\d{1,9}[.)])(?:\s|$)/.exec(line.slice(width))?.[0];
+    if (marker === undefined) return 0;
+    width += marker.length;
+  }
+  return width;
 }
 
 const expandTabs = (line: string): string =>

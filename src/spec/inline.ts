@@ -69,12 +69,14 @@ function plainRuns(text: string): Span[] | undefined {
       add(part.replaceAll('\n', ' ').replace(/^ (.+) $/, '$1'), 'code');
       continue;
     }
-    const [first = '', ...below] = part.split(/ *\n[ \t]*/);
-    add(first, 'text');
-    for (const line of below) {
-      offset += 1;
-      add('\n', 'text');
-      add(line, 'text');
+    const lines = part.includes('\n') ? part.split('\n') : [part];
+    for (const [at, line] of lines.entries()) {
+      if (at > 0) {
+        offset += 1;
+        add('\n', 'text');
+      }
+      const begun = at > 0 ? line.trimStart() : line;
+      add(at < lines.length - 1 ? begun.trimEnd() : begun, 'text');
     }
   }
   return found;

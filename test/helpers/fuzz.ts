@@ -2,6 +2,7 @@ import { kimiCli } from '../../src/flavour/kimi-cli.ts';
 import { kimiCode } from '../../src/flavour/kimi-code.ts';
 import { fold, type RunEvent } from '../../src/ledger/events.ts';
 import { readReport } from '../../src/run/report.ts';
+import { specSchema } from '../../src/spec/model.ts';
 import { parseSpec } from '../../src/spec/parse.ts';
 import { fromPlan } from '../../src/spec/plan/from-plan.ts';
 
@@ -36,7 +37,7 @@ const FACTS = {
 
 const TRY: Record<string, (text: string) => unknown> = {
   stream: (text) => text.split('\n').map((line) => [kimiCode.readLine(line), kimiCli.readLine(line)]),
-  spec: (text) => parseSpec(text),
+  spec: (text) => specSchema.parse(parseSpec(text).spec),
   plan: (text) => fromPlan(text, FACTS, '001'),
   ledger: (text) =>
     fold(
