@@ -139,7 +139,9 @@ async function ignoredSince(
   { provisioned, env }: { provisioned: readonly string[]; env: Readonly<Record<string, string>> },
 ): Promise<string[]> {
   if (run.endedAt === undefined) return [];
-  const since = Date.parse(run.endedAt);
+  const ended = Date.parse(run.endedAt);
+  // Where the clock was put back since, nothing tells whose they are.
+  const since = ended > Date.now() ? 0 : ended;
   const out = provisioned.map((path) => `:(top,exclude,literal)${path}`);
   const args = ['ls-files', '-z', '--others', '--ignored', '--exclude-standard', '--', ':(top)', ...out];
   const paths = fields(await git(at(repo, run.dir), args, { env }));
