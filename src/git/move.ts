@@ -163,7 +163,7 @@ export function deadMoves(commonDir: string): Move[] {
   return readdirSync(folder).flatMap((name) => {
     try {
       const found = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Move;
-      return found.version === 1 && !ownerLives(found) ? [found] : [];
+      return found.version === 1 && typeof found.root === 'string' && !ownerLives(found) ? [found] : [];
     } catch {
       return [];
     }
@@ -188,11 +188,17 @@ export async function recoverMoves(repo: Repo, done: (move: Move) => void): Prom
 /** Where a move stands tells how it ends; what it wrote and did not finish is put back. */
 async function endMove(repo: Repo, written: Move): Promise<MoveEnd> {
   const { kind, ref, from, to } = written;
-  const [head, on, tip] = await Promise.all([
-    git(repo, ['rev-parse', 'HEAD']),
+  const known = async (name: string): Promise<string> =>
+    (await gitAnswer(repo, ['rev-parse', '-q', '--verify', `${name}^{commit}`], { answers: [1, 128] })).stdout.trim();
+  const [head, on, tip, ...ends] = await Promise.all([
+    known('HEAD'),
     checkedOut(repo),
-    git(repo, ['rev-parse', ref]),
+    known(ref),
+    known(from),
+    known(to),
   ]);
+  // Deleted, renamed or collected as garbage meanwhile.
+  if (tip === '' || ends.includes('')) return { move: written, end: 'left', strange: [] };
   if (kind === 'undo' && ref !== 'HEAD' && on === 'HEAD' && head === to && (tip === from || tip === to)) {
     // The hook has been asked, before it all began.
     if (tip === from) await git(repo, ['update-ref', '-m', 'kimi-dispatch: undo', ref, to, from]);

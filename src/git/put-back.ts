@@ -23,11 +23,12 @@ export async function putBack(repo: Repo, { from, to }: { from: string; to: stri
   const differ = new Set(await differing(repo, changes));
   const strange: string[] = [];
   const restore: string[] = [];
-  for (const change of changes) {
+  // A folder that it made goes before the file comes back that was there.
+  for (const change of [...changes].sort((left, right) => rank(left) - rank(right))) {
     const { path, status } = change;
     const file = onDisk(repo.root, path);
     const stat = lstatSync(file, { throwIfNoEntry: false });
-    if (status === 'A' ? stat === undefined : !differ.has(path)) continue;
+    if (status === 'A' ? stat === undefined || holdsEntries(repo.root, path, before) : !differ.has(path)) continue;
     if (status !== 'A' && stat !== undefined && (await holds(repo, { entry: before.get(path), path, file }))) continue;
     if (!(await isOurs(repo, { entry: after.get(path), path, file }))) strange.push(path);
     else if (status === 'A') removeFile(repo.root, path);
@@ -41,6 +42,12 @@ export async function putBack(repo: Repo, { from, to }: { from: string; to: stri
   await gitAnswer(repo, ['update-index', '-q', '--refresh'], { answers: [1, 128] });
   return { strange };
 }
+
+const rank = ({ status }: Change): number => (status === 'A' ? 0 : 1);
+
+/** True for a folder that the move would have made a file: it stands as it was. */
+const holdsEntries = (root: string, path: string, before: ReadonlyMap<string, Entry>): boolean =>
+  lstatSync(onDisk(root, path)).isDirectory() && [...before.keys()].some((file) => file.startsWith(`${path}/`));
 
 const list = (paths: readonly string[]): { input: string } => ({ input: paths.join('\0') });
 
@@ -81,6 +88,7 @@ interface Held {
 async function holds(repo: Repo, { entry, path, file }: Held): Promise<boolean> {
   const wanted = await contentOf(repo, entry, path);
   const stat = lstatSync(file);
+  if (stat.isFile() && (entry?.mode === EXECUTABLE) !== ((stat.mode & 0o100) !== 0)) return false;
   if (stat.isSymbolicLink()) return readlinkSync(file, 'buffer').equals(wanted);
   return stat.isFile() && stat.size === wanted.length && readFileSync(file).equals(wanted);
 }
@@ -107,6 +115,7 @@ async function contentOf(place: GitPlace, entry: Entry | undefined, path: string
 }
 
 const LINK = '120000';
+const EXECUTABLE = '100755';
 
 /** Removes a file, and the folders that it leaves empty. */
 function removeFile(root: string, path: string): void {

@@ -84,20 +84,27 @@ export function nextSlot(folder: string, call: SlotCall): string {
   const free = numbers
     .sort((left, right) => left - right)
     .map((number) => join(folder, `slot-${number}`))
-    .filter((dir) => isFree(readSlot(dir), call.known));
+    .filter((dir) => isFree(dir, call.known));
   const same = free.find((dir) => readSlot(dir)?.kept?.key === call.key);
   const first = numbers.findIndex((number, index) => number !== index + 1);
   return same ?? free[0] ?? join(folder, `slot-${(first < 0 ? numbers.length : first) + 1}`);
 }
 
-/** Parked; or claimed by a process that died before its run was on record. */
-function isFree(record: SlotRecord | undefined, known: SlotCall['known']): boolean {
+/** Parked; or claimed by a process that died before its run was on record. One with files in it may be a lost run's. */
+function isFree(dir: string, known: SlotCall['known']): boolean {
+  const record = readSlot(dir);
   if (record === undefined) return false;
   if (record.run === undefined) return true;
   const { pid, ...rest } = record;
   const owned = pid !== undefined && ownerLives({ ...rest, pid });
-  return !owned && !known(record.run);
+  if (owned || known(record.run)) return false;
+  return record.clean === true || !existsSync(dir) || isJudge(record.run);
 }
+
+const JUDGE = '.judge';
+/** The owner of the slot in which a run is judged: it belongs to its process, and nobody works there. */
+export const judgeOwner = (run: string): string => `${run}${JUDGE}`;
+const isJudge = (owner: string): boolean => owner.endsWith(JUDGE);
 
 /**
  * git's own folder of a worktree: named after the last part of its path, with a number where that is another's. For one

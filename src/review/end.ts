@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { refusalOf, refuse } from '../errors.ts';
 import { copyStrangers } from '../files.ts';
 import { dropHome } from '../flavour/home.ts';
@@ -139,11 +139,24 @@ async function ignoredSince(
   { provisioned, env }: { provisioned: readonly string[]; env: Readonly<Record<string, string>> },
 ): Promise<string[]> {
   if (run.endedAt === undefined) return [];
-  const since = Date.parse(run.endedAt);
+  const ended = Date.parse(run.endedAt);
+  // Where the clock was put back since, nothing tells whose they are.
+  const since = ended > Date.now() ? 0 : ended;
   const out = provisioned.map((path) => `:(top,exclude,literal)${path}`);
   const args = ['ls-files', '-z', '--others', '--ignored', '--exclude-standard', '--', ':(top)', ...out];
   const paths = fields(await git(at(repo, run.dir), args, { env }));
-  return paths.filter((path) => (lstatSync(onDisk(run.dir, path), { throwIfNoEntry: false })?.ctimeMs ?? 0) > since);
+  return paths.filter((path) => cameSince(run.dir, path, since));
+}
+
+/** Whether a file was written or moved there since a time (ms), by itself or with a folder around it. */
+function cameSince(dir: string, path: string, since: number): boolean {
+  for (let part = path; part !== '.'; part = dirname(part)) {
+    const stat = lstatSync(onDisk(dir, part), { throwIfNoEntry: false });
+    if (stat === undefined || stat.ctimeMs <= since) continue;
+    // What happens in a folder counts by itself; a folder that was moved as it is has no newer entries.
+    if (part === path || stat.mtimeMs <= since) return true;
+  }
+  return false;
 }
 
 /** Nothing is saved over what was saved before. */

@@ -6,6 +6,7 @@ import { fillPointers } from '../git/filters.ts';
 import { at, type GitPlace, git, gitAnswer } from '../git/git.ts';
 import { claimSlot, openSlot, putCommit, releaseSlot } from '../git/pool.ts';
 import { fileAt, type Repo } from '../git/repo.ts';
+import { judgeOwner } from '../git/slot.ts';
 import { fillTree } from '../git/submodules.ts';
 import { restoreLink } from '../git/worktree.ts';
 import { withinDisk } from '../process/disk.ts';
@@ -165,7 +166,7 @@ export class Judge {
     if (dir === undefined) return;
     if (this.#suspect) dropKept(dir);
     // What cannot be given back now is taken by a later claim.
-    await releaseSlot(repo, { id: ownerOf(run), dir, base }, false).catch(() => undefined);
+    await releaseSlot(repo, { id: judgeOwner(run), dir, base }, false).catch(() => undefined);
   }
 
   get #commands(): Command[] {
@@ -192,7 +193,7 @@ export class Judge {
   async #claim(): Promise<string> {
     const { repo, run, places, walls, profile, base, root } = this.#call;
     const { key } = await this.#provisionOf(base);
-    const call = slotCall(repo, { run: ownerOf(run), key, sandboxed: walls !== undefined, most: 2 * profile.pool });
+    const call = slotCall(repo, { run: judgeOwner(run), key, sandboxed: walls !== undefined, most: 2 * profile.pool });
     const dir = await claimSlot(repo, places.worktrees, call);
     await openSlot(repo, { ...at(repo, dir), base });
     if (walls !== undefined) this.#enclosure = new Enclosure(root, run, wallsAt(walls, dir));
@@ -310,9 +311,6 @@ export class Judge {
     await showSparse(place, base, commit);
   }
 }
-
-/** A judge's slot belongs to its process: it needs no longer life than that. */
-const ownerOf = (run: string): string => `${run}.judge`;
 
 const wallsAt = ({ dependencies: _dependencies, caches: _caches, ...walls }: Walls, worktree: string): Walls => ({
   ...walls,

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeWhole } from '../files.ts';
 import type { Check } from '../verify/compare.ts';
@@ -18,9 +18,10 @@ export const keepReady = (folder: string, ready: Ready): void =>
 
 export function readReady(folder: string): Ready {
   try {
-    const file = join(folder, 'ready.json');
-    return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Ready) : { provisioned: [] };
+    const ready = JSON.parse(readFileSync(join(folder, 'ready.json'), 'utf8')) as Ready | null;
+    if (Array.isArray(ready?.provisioned)) return ready;
   } catch {
-    return { provisioned: [] };
+    // Not there (yet), or not as it was written.
   }
+  return { provisioned: [] };
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../errors.ts';
 import type { Repo } from '../git/repo.ts';
@@ -6,10 +6,14 @@ import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import type { RunPlan } from './plan.ts';
 
-/** The plan that a run was started with; none for a run that was taken over from another machine. */
+/** The plan that a run was started with; none for a run from another machine, or where it cannot be read. */
 export function findPlan(repo: Repo, run: RunState): RunPlan | undefined {
-  const file = join(runsFolder(repo.commonDir), run.id, 'plan.json');
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as RunPlan) : undefined;
+  try {
+    const text = readFileSync(join(runsFolder(repo.commonDir), run.id, 'plan.json'), 'utf8');
+    return (JSON.parse(text) as RunPlan | null) ?? undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The same; refuses for a run whose record is incomplete. */

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Ended, Lab, shell, spec } from '../helpers/repo.ts';
@@ -69,6 +69,25 @@ describe('what a person made in the worktree before it was sent back', () => {
     expect(savedFiles('note.log')).toEqual(['first', 'second', 'third']);
   });
 
+  it('is kept where it came with a folder that is older than the run', async () => {
+    lab.write({ 'data/note.log': 'mine' }, lab.folder);
+    const dir = await run();
+    renameSync(join(lab.folder, 'data'), join(dir, 'data'));
+    expect((await lab.run(['discard', '@last'])).code).toBe(0);
+    expect(savedFiles('data/note.log')).toEqual(['mine']);
+  });
+
+  it('is kept although the clock was put back since', async () => {
+    const dir = await run();
+    const events = join(lab.record(), 'events.ndjson');
+    const later = new Date(Date.now() + 3_600_000).toISOString();
+    const ended = /"t":"[^"]*","type":"run-ended"/;
+    writeFileSync(events, readFileSync(events, 'utf8').replace(ended, `"t":"${later}","type":"run-ended"`));
+    writeFileSync(join(dir, 'note.log'), 'mine');
+    expect((await lab.run(['discard', '@last'])).code).toBe(0);
+    expect(savedFiles('note.log')).toEqual(['mine']);
+  });
+
   it('is kept although Kimi may write over it', async () => {
     const dir = await run();
     writeFileSync(join(dir, 'greet.txt'), 'hello please, by hand\n');
@@ -86,6 +105,24 @@ describe('what a person made in the worktree before it was sent back', () => {
     expect(ended.stderr).toContain('big.log');
     expect(existsSync(join(dir, 'big.log'))).toBe(true);
   });
+});
+
+it.each(['plan.json', 'ready.json'])('a %s that is damaged is no defect, and costs nothing', async (name) => {
+  const dir = await run();
+  writeFileSync(join(dir, 'mine.txt'), 'mine\n');
+  writeFileSync(join(lab.record(), name), name === 'plan.json' ? '{"run":' : 'null');
+  const revised = await revise();
+  expect(revised.stderr).not.toContain('defect');
+  expect((await lab.run(['discard', '@last'])).code).toBe(0);
+  expect(lab.git('show', `${savedRef()}:mine.txt`)).toBe('mine');
+});
+
+it('a worktree whose run is no longer on record is given to no other', async () => {
+  const dir = await run();
+  writeFileSync(join(dir, 'mine.txt'), 'mine\n');
+  rmSync(lab.record(), { recursive: true });
+  expect(await run()).not.toBe(dir);
+  expect(existsSync(join(dir, 'mine.txt'))).toBe(true);
 });
 
 it('a merge that cannot give its worktree back has merged, and neither that nor prune removes it', async () => {
