@@ -17,7 +17,7 @@ async function run(): Promise<string> {
   return (await lab.result()).worktree ?? '';
 }
 const revise = (): Promise<Ended> => lab.run(['revise', '@last', '--finding', 'once more']);
-const savedRef = (): string => lab.git('for-each-ref', '--format=%(refname)', 'refs/kimi-dispatch/saved');
+const savedRef = (): string => lab.git('for-each-ref', '--count=1', '--format=%(refname)', 'refs/kimi-dispatch/saved');
 /** What lies in the folders of saved files. */
 const savedFiles = (name: string): string[] =>
   readdirSync(lab.record())
@@ -150,4 +150,34 @@ it('a merge moves no branch that was checked out while its hooks ran', async () 
   expect(lab.git('for-each-ref', '--format=%(objectname)', 'refs/heads/main', 'refs/heads/mine')).toBe(
     `${tip}\n${tip}`,
   );
+});
+
+it('core.ignoreStat hides neither what Kimi wrote nor what a person did', async () => {
+  lab.git('config', 'core.ignoreStat', 'true');
+  writeFileSync(join(await run(), 'other.txt'), 'mine\n');
+  expect((await lab.run(['merge', '@last'])).code).toBe(0);
+  expect(lab.git('show', 'HEAD:greet.txt')).toBe('hello please');
+  expect(lab.git('show', `${savedRef()}:other.txt`)).toBe('mine');
+});
+
+it('variables that lead git elsewhere, and its traces, have no effect', async () => {
+  const env = {
+    GIT_QUARANTINE_PATH: '/nowhere',
+    GIT_SHALLOW_FILE: '/nowhere',
+    GIT_ATTR_SOURCE: 'none',
+    GIT_TRACE: '1',
+  };
+  writeFileSync(join(lab.folder, 'spec.md'), spec(shell('echo "hello please" > greet.txt')));
+  const ended = await lab.run(['run', '../spec.md', '--no-baseline'], { env });
+  expect(ended.code, ended.stdout).toBe(0);
+  expect((await lab.run(['merge', '@last'], { env })).code).toBe(0);
+});
+
+it('a merge without an identity says in one line how to get one', async () => {
+  await run();
+  writeFileSync(join(lab.home, '.gitconfig'), '[user]\nuseConfigOnly = true\n');
+  const ended = await lab.run(['merge', '@last']);
+  expect(ended.code).toBe(2);
+  expect(ended.stderr).toContain('git config --global user.name');
+  expect(ended.stderr.trim().split('\n')).toHaveLength(2);
 });
