@@ -53,7 +53,7 @@ export function commandLines(source: string): CommandLine[] {
     if (/<<-?\s*['"]?\w/.test(full)) return [...found, { text: full, note: '', offset, whole: false }];
     const [text = '', said = ''] = full.split(/\s+#\s+(.*)$/);
     const next = /^#.*(expect|→|=>|should|must)/i.test(lines[offset + 1] ?? '') ? lines[offset + 1] : '';
-    if (/^cd\s+[^&|;]+$/.test(text)) folder = /^cd\s+[-.~/]/.test(text) ? '' : `${text} && `;
+    if (/^cd\s+[^&|;]+$/.test(text)) folder = /^cd\s+(-|\.)/.test(text) ? '' : `${text} && `;
     else found.push({ text: folder + text, note: `${said} ${comment} ${next}`, offset, whole: true });
     comment = '';
   }

@@ -37,6 +37,14 @@ describe('every check', () => {
     expect(codes(task(['MODIFY src/a.ts', 'CREATE src/c.ts']))).toEqual([]);
   });
 
+  it('a command that names the checkout itself is an error with the remedy', () => {
+    const source = task(['MODIFY src/a.ts']).replace('npm test', 'npx vitest run /repo/src/a.test.ts');
+    expect(check(source, facts).map(({ code, fix }) => [code, fix])).toContainEqual([
+      'spec/checkout',
+      'Write it from the top of the repository: npx vitest run src/a.test.ts',
+    ]);
+  });
+
   const paths: [string, string][] = [
     ['CREATE ~/.claude/rules/x.md', 'spec/path'],
     ['CREATE /etc/passwd', 'spec/path'],

@@ -303,6 +303,26 @@ describe('what a plan says of checks', () => {
     ]);
   });
 
+  it.each([
+    ['cd /home/me/shop && npm test', 'npm test'],
+    ['cd "/home/me/shop" && npm test', 'npm test'],
+    ['cd /Users/other/code/shop && npm test', 'npm test'],
+    ['cd ~/code/shop/web && npm test', 'cd web && npm test (shell)'],
+    ['npx vitest run /home/me/shop/src/a.test.ts', 'npx vitest run src/a.test.ts'],
+    ['npm --prefix /home/me/shop test', 'npm --prefix . test'],
+    ['/home/me/shop/gradlew test', './gradlew test'],
+    ['cd /home/me/shop-two && npm test', 'cd /home/me/shop-two && npm test (shell)'],
+  ])('a command that names the checkout begins at the top: %s', (said, meant) => {
+    expect(read(`# P\n\n- \`src/a.ts\`\n\n## Verification\n\n- \`${said}\`\n`)).toEqual([meant]);
+  });
+
+  it('lines after a change to the checkout begin at the top', () => {
+    expect(read(checks('cd /home/me/shop\nnpm test\ncd /home/me/shop/web\nnpm run lint'))).toEqual([
+      'npm test',
+      'cd web && npm run lint (shell)',
+    ]);
+  });
+
   it('a search that must print nothing must fail; one without a word on it is for a person', () => {
     expect(read(checks('# must print nothing\ngrep -rn "old" src'))).toEqual(['grep -rn "old" src (expect 1)']);
     expect(read(checks('grep -rn "old" src'))).toEqual([]);

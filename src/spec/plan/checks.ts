@@ -1,5 +1,7 @@
 import { splitCommand } from '../../verify/words.ts';
 import { hasCommandError } from '../check-command.ts';
+import type { RepoFacts } from '../facts.ts';
+import { fromTop } from '../from-top.ts';
 import { plainOf } from '../inline.ts';
 import { codeSpan, looksLikeCommand, readCommand } from '../lines.ts';
 import type { Command } from '../model.ts';
@@ -25,11 +27,14 @@ const FAILS =
   /\b(should|must|will|expect\w*)\b[^.]{0,20}\b(fail|error|not exist|reject)|\berror handling\b|\bnonexist|usage error/i;
 const EMPTY = /\b(no (output|match(es)?|results?|hits|lines)|nothing|empty|(zero|0) (hits|matches|results))\b/i;
 
-/** The checks that a plan states, each once, in order. Pure. */
-export function statedChecks({ sections }: Outline): Stated[] {
-  const found = sections.flatMap((section) =>
-    section.blocks.flatMap((block, at) => inBlock(section, block, section.blocks[at - 1]?.text ?? '')),
-  );
+/** The checks that a plan states, each once, in order, from the top of the repository. Pure. */
+export function statedChecks({ sections }: Outline, facts: RepoFacts): Stated[] {
+  const found = sections
+    .flatMap((section) =>
+      section.blocks.flatMap((block, at) => inBlock(section, block, section.blocks[at - 1]?.text ?? '')),
+    )
+    .map((item) => ({ ...item, text: fromTop(item.text, facts) }))
+    .filter(({ text }) => text !== '' && !/^cd\s+\S+$/.test(text));
   return [...new Map(found.reverse().map((item) => [item.text, item])).values()].reverse();
 }
 

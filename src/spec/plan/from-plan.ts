@@ -42,7 +42,7 @@ export const fromPlan = (source: string, facts: RepoFacts, number: string): Conv
 /** Reads which files a plan changes and what it says shows that the work is right. Pure. */
 export function readPlan(plan: Outline, facts: RepoFacts): PlanReading {
   const { named, notes, findings, sure } = readFiles(plan, facts);
-  const checks = statedChecks(plan);
+  const checks = statedChecks(plan, facts);
   for (const { line, kind, text } of checks)
     notes.push({ line, taken: `${kind}: ${text}`, why: kind === 'command' ? 'it checks by itself' : 'a person looks' });
   const refused = refusal(plan, { files: sure ? named.length : findings.length, checks: checks.length });
