@@ -291,7 +291,8 @@ describe('what a plan says of paths', () => {
 describe('what a plan says of checks', () => {
   const read = (plan: string): string[] =>
     fromPlan(plan, facts(['src/a.ts', 'web/package.json', 'package.json']), '001').spec.verification.map(
-      (item) => `${item.text}${item.shell ? ' (shell)' : ''}${item.expect === 0 ? '' : ` (expect ${item.expect})`}`,
+      (item) =>
+        `${item.text}${item.shell ? ' (shell)' : ''}${item.expect === 0 ? '' : ` (expect ${item.expect})`}${item.timeoutSeconds === undefined ? '' : ` (${item.timeoutSeconds} s)`}`,
     );
   const checks = (block: string): string =>
     `# P\n\n- \`src/a.ts\`\n\n## Verification\n\n\`\`\`bash\n${block}\n\`\`\`\n`;
@@ -322,6 +323,28 @@ describe('what a plan says of checks', () => {
       'cd web && npm run lint (shell)',
     ]);
   });
+
+  it.each([
+    ['`grep -rn old src` (expect 1)', 'grep -rn old src (expect 1)'],
+    ['`node check.js` must exit with 3', 'node check.js (expect 3)'],
+    ['`npm test` exits with code `2`, then `npm run lint`', 'npm test (expect 2)', 'npm run lint'],
+    ['`npm test` must fail with exit code 1', 'npm test (expect 1)'],
+    ['`npm test` (timeout 5m)', 'npm test (300 s)'],
+    ['`npm test` (all 12 pass)', 'npm test'],
+  ])('what a command must exit with, and how long it may take: %s', (said, ...meant) => {
+    expect(read(`# P\n\n- \`src/a.ts\`\n\n## Verification\n\n- ${said}\n`)).toEqual(meant);
+  });
+
+  it.each(['- `grep -c foo src/a.ts` (expect 3)', '```sh\ngrep -c foo src/a.ts # expect 3\n```'])(
+    'a number that a command prints is for a person: %s',
+    (said) => {
+      const { spec } = fromPlan(`# P\n\n- \`src/a.ts\`\n\n## Verification\n\n${said}\n`, facts(['src/a.ts']), '001');
+      expect([spec.verification, spec.criteria.map(({ text }) => text)]).toEqual([
+        [],
+        ['grep -c foo src/a.ts (prints 3)'],
+      ]);
+    },
+  );
 
   it('a search that must print nothing must fail; one without a word on it is for a person', () => {
     expect(read(checks('# must print nothing\ngrep -rn "old" src'))).toEqual(['grep -rn "old" src (expect 1)']);

@@ -3,7 +3,7 @@ import { hasCommandError } from '../check-command.ts';
 import type { RepoFacts } from '../facts.ts';
 import { fromTop } from '../from-top.ts';
 import { plainOf } from '../inline.ts';
-import { codeSpan, looksLikeCommand, readCommand } from '../lines.ts';
+import { codeSpan, looksLikeCommand, readCommand, readOptions } from '../lines.ts';
 import type { Command } from '../model.ts';
 import { commandLines, judgeCommand, withoutFolder } from '../programs.ts';
 import type { Outline, PlanBlock, Section } from './outline.ts';
@@ -14,6 +14,7 @@ export interface Stated {
   readonly line: number;
   readonly kind: 'command' | 'manual';
   readonly expect: number;
+  readonly timeoutSeconds?: number | undefined;
 }
 
 const SHELL = /^(sh|bash|shell|zsh|console|terminal|shellsession|fish|)$/i;
@@ -26,6 +27,10 @@ const LEADS = /\b(verif\w*|run|check|test|validat\w*|confirm)\b[^.]{0,40}[:：]\
 const FAILS =
   /\b(should|must|will|expect\w*)\b[^.]{0,20}\b(fail|error|not exist|reject)|\berror handling\b|\bnonexist|usage error/i;
 const EMPTY = /\b(no (output|match(es)?|results?|hits|lines)|nothing|empty|(zero|0) (hits|matches|results))\b/i;
+/** The exit code that words state. */
+const EXITS = /\bexit(?:s|ed|ing)?(?: with)?(?: (?:code|status))?[:=]?\s+(\d{1,3})\b/i;
+/** Prints a number, whatever its exit code says. */
+const COUNTS = /^(git )?(grep|rg)\b[^|]* (-\w*c|--count)\b[^|]*$|\|\s*wc -\w+$/;
 
 /** The checks that a plan states, each once, in order, from the top of the repository. Pure. */
 export function statedChecks({ sections }: Outline, facts: RepoFacts): Stated[] {
@@ -44,9 +49,10 @@ function inBlock({ role }: Section, block: PlanBlock, before: string): Stated[] 
   if (block.kind === 'code') return inCode(block, checking);
   const whole = plainOf(block.runs);
   const runs = role === 'check' || SAID.test(whole) ? block.runs : [];
-  const found = runs.flatMap(({ kind, text, offset }) => {
+  const found = runs.flatMap(({ kind, text, offset }, at) => {
     const end = whole.indexOf(text) + text.length;
-    const note = whole.slice(end, end + 80);
+    const next = runs.slice(at + 1).find((run) => run.kind === 'code' && /\s/.test(run.text))?.text ?? '\n\n';
+    const note = whole.slice(end, end + 80).split(next)[0] ?? '';
     return kind === 'code' ? command(text.trim(), { line: block.line + offset, note, checking: role === 'check' }) : [];
   });
   if (found.length > 0 || role !== 'check' || /[:：]$/.test(whole) || whole.length < 8) return found;
@@ -73,16 +79,30 @@ function command(text: string, { line, note, checking }: { line: number; note: s
   if (!checking && judged !== 'check') return [];
   // What a search finds says nothing until the plan says what it should find.
   const searches = /^(grep|rg|git grep)\b/.test(plain);
-  const expect = searches && EMPTY.test(note) ? 1 : 0;
-  const open = searches && expect === 0 && !/ -\w*q|[|]/.test(plain) && !SAID.test(note);
-  const manual = judged === 'person' || open || FAILS.test(note) || hasCommandError(text);
-  if (manual && /^(cat|sed|ls|git|cd|echo|head|tail)\b/.test(plain)) return [];
-  return [{ text, line, kind: manual ? 'manual' : 'command', expect }];
+  const said = expectation(note);
+  const expect = said?.expect ?? (searches && EMPTY.test(note) ? 1 : 0);
+  const open = searches && said === undefined && expect === 0 && !/ -\w*q|[|]/.test(plain) && !SAID.test(note);
+  // A search ends with 0, 1 or 2: a larger number counts what it prints, as does any number beside a count.
+  const count = /\d+/.exec(note.replace(/timeout \S+/, ''))?.[0];
+  const counted = count !== undefined && !EMPTY.test(note) && (COUNTS.test(plain) || (searches && expect > 2));
+  const fails = said === undefined && FAILS.test(note);
+  const manual = judged === 'person' || open || counted || fails || hasCommandError(text);
+  if (manual && !counted && /^(cat|sed|ls|git|cd|echo|head|tail)\b/.test(plain)) return [];
+  if (manual) return [{ text: counted ? `${text} (prints ${count})` : text, line, kind: 'manual', expect: 0 }];
+  return [{ text, line, kind: 'command', expect, timeoutSeconds: said?.timeoutSeconds }];
+}
+
+/** What a note says of a command in the words of the grammar, `(timeout 5m)` or `expect 1`, or as an exit code. */
+function expectation(note: string): { expect: number; timeoutSeconds?: number | undefined } | undefined {
+  const [, words = ''] = /^\W*?\(([^()]*)\)/.exec(note) ?? /^\W*(expect \d+)\W*$/.exec(note) ?? [];
+  const code = EXITS.exec(note)?.[1];
+  return readOptions(words) ?? (code === undefined || Number(code) > 255 ? undefined : { expect: Number(code) });
 }
 
 /** A stated check as a line of the spec. */
-export const asCommand = ({ text, line, expect }: Omit<Stated, 'kind'>, detected = false): Command => ({
+export const asCommand = ({ text, line, expect, timeoutSeconds }: Omit<Stated, 'kind'>, detected = false): Command => ({
   ...readCommand(codeSpan(text), { line, column: 1 }),
+  ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
   expect,
   shell: 'needsShell' in splitCommand(text),
   detected,
