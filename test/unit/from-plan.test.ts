@@ -274,6 +274,13 @@ describe('what a plan says of paths', () => {
     ]);
   });
 
+  it.each(['| # | File |\n|---|---|\n| 1 |', '| Action | File |\n|---|---|\n| Edit |'])(
+    'a table whose files stand in its second column: %s',
+    (head) => {
+      expect(read(`# P\n\n${head} \`src/a.ts\` |\n`, ['src/a.ts'])).toEqual(['MODIFY src/a.ts']);
+    },
+  );
+
   it('a deleted folder is its files', () => {
     expect(read('# P\n\n**Delete:**\n\n- `src/old/`\n', ['src/old/a.ts', 'src/old/b.ts', 'src/c.ts'])).toEqual([
       'DELETE src/old/a.ts',

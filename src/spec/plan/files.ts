@@ -41,6 +41,7 @@ const DELETED =
 const ONE_WORD = /^\P{L}*\p{L}+\P{L}*($|file|entire|[(（—–-])/iu;
 const LOOK_ONLY =
   /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not)/i;
+const SENTENCE = /^\W*(\p{L}+\s+){2}\p{L}/u;
 
 /** All paths of the plan with their ranks. Pure. */
 export function candidates(plan: Outline, facts: RepoFacts): Candidate[] {
@@ -161,8 +162,12 @@ class Reader {
   /** The first column in which most cells begin with a path; looked for once for each table. */
   private columnOf(header: readonly string[]): number {
     const rows = this.section.blocks.filter((block) => block.header === header).slice(0, 100);
-    const leads = (cell = ''): boolean => labelOf(findPaths(spans(cell), this.facts)[0]?.before ?? '-') === '';
-    const at = header.findIndex((_, n) => rows.filter((row) => leads(row.cells?.[n])).length * 2 > rows.length);
+    // A sentence about a file may begin with it: only the first column may go on in words.
+    const leads = (cell = '', column = 0): boolean => {
+      const [path] = findPaths(spans(cell), this.facts);
+      return path !== undefined && labelOf(path.before) === '' && (column === 0 || !SENTENCE.test(path.after));
+    };
+    const at = header.findIndex((_, n) => rows.filter((row) => leads(row.cells?.[n], n)).length * 2 > rows.length);
     this.columns.set(header, at);
     return at;
   }
