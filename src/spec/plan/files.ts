@@ -162,10 +162,14 @@ class Reader {
   /** The first column in which most cells begin with a path; looked for once for each table. */
   private columnOf(header: readonly string[]): number {
     const rows = this.section.blocks.filter((block) => block.header === header).slice(0, 100);
-    // A sentence about a file may begin with it: only the first column may go on in words.
+    // A sentence or the name of an area may begin so: only the first column may go on in words, or hold patterns.
     const leads = (cell = '', column = 0): boolean => {
       const [path] = findPaths(spans(cell), this.facts);
-      return path !== undefined && labelOf(path.before) === '' && (column === 0 || !SENTENCE.test(path.after));
+      return (
+        path !== undefined &&
+        labelOf(path.before) === '' &&
+        (column === 0 || !(path.text.includes('*') || SENTENCE.test(path.after)))
+      );
     };
     const at = header.findIndex((_, n) => rows.filter((row) => leads(row.cells?.[n], n)).length * 2 > rows.length);
     this.columns.set(header, at);
