@@ -295,6 +295,35 @@ describe('what a plan says of paths', () => {
   });
 });
 
+describe('what a plan says of order', () => {
+  const read = (second: string, body = ''): string[] => {
+    const plan = `# P\n\n## Task 1: Money (parallel)\n\n- CREATE \`src/a.ts\`\n\n## ${second}\n\n- CREATE \`src/b.ts\`\n\n${body}\n`;
+    return fromPlan(plan, facts(['README.md']), '001').spec.tasks.map(
+      ({ title, independent }) => `${title}${independent ? ' [I]' : ''}`,
+    );
+  };
+
+  it.each(['Task 2: Rates (in parallel)', 'Task 2: Rates [P]', 'Task 2: Rates — parallel'])('beside: %s', (second) => {
+    expect(read(second).every((title) => title.endsWith(' [I]'))).toBe(true);
+  });
+
+  it.each([
+    ['Task 2: Rates (must not run in parallel)', ''],
+    ['Task 2: Parallel fetch queue', ''],
+    ['Task 2 - Parallel fetch queue', ''],
+    ['Task 2: Rates (parallel)', 'Depends on: Task 1'],
+    ['Task 2: Rates (parallel)', '**Depends on:** 1'],
+    ['Task 2: Rates (parallel)', '### Details\n\nImports `Money` from Task 1.'],
+    ['Task 2: Rates (parallel)', '```ts\nimport { Money } from "../src/a.ts";\n```'],
+  ])('in order: %s %s', (second, body) => {
+    expect(read(second, body).some((title) => title.endsWith(' [I]'))).toBe(false);
+  });
+
+  it('the tag of the grammar is what the plan says, and no part of the title', () => {
+    expect(read('Task 2: Rates [INDEPENDENT]')).toEqual(['Task 1: Money (parallel) [I]', 'Task 2: Rates [I]']);
+  });
+});
+
 describe('what a plan says of checks', () => {
   const read = (plan: string): string[] =>
     fromPlan(plan, facts(['src/a.ts', 'web/package.json', 'package.json']), '001').spec.verification.map(

@@ -29,6 +29,7 @@ const WHY: Record<Candidate['rank'], string> = {
 /** What a plan says, with its paths placed among the files of the repository; its manifests are not looked at. */
 export interface PlanReading {
   readonly title: string;
+  readonly sections: readonly Section[];
   readonly named: readonly Named[];
   readonly checks: readonly Stated[];
   readonly findings: readonly Finding[];
@@ -49,7 +50,7 @@ export function readPlan(plan: Outline, facts: RepoFacts): PlanReading {
   if (refused !== undefined) findings.push(refused);
   const title = (plan.title || plainText(plan.sections[1]?.title ?? '') || 'Plan').slice(0, 120);
   const byLine = (left: { line: number }, right: { line: number }): number => left.line - right.line;
-  return { title, named, checks, findings: findings.sort(byLine), notes: notes.sort(byLine) };
+  return { title, sections: plan.sections, named, checks, findings: findings.sort(byLine), notes: notes.sort(byLine) };
 }
 
 /** The spec of a plan that was read; what checks it where the plan does not say is found in the manifests. Pure. */
@@ -58,12 +59,12 @@ export function specOf(
   facts: RepoFacts,
   of: Pick<Spec, 'number'> & { source: string },
 ): Converted {
-  const { title, named, checks, findings, notes } = reading;
+  const { title, sections, named, checks, findings, notes } = reading;
   const spec: Spec = { ...emptySpec(), number: of.number, title, format: '2', scope: 'guess', plan: of.source };
   const paths = named.map(({ path }) => path);
   const commands = checks.filter(({ kind, text }) => kind === 'command' && canStart(text, facts, paths));
   const detected = commands.length > 0 ? [] : detectCommands(facts, paths);
-  spec.tasks = tasksOf(named, title);
+  spec.tasks = tasksOf(named, title, sections);
   spec.verification = [
     ...commands.map((check) => asCommand(check)),
     ...detected.map((text) => asCommand({ text, line: 1, expect: 0 }, true)),
