@@ -281,6 +281,27 @@ describe('what a plan says of paths', () => {
     },
   );
 
+  it.each([
+    'bin/deploy',
+    'app/(auth)/page.tsx',
+    'users.$id.tsx',
+    '.nojekyll',
+    'Vagrantfile',
+    'README',
+    'x.feature',
+    'docs/My File.md',
+  ])('a line in the words of the grammar names a path, whatever it looks like: %s', (path) => {
+    const line = path.includes(' ') ? `\`${path}\`` : path;
+    expect(read(`# P\n\n## Files\n\n- CREATE ${line} -- new\n`, ['src/a.ts'])).toEqual([`CREATE ${path}`]);
+  });
+
+  it.each(['the handler in `src/a.ts`', '`run()` in `src/a.ts`', 'src/a.ts: call it', '`src/a.ts:12`'])(
+    'a sentence that begins with a verb of the grammar is none of its lines: MODIFY %s',
+    (words) => {
+      expect(read(`# P\n\n## Files\n\n- MODIFY ${words}\n`, ['src/a.ts'])).toEqual(['MODIFY src/a.ts']);
+    },
+  );
+
   it('a deleted folder is its files', () => {
     expect(read('# P\n\n**Delete:**\n\n- `src/old/`\n', ['src/old/a.ts', 'src/old/b.ts', 'src/c.ts'])).toEqual([
       'DELETE src/old/a.ts',

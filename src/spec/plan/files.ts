@@ -1,5 +1,6 @@
 import type { RepoFacts } from '../facts.ts';
 import { plainOf, plainText, spans } from '../inline.ts';
+import { readFile } from '../lines.ts';
 import { findPaths, joins, lastWords, type Mention, nearWords } from '../mentions.ts';
 import { byName, byStem, rooted } from '../tracked.ts';
 import { drawnFiles } from '../tree.ts';
@@ -18,6 +19,8 @@ export interface Candidate {
   readonly folder: string;
   /** True for a path that is written from the top. */
   readonly exact: boolean;
+  /** True for a path that a line of the spec's grammar creates: it says itself where it lies. */
+  readonly creates?: boolean;
 }
 
 /** What only points at a path, in a label or in the words before it. */
@@ -41,6 +44,8 @@ const DELETED =
 const ONE_WORD = /^\P{L}*\p{L}+\P{L}*($|file|entire|[(（—–-])/iu;
 const LOOK_ONLY =
   /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not)/i;
+/** A line that is one path in backticks, and perhaps a remark on it. */
+const ONE_PATH = /^\S+\s+`[^`]+`\s*($|--|[–—-]\s|[(:])/;
 const SENTENCE = /^\W*(\p{L}+\s+){2}\p{L}/u;
 
 /** All paths of the plan with their ranks. Pure. */
@@ -76,7 +81,7 @@ class Reader {
     for (const block of this.section.blocks) {
       if (block.kind === 'code') this.tree(block);
       else if (block.kind === 'row') this.row(block);
-      else if (block.checked !== true) this.text(block);
+      else if (block.checked !== true && !this.written(block)) this.text(block);
     }
     const [lead] = this.leads.find(([path, ...others]) => path?.text.endsWith('/') && others.length === 0) ?? [];
     return { found: this.found, folder: lead?.text.replace(/^\.\/|\/$/g, '') };
@@ -105,6 +110,16 @@ class Reader {
       const [file, ...others] = kind === 'code' && /^[A-Z]\w+$/.test(text) ? byStem(text, this.facts) : [];
       if (file !== undefined && others.length === 0) this.add(file, line, { rank: 'prose' });
     }
+  }
+
+  /** Reads a line of the spec's grammar, which names a path whatever it looks like; false for any other block. */
+  private written({ kind, text, line }: PlanBlock): boolean {
+    const { verb, path } = readFile(text.split('\n')[0] ?? '', undefined, { line, column: 1 });
+    if (kind !== 'item' || verb === undefined || /^\W?$|[*{]|\w:\/\/|:L?\d/.test(path)) return false;
+    const lists = listsFiles(this.section) || FILES.test(this.label.text) || /^[^/]+\//.test(path);
+    if (!lists || !(ONE_PATH.test(text) || (!/[\s`]|[,:]$/.test(path) && !text.includes('`')))) return false;
+    this.add(path, line, { rank: 'listed', deletes: verb === 'DELETE', creates: verb === 'CREATE' });
+    return true;
   }
 
   private text(block: PlanBlock): void {

@@ -91,7 +91,9 @@ function readFiles(plan: Outline, facts: RepoFacts) {
   const resolve = placer(full, facts);
   for (const item of all) {
     const { text, line, section, deletes } = item;
-    const found = work.has(item) ? resolve(item) : { kind: 'context', paths: [] };
+    const placed = work.has(item) ? resolve(item) : { kind: 'context', paths: [] };
+    const made = item.creates === true && placed.kind === 'open' && placed.paths.length === 0;
+    const found = made ? { kind: 'new', paths: [text] } : placed;
     const kind = found.kind === 'new' && deletes ? 'open' : found.kind;
     const verb = kind === 'new' ? 'CREATE' : deletes ? 'DELETE' : 'MODIFY';
     const known = kind === 'tracked' || kind === 'new' ? found.paths : [];
