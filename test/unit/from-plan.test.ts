@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { checkSpec } from '../../src/spec/check.ts';
 import type { RepoFacts } from '../../src/spec/facts.ts';
 import { isSpec, parseSpec } from '../../src/spec/parse.ts';
-import { fromPlan } from '../../src/spec/plan/from-plan.ts';
+import { fromPlan, readPlan, specOf } from '../../src/spec/plan/from-plan.ts';
+import { outline } from '../../src/spec/plan/outline.ts';
 import { renderSpec } from '../../src/spec/render.ts';
 
 const facts = (files: string[], manifests: Record<string, string> = {}): RepoFacts => ({
@@ -313,6 +314,34 @@ describe('what a plan says of paths', () => {
     const plan =
       '# P\n\n## Step 1\n\n**Files:**\n- Modify: `src/a.ts`\n\nThen change the caller in `src/b.ts` later.\n';
     expect(read(plan, ['src/a.ts', 'src/b.ts'])).toEqual(['MODIFY src/a.ts']);
+  });
+});
+
+describe('a header beside a plan', () => {
+  const read = (plan: string, header: string) => {
+    const world = facts(['src/a.ts', 'package.json']);
+    const { spec } = specOf(readPlan(outline(plan, header), world), world, { source: plan, number: '001' });
+    return [spec.title, spec.tasks[0]?.files.map(({ path }) => path), spec.verification.map(({ text }) => text)];
+  };
+  const headers = [
+    '## Files\n- MODIFY src/a.ts\n\n## Verification\n- `npm test`',
+    'Files:\n- MODIFY src/a.ts\nVerification:\n- `npm test`',
+  ];
+  const plans = [
+    '# P\n\nSay it.\n\n# Risks\n\nNone.',
+    '# P\n\nSay it.\n\n```ts\nconst a = 1;',
+    '# P\n\n## Context\n\n- say it',
+  ];
+
+  it.each(plans.flatMap((plan) => headers.map((header) => [plan, header] as const)))(
+    'is read as what it is: %j, %j',
+    (plan, header) => {
+      expect(read(plan, header)).toEqual(['P', ['src/a.ts'], ['npm test']]);
+    },
+  );
+
+  it('gives no title to a plan without a heading', () => {
+    expect(read('Say it.', '# Files\n- MODIFY src/a.ts')[1]).toEqual(['src/a.ts']);
   });
 });
 

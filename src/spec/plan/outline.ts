@@ -35,11 +35,31 @@ const UNIT =
 const STEP =
   /^(task|step|phase|stage|part|étape|etape|schritt|paso|fase|adım|aşama|шаг|крок|этап|етап|bước|ステップ|フェーズ|タスク|第)$/i;
 
-/** Cuts a plan at its headings and gives each piece a role, which pieces below inherit. */
-export function outline(source: string): Outline {
-  let current: Section = { role: 'work', title: '', depth: 0, line: 1, blocks: [], above: undefined, unit: undefined };
+/**
+ * Cuts a plan at its headings and gives each piece a role, which pieces below inherit. Lines that stand beside the plan,
+ * as its header, are no part of its last section, and count on from its last line.
+ */
+export function outline(source: string, header = ''): Outline {
+  const { title, sections } = cut(source, '');
+  if (header.trim() === '') return { title, sections };
+  const beside = cut(header.replace(/^\**(Files|Verification)\**:\**[ \t]*$/gim, '## $1'), 'header').sections;
+  const from = source.split('\n').length + 1;
+  for (const section of beside) {
+    section.line += from;
+    section.blocks.forEach((block, at) => {
+      section.blocks[at] = { ...block, line: block.line + from, end: block.end + from };
+    });
+  }
+  return { title, sections: [...sections, ...beside] };
+}
+
+type Piece = { -readonly [Key in keyof Section]: Section[Key] };
+
+/** @param known the title where another text holds it: then no heading is the title. */
+function cut(source: string, known: string): { title: string; sections: Piece[] } {
+  let current: Piece = { role: 'work', title: '', depth: 0, line: 1, blocks: [], above: undefined, unit: undefined };
   const sections = [current];
-  let title = '';
+  let title = known;
   for (const block of readDocument(source).blocks) {
     if (block.kind !== 'heading') {
       current.blocks.push({ ...block, runs: block.kind === 'code' ? [] : spans(block.text) });
