@@ -303,6 +303,26 @@ describe('what a plan says of paths', () => {
     },
   );
 
+  it.each([
+    '- `src/x.ts` (not touched)',
+    '- `src/x.ts` – under test',
+    '## Nicht anfassen\n- `src/x.ts`',
+    '## Ne pas toucher\n- `src/x.ts`',
+    '## Sin cambios\n- `src/x.ts`',
+    '## Implementation notes\n- `src/x.ts` holds the types',
+  ])('is no work: %j', (words) => {
+    expect(read(`# P\n\n- \`src/a.ts\`\n${words}\n`, ['src/a.ts', 'src/x.ts'])).toEqual(['MODIFY src/a.ts']);
+  });
+
+  it.each([
+    '- Remove the cache from `src/x.ts`',
+    '## Existing code to change\n- Add a flag in `src/x.ts`',
+    '## Recommended approach\n- Add a flag in `src/x.ts`',
+    '## Implementation notes\n- Add a flag in `src/x.ts`',
+  ])('is work: %j', (words) => {
+    expect(read(`# P\n\n${words}\n`, ['src/x.ts'])).toEqual(['MODIFY src/x.ts']);
+  });
+
   it('a deleted folder is its files', () => {
     expect(read('# P\n\n**Delete:**\n\n- `src/old/`\n', ['src/old/a.ts', 'src/old/b.ts', 'src/c.ts'])).toEqual([
       'DELETE src/old/a.ts',

@@ -31,7 +31,7 @@ const DELETES =
 const CREATES =
   /\b(creat\w+|new|crée\w*|créer|creer|nouveau\w*|erstell\w*|nuevo\w*|crear|yeni|oluştur\w*|створ\w*|созда\w*)\b|新規|作成|新建|创建|新增/i;
 const EDITS =
-  /\b(add(s|ed)?|modif\w*|updat\w*|edit\w*|chang\w*|extend\w*|refactor\w*|fix\w*|renam\w*|mov\w*|rewrit\w*|writ\w*|append\w*|insert\w*|implement\w*|wir\w*|register\w*|replac\w*|migrat\w*|convert\w*|in|into|to|güncelle\w*|değiştir\w*)\b|追加|変更|修正|更新|修改/i;
+  /\b(add(s|ed)?|modif\w*|updat\w*|edit\w*|chang\w*|extend\w*|refactor\w*|fix\w*|renam\w*|mov\w*|rewrit\w*|writ\w*|append\w*|insert\w*|extract\w*|implement\w*|wir\w*|register\w*|replac\w*|migrat\w*|convert\w*|in|into|to|güncelle\w*|değiştir\w*)\b|追加|変更|修正|更新|修改/i;
 const FILES = /\b(files?|dosya\w*|fichiers?|archivos?|ficheros?|dateien?)\b|ファイル|文件|файл/i;
 const NOTHING =
   /^\W*(no( code| api| ui| new)?( \S+){0,4} (changes?|needed|required|necessary)|none|nothing|unchanged|unaffected|not needed)\b/i;
@@ -43,9 +43,11 @@ const DELETED =
   /^\W*[(（—–→-]+\W*(deleted?|removed?)\W*($|[)）.,;—–]|(the |this |whole |entire )?(file|entirely)\b)|^[`*\s]*(を|dosyasını)?\s*(削除|删除|sil)/i;
 const ONE_WORD = /^\P{L}*\p{L}+\P{L}*($|file|entire|[(（—–-])/iu;
 const LOOK_ONLY =
-  /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not)/i;
+  /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not|not (to be |be )?(touched|changed|modified|edited)|untouched|under test)/i;
 /** A line that is one path in backticks, and perhaps a remark on it. */
 const ONE_PATH = /^\S+\s+`[^`]+`\s*($|--|[–—-]\s|[(:])/;
+/** Who takes something from a file changes it. */
+const TAKES = /\b(delet|remov|drop|extract|mov|strip)\w*\s+\S.*\sfrom\s*$/i;
 const SENTENCE = /^\W*(\p{L}+\s+){2}\p{L}/u;
 
 /** All paths of the plan with their ranks. Pure. */
@@ -141,7 +143,8 @@ class Reader {
       if (same === undefined || labelOf(head) === undefined || !joins(between)) head = mention.before;
       const own = labelOf(head);
       const label = own || this.label.text;
-      const points = POINTS.test(own === undefined ? `${label} ${nearWords(head)}` : label) && !FILES.test(label);
+      const near = TAKES.test(lastWords(head)) ? nearWords(head).replace(/from$/i, '') : nearWords(head);
+      const points = POINTS.test(own === undefined ? `${label} ${near}` : label) && !FILES.test(label);
       const works = [CREATES, EDITS, DELETES].some((verb) => verb.test(lastWords(head)));
       const context = points || (own !== undefined && saysContext(mention.after));
       const below = same?.text.endsWith('/') === true && !mention.text.includes('/') ? same.text : '';
