@@ -334,6 +334,14 @@ describe('what a plan says of paths', () => {
     const plan =
       '# P\n\n## Step 1\n\n**Files:**\n- Modify: `src/a.ts`\n\nThen change the caller in `src/b.ts` later.\n';
     expect(read(plan, ['src/a.ts', 'src/b.ts'])).toEqual(['MODIFY src/a.ts']);
+    const { findings } = fromPlan(plan, facts(['src/a.ts', 'src/b.ts']), '001');
+    expect(findings.map(({ code, severity, line }) => [code, severity, line])).toEqual([['plan/only-said', 'info', 8]]);
+  });
+
+  it('items of one list are equals', () => {
+    const plan =
+      '# P\n\n1. **Add the helper** in `src/new.ts`\n2. **Wire it** in `src/a.ts`\n3. `src/b.ts` — call it\n';
+    expect(read(plan, ['src/a.ts', 'src/b.ts'])).toEqual(['CREATE src/new.ts', 'MODIFY src/a.ts', 'MODIFY src/b.ts']);
   });
 });
 

@@ -21,6 +21,8 @@ export interface Candidate {
   readonly exact: boolean;
   /** True for a path that a line of the spec's grammar creates: it says itself where it lies. */
   readonly creates?: boolean;
+  /** The list that it stands in, by its place in the section; items of one list are equals. */
+  readonly list?: number | undefined;
 }
 
 /** What only points at a path, in a label or in the words before it. */
@@ -68,6 +70,7 @@ class Reader {
   /** The paths of the heading and of the first paragraphs: a folder that stands there alone is where everything goes. */
   private readonly leads: Mention[][] = [];
   private paragraphs = 0;
+  private list: number | undefined;
   /** What the last label said, for the items below it. */
   private label = { text: '', depth: 0 };
   private readonly columns = new Map<readonly string[], number>();
@@ -80,7 +83,8 @@ class Reader {
   /** What the section names, and the folder that it speaks of. */
   read(): { found: Omit<Candidate, 'folder'>[]; folder: string | undefined } {
     if (this.section.depth > 0) this.heading(this.section);
-    for (const block of this.section.blocks) {
+    for (const [at, block] of this.section.blocks.entries()) {
+      if (!block.nested) this.list = block.kind === 'item' ? (this.list ?? at) : undefined;
       if (block.kind === 'code') this.tree(block);
       else if (block.kind === 'row') this.row(block);
       else if (block.checked !== true && !this.written(block)) this.text(block);
@@ -93,7 +97,7 @@ class Reader {
     const { section } = this;
     const tests = section.role === 'check' && how.rank === 'listed' && /test|spec/i.test(text);
     const rank = section.role === 'work' || tests ? how.rank : 'context';
-    this.found.push({ deletes: false, exact: false, ...how, rank, text, section, line });
+    this.found.push({ deletes: false, exact: false, list: this.list, ...how, rank, text, section, line });
   }
 
   private heading({ title, line, blocks }: Section): void {

@@ -104,7 +104,8 @@ function readFiles(plan: Outline, facts: RepoFacts) {
     if (kind === 'open' && found.kind === 'open' && found.paths.length > 0) unclear.set(text, which(item, found.paths));
     else if (kind === 'open' && !unplaced.has(text)) unplaced.set(text, line);
   }
-  const findings = [...unclear.values(), ...whereAre(unplaced)];
+  const demoted = all.filter((item) => item.rank === 'prose' && !work.has(item) && resolve(item).kind === 'tracked');
+  const findings = [...unclear.values(), ...whereAre(unplaced), ...beside(demoted, named, resolve)];
   for (const [, line] of [...outside].slice(0, 1)) {
     const message = `Outside this repository, where no run writes: ${[...outside.keys()].slice(0, 5).join(', ')}.`;
     const fix = 'Make those changes yourself, or start kimi-dispatch in the repository that holds them.';
@@ -134,6 +135,16 @@ function whereAre(unplaced: ReadonlyMap<string, number>): Finding[] {
   return [ask(line, message, `Write under Files: - CREATE or MODIFY and ${what}, or nothing if it is no work`)];
 }
 
+/** Says which files only sentences change: where files are listed beside them, those are not taken for work. */
+function beside(demoted: readonly Candidate[], named: readonly Named[], resolve: ReturnType<typeof placer>): Finding[] {
+  const known = new Set(named.map(({ path }) => path));
+  const paths = [...new Set(demoted.flatMap((item) => resolve(item).paths))].filter((path) => !known.has(path));
+  if (paths.length === 0) return [];
+  const message = `Only sentences change ${paths.slice(0, MOST).join(', ')}: what the plan lists is taken for its work.`;
+  const fix = 'Where that is work too, write under Files: - MODIFY and the path';
+  return [finding('plan/only-said', 'info', { line: demoted[0]?.line ?? 1, column: 1 }, message, fix)];
+}
+
 /** What the plan lists outranks what its sentences say; and those, what they only hold. */
 function chosen(all: readonly Candidate[]): Candidate[] {
   const listed = all.filter(({ rank }) => rank === 'listed');
@@ -141,7 +152,10 @@ function chosen(all: readonly Candidate[]): Candidate[] {
   const complete = new Set(files).size < files.length;
   const top = (one: Section): Section => ((one.above?.depth ?? 0) <= 1 ? one : top(one.above ?? one));
   const spoken = new Set(listed.map(({ section }) => top(section)));
-  const says = ({ rank, section }: Candidate): boolean => rank === 'prose' && !complete && !spoken.has(top(section));
+  const listOf = ({ section, list }: Candidate): string => `${section.line} ${list}`;
+  const lists = new Set(listed.filter(({ list }) => list !== undefined).map(listOf));
+  const says = (item: Candidate): boolean =>
+    item.rank === 'prose' && !complete && (!spoken.has(top(item.section)) || lists.has(listOf(item)));
   const work = all.filter((item) => item.rank === 'listed' || says(item));
   return work.length > 0 ? work : all.filter(({ rank }) => rank === 'mention');
 }
