@@ -473,6 +473,26 @@ describe('what a plan says of checks', () => {
     expect(seen(['Cargo.toml']).verification.map((item) => item.text)).toEqual(['cargo test']);
   });
 
+  it.each([
+    ['npm run lint &&\n  npm test', 'npm run lint && npm test (shell)'],
+    ['npm test |\n  grep -q ok', 'npm test | grep -q ok (shell)'],
+    ['export CI=1\nnpm test', 'CI=1 npm test'],
+    ['export CI=1\nnpm run lint && npm test', 'CI=1 npm run lint && CI=1 npm test (shell)'],
+    ['set -e\nnpm test', 'npm test'],
+    ["npm run lint # don't skip\nnpm test", 'npm run lint', 'npm test'],
+  ])('lines that belong together are one command: %j', (block, ...meant) => {
+    expect(read(checks(block))).toEqual(meant);
+  });
+
+  it.each([
+    ['node -e "\nprocess.exit(1)\n"\nnpm test', ['npm test'], ['node -e " ⏎ process.exit(1) ⏎ " …']],
+    ['for f in src/*; do\n  node --check $f\ndone', [], ['for f in src/*; do ⏎ node --check $f ⏎ done …']],
+  ])('what no line of a spec can hold is for a person: %j', (block, commands, review) => {
+    const { spec } = fromPlan(checks(block), facts(['src/a.ts', 'package.json']), '001');
+    expect(spec.verification.map(({ text }) => text)).toEqual(commands);
+    expect(spec.criteria.map(({ text }) => text)).toEqual(review);
+  });
+
   it('what is to be written, commits, waits, or has a gap is no check', () => {
     const plan =
       '# P\n\n## Step 1\n\n- `src/a.ts`\n\n```bash\nbuild() {\n  npm test\n}\n```\n\n```bash\ngit commit -m "test"\nnpm run dev\nnpm test -- <name>\n```\n';

@@ -20,7 +20,7 @@ export interface Stated {
 const SHELL = /^(sh|bash|shell|zsh|console|terminal|shellsession|fish|)$/i;
 /** Lines that only a script has: such a block is code to be written. */
 const SCRIPT =
-  /^\s*(local |fi\b|done\b|esac\b|;;|function |[\w-]+\(\)\s*\{|set -\w|#!|if \[|for \w+ in|export \w+=|[\w-]+\)\s*$|\})/m;
+  /^\s*(local |fi\b|done\b|esac\b|;;|function |[\w-]+\(\)\s*\{|#!|if \[|for \w+ in|while |[\w-]+\)\s*$|\})/m;
 const OPEN = /<[^<>|&\s][^<>|&]*>|\.\.\.|…|\bYOUR_|\bpath\/to\b|\bxxx?\b|\{\{/i;
 const SAID = /\b(verif\w*|run|expect\w*|pass\w*|green|check|ensure|confirm)\b/i;
 const LEADS = /\b(verif\w*|run|check|test|validat\w*|confirm)\b[^.]{0,40}[:：]\W*$/i;
@@ -59,17 +59,29 @@ function inBlock({ role }: Section, block: PlanBlock, before: string): Stated[] 
   return [{ text: whole.replace(/\s+/g, ' ').slice(0, 300), line: block.line, kind: 'manual', expect: 0 }];
 }
 
-/** The commands of a fenced block, unless it is a script to be written. */
+/** The commands of a fenced block; a script that stands where nothing is checked is code to be written. */
 function inCode({ lang = '', text, line }: PlanBlock, checking: boolean): Stated[] {
   const lines = commandLines(text);
-  if (!SHELL.test(lang.split(/\s/)[0] ?? '') || SCRIPT.test(text)) return [];
+  if (!SHELL.test(lang.split(/\s/)[0] ?? '')) return [];
   if (lang === '' && !lines.some((one) => looksLikeCommand(one.text))) return [];
+  if (SCRIPT.test(text)) return checking ? [unrunnable(text, line + 1)] : [];
   return lines.flatMap((one) => {
     const at = line + 1 + one.offset;
     if (one.whole) return command(one.text, { line: at, note: one.note, checking });
-    return [{ text: `${one.text.slice(0, 200)} …`, line: at, kind: 'manual' as const, expect: 0 }];
+    return [unrunnable(one.text, at)];
   });
 }
+
+/** What stands on several lines, which no line of a spec can hold, is for a person. */
+const unrunnable = (text: string, line: number): Stated => ({
+  text: `${text
+    .trim()
+    .replace(/\s*\n\s*/g, ' ⏎ ')
+    .slice(0, 200)} …`,
+  line,
+  kind: 'manual',
+  expect: 0,
+});
 
 function command(text: string, { line, note, checking }: { line: number; note: string; checking: boolean }): Stated[] {
   const plain = withoutFolder(text);
