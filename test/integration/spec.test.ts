@@ -39,7 +39,9 @@ describe('spec PLAN', () => {
     put('plan.md', PLAN);
     put('header.md', HEADER);
     const { stdout } = await lab.run(['spec', '../plan.md', '--header', '../header.md', '-o', '-']);
-    expect(stdout.slice(0, stdout.indexOf('## Plan'))).toMatch(/- MODIFY y\/b\.txt[^]*- `grep -q hello src\/a\.txt`/);
+    expect(stdout.slice(0, stdout.indexOf('## Plan'))).toMatch(
+      /- MODIFY y\/b\.txt[\s\S]*- `grep -q hello src\/a\.txt`/,
+    );
     expect(stdout).toContain(`\n${PLAN}\n`);
   });
 

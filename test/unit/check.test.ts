@@ -61,6 +61,8 @@ describe('every check', () => {
       'spec/checkout',
       'Write it from the top of the repository: npx vitest run src/a.test.ts',
     ]);
+    const container = source.replace('npx vitest run /repo/', 'docker run -w /home/node/repo x ls ');
+    expect(check(container, facts).map(({ code }) => code)).not.toContain('spec/checkout');
   });
 
   const paths: [string, string][] = [
