@@ -73,9 +73,8 @@ export function checkCommand(command: Command, argv: readonly string[], around: 
       'This installs from the network; a run provides dependencies itself.',
       'Remove it, or name it as `setup` in your profile.',
     );
-  // What lies in another home may be a path inside a container; a run of a plan reads it as this checkout all the same.
-  const { facts } = around;
-  const relative = facts !== undefined && text.includes(facts.root) ? fromTop(text, facts) : text;
+  // A path in another home may lie in a container.
+  const relative = fromTop(text, { root: around.facts?.root ?? '', name: '' });
   if (relative !== text)
     say(
       'spec/checkout',

@@ -6,9 +6,11 @@ const IN_HOME = /(?<![\w.~/$}:-])(?:\/(?:Users|home|root|workspaces?)|~|\$HOME|[
 /**
  * A command whose paths begin at the top of the repository, for a plan that names the checkout itself, in whoever's
  * home: run as it stands, it would look at the checkout and not at the work. Any other command comes back as it is.
+ * @param where without a `name`, only the checkout's own folder counts.
  */
-export function fromTop(text: string, { root, name }: Pick<RepoFacts, 'root' | 'name'>): string {
-  if (root.length < 2 || name === '') return text;
+export function fromTop(text: string, where: Pick<RepoFacts, 'root' | 'name'>): string {
+  const { root, name } = where;
+  if (root.length < 2) return text;
   // A lone name stays a path: `./gradlew`.
   const relative = (rest: string): string => (rest.includes('/') ? rest : rest === '' ? '.' : `./${rest}`);
   const literal = root.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
@@ -18,7 +20,7 @@ export function fromTop(text: string, { root, name }: Pick<RepoFacts, 'root' | '
     .replace(IN_HOME, (path) => {
       const parts = path.replace(/[\\/]+$/, '').split(/[\\/]+/);
       const at = parts.lastIndexOf(name);
-      return at > 0 ? relative(parts.slice(at + 1).join('/')) : path;
+      return name !== '' && at > 0 ? relative(parts.slice(at + 1).join('/')) : path;
     });
   return found === text
     ? text
