@@ -426,10 +426,16 @@ describe('what a plan says of checks', () => {
     ['npx vitest run /home/me/shop/src/a.test.ts', 'npx vitest run src/a.test.ts'],
     ['npm --prefix /home/me/shop test', 'npm --prefix . test'],
     ['/home/me/shop/gradlew test', './gradlew test'],
-    ['cd /home/me/shop-two && npm test', 'cd /home/me/shop-two && npm test (shell)'],
   ])('a command that names the checkout begins at the top: %s', (said, meant) => {
     expect(read(`# P\n\n- \`src/a.ts\`\n\n## Verification\n\n- \`${said}\`\n`)).toEqual([meant]);
   });
+
+  it.each(['- `cd /home/me/shop-two && npm test`', '```sh\ncd ~/shop-two\nnpm test\n```'])(
+    'a command in another folder of the machine is for a person: %j',
+    (said) => {
+      expect(read(`# P\n\n- \`src/a.ts\`\n\n## Verification\n\n${said}\n`)).toEqual([]);
+    },
+  );
 
   it('lines after a change to the checkout begin at the top', () => {
     expect(read(checks('cd /home/me/shop\nnpm test\ncd /home/me/shop/web\nnpm run lint'))).toEqual([

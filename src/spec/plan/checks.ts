@@ -29,6 +29,8 @@ const FAILS =
 const EMPTY = /\b(no (output|match(es)?|results?|hits|lines)|nothing|empty|(zero|0) (hits|matches|results))\b/i;
 /** The exit code that words state. */
 const EXITS = /\bexit(?:s|ed|ing)?(?: with)?(?: (?:code|status))?[:=]?\s+(\d{1,3})\b/i;
+/** Runs in a folder that is not the repository's. */
+const ELSEWHERE = /\bcd\s+["']?(\/|~|\$HOME|[A-Za-z]:)/;
 /** Prints a number, whatever its exit code says. */
 const COUNTS = /^(git )?(grep|rg)\b[^|]* (-\w*c|--count)\b[^|]*$|\|\s*wc -\w+$/;
 
@@ -39,6 +41,7 @@ export function statedChecks({ sections }: Outline, facts: RepoFacts): Stated[] 
       section.blocks.flatMap((block, at) => inBlock(section, block, section.blocks[at - 1]?.text ?? '')),
     )
     .map((item) => ({ ...item, text: fromTop(item.text, facts) }))
+    .map((item) => (ELSEWHERE.test(item.text) ? { ...item, kind: 'manual' as const, expect: 0 } : item))
     .filter(({ text }) => text !== '' && !/^cd\s+\S+$/.test(text));
   return [...new Map(found.reverse().map((item) => [item.text, item])).values()].reverse();
 }
