@@ -96,7 +96,7 @@ export async function draft(
   const given = isSpec(source) ? parseSpec(source) : undefined;
   const looking = factsAt(repo, await resolveBase(repo, how.base ?? (given?.spec.base || 'HEAD')));
   // Git works while the plan is read.
-  const plan = given === undefined ? outline(header === '' ? source : `${source}\n\n${header}`) : undefined;
+  const plan = given === undefined ? outline(source, header) : undefined;
   const tree = await looking;
   const reading = plan === undefined ? undefined : readPlan(plan, tree);
   const declared = reading?.named.map(({ path }) => path) ?? (given === undefined ? [] : declaredPaths(given.spec));

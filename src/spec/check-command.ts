@@ -1,6 +1,7 @@
 import type { Say } from './check.ts';
 import { hiddenStatus } from './exit-status.ts';
 import type { RepoFacts } from './facts.ts';
+import { fromTop } from './from-top.ts';
 import { isWrongOption } from './lines.ts';
 import type { Command } from './model.ts';
 
@@ -71,6 +72,16 @@ export function checkCommand(command: Command, argv: readonly string[], around: 
       at,
       'This installs from the network; a run provides dependencies itself.',
       'Remove it, or name it as `setup` in your profile.',
+    );
+  // A path in another home may lie in a container.
+  const relative = fromTop(text, { root: around.facts?.root ?? '', name: '' });
+  if (relative !== text)
+    say(
+      'spec/checkout',
+      'error',
+      at,
+      'This names the checkout itself: it would check that, and not the work in its worktree.',
+      `Write it from the top of the repository: ${relative}`,
     );
   resolvable(command, argv, around, say);
 }

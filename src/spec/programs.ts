@@ -37,14 +37,20 @@ export interface CommandLine {
   readonly whole: boolean;
 }
 
-/** The commands of a shell block: one a line, continued lines joined, `cd` kept before what follows it. */
+/** Of a quote that is not closed: lines that may close it, and characters of one command. */
+const MOST_LINES = 40;
+const LONGEST = 4096;
+
+/** The commands of a shell block: one a line, lines that go on joined, `cd` and `export` kept before what follows them. */
 export function commandLines(source: string): CommandLine[] {
   const lines = source.split('\n').map((line) => line.trim().replace(/^[$>]\s+/, ''));
   const found: CommandLine[] = [];
-  let [folder, held, comment] = ['', '', ''];
+  let [folder, variables, held, comment] = ['', '', '', ''];
   for (const [offset, raw] of lines.entries()) {
     const full = held + raw;
-    held = full.endsWith('\\') ? `${full.slice(0, -1).trimEnd()} ` : '';
+    const open = hasOpenQuote(full) && lines.slice(offset + 1, offset + MOST_LINES).some((line) => /["']/.test(line));
+    const goesOn = (open || /\\$|(&&|\|)$/.test(full)) && offset < lines.length - 1 && full.length < LONGEST;
+    held = goesOn ? full.replace(/\s*\\$/, '') + (open ? '\n' : ' ') : '';
     if (held !== '') continue;
     if (/^(#|\/\/|$)/.test(full)) {
       comment = full;
@@ -53,9 +59,25 @@ export function commandLines(source: string): CommandLine[] {
     if (/<<-?\s*['"]?\w/.test(full)) return [...found, { text: full, note: '', offset, whole: false }];
     const [text = '', said = ''] = full.split(/\s+#\s+(.*)$/);
     const next = /^#.*(expect|→|=>|should|must)/i.test(lines[offset + 1] ?? '') ? lines[offset + 1] : '';
-    if (/^cd\s+[^&|;]+$/.test(text)) folder = /^cd\s+[-.~/]/.test(text) ? '' : `${text} && `;
-    else found.push({ text: folder + text, note: `${said} ${comment} ${next}`, offset, whole: true });
+    const variable = /^export\s+([A-Z_][A-Z0-9_]*=("[^"]*"|'[^']*'|\S+))$/.exec(text)?.[1];
+    if (/^cd\s+[^&|;]+$/.test(text)) folder = /^cd\s+(-|\.)/.test(text) ? '' : `${text} && `;
+    else if (variable !== undefined) variables += `${variable} `;
+    else if (!/^set -\w/.test(text)) {
+      // A variable stands before one program only; where that is not plain to see, a person runs the lines.
+      const parts = variables === '' || !text.includes(' && ') ? [text] : text.split(' && ');
+      const plain = variables === '' || !/["'`|;()]|\bcd\s/.test(text);
+      found.push({
+        text: folder + parts.map((part) => variables + part).join(' && '),
+        note: `${said} ${comment} ${next}`,
+        offset,
+        whole: plain && !text.includes('\n'),
+      });
+    }
     comment = '';
   }
   return found;
 }
+
+/** True where a quote of a command is not closed; an apostrophe inside double quotes opens none. */
+const hasOpenQuote = (text: string): boolean =>
+  !text.startsWith('#') && /["']/.test(text.replace(/\\.|"(\\.|[^"\\])*"|'[^']*'|\s#.*$/g, ''));

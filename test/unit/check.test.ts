@@ -37,6 +37,34 @@ describe('every check', () => {
     expect(codes(task(['MODIFY src/a.ts', 'CREATE src/c.ts']))).toEqual([]);
   });
 
+  it('where every path lies outside, says what to do with all of them', () => {
+    const outside = (files: string[]): string[] =>
+      check(task(files), facts)
+        .filter(({ code }) => code === 'spec/outside')
+        .map(({ message }) => message);
+    expect(outside(['MODIFY ~/x.md', 'MODIFY /etc/y'])).toEqual([
+      'The only errors are 2 paths outside this repository, where no run writes.',
+    ]);
+    expect(outside(['MODIFY ~/x.md', 'MODIFY src/missing.ts'])).toEqual([]);
+  });
+
+  it('a program that an earlier command builds is not missing', () => {
+    const program = (before: string): string[] =>
+      codes(task(['MODIFY src/a.ts']).replace('- `npm test`', `${before}- \`./run-tests\``));
+    expect(program('- `make all`\n')).toEqual([]);
+    expect(program('')).toEqual(['8:spec/program']);
+  });
+
+  it('a command that names the checkout itself is an error with the remedy', () => {
+    const source = task(['MODIFY src/a.ts']).replace('npm test', 'npx vitest run /repo/src/a.test.ts');
+    expect(check(source, facts).map(({ code, fix }) => [code, fix])).toContainEqual([
+      'spec/checkout',
+      'Write it from the top of the repository: npx vitest run src/a.test.ts',
+    ]);
+    const container = source.replace('npx vitest run /repo/', 'docker run -w /home/node/repo x ls ');
+    expect(check(container, facts).map(({ code }) => code)).not.toContain('spec/checkout');
+  });
+
   const paths: [string, string][] = [
     ['CREATE ~/.claude/rules/x.md', 'spec/path'],
     ['CREATE /etc/passwd', 'spec/path'],

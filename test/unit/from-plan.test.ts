@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { checkSpec } from '../../src/spec/check.ts';
 import type { RepoFacts } from '../../src/spec/facts.ts';
 import { isSpec, parseSpec } from '../../src/spec/parse.ts';
-import { fromPlan } from '../../src/spec/plan/from-plan.ts';
+import { fromPlan, readPlan, specOf } from '../../src/spec/plan/from-plan.ts';
+import { outline } from '../../src/spec/plan/outline.ts';
 import { renderSpec } from '../../src/spec/render.ts';
 
 const facts = (files: string[], manifests: Record<string, string> = {}): RepoFacts => ({
@@ -274,6 +275,54 @@ describe('what a plan says of paths', () => {
     ]);
   });
 
+  it.each(['| # | File |\n|---|---|\n| 1 |', '| Action | File |\n|---|---|\n| Edit |'])(
+    'a table whose files stand in its second column: %s',
+    (head) => {
+      expect(read(`# P\n\n${head} \`src/a.ts\` |\n`, ['src/a.ts'])).toEqual(['MODIFY src/a.ts']);
+    },
+  );
+
+  it.each([
+    'bin/deploy',
+    'app/(auth)/page.tsx',
+    'users.$id.tsx',
+    '.nojekyll',
+    'Vagrantfile',
+    'README',
+    'x.feature',
+    'docs/My File.md',
+  ])('a line in the words of the grammar names a path, whatever it looks like: %s', (path) => {
+    const line = path.includes(' ') ? `\`${path}\`` : path;
+    expect(read(`# P\n\n## Files\n\n- CREATE ${line} -- new\n`, ['src/a.ts'])).toEqual([`CREATE ${path}`]);
+  });
+
+  it.each(['the handler in `src/a.ts`', '`run()` in `src/a.ts`', 'src/a.ts: call it', '`src/a.ts:12`'])(
+    'a sentence that begins with a verb of the grammar is none of its lines: MODIFY %s',
+    (words) => {
+      expect(read(`# P\n\n## Files\n\n- MODIFY ${words}\n`, ['src/a.ts'])).toEqual(['MODIFY src/a.ts']);
+    },
+  );
+
+  it.each([
+    '- `src/x.ts` (not touched)',
+    '- `src/x.ts` – under test',
+    '## Nicht anfassen\n- `src/x.ts`',
+    '## Ne pas toucher\n- `src/x.ts`',
+    '## Sin cambios\n- `src/x.ts`',
+    '## Implementation notes\n- `src/x.ts` holds the types',
+  ])('is no work: %j', (words) => {
+    expect(read(`# P\n\n- \`src/a.ts\`\n${words}\n`, ['src/a.ts', 'src/x.ts'])).toEqual(['MODIFY src/a.ts']);
+  });
+
+  it.each([
+    '- Remove the cache from `src/x.ts`',
+    '## Existing code to change\n- Add a flag in `src/x.ts`',
+    '## Recommended approach\n- Add a flag in `src/x.ts`',
+    '## Implementation notes\n- Add a flag in `src/x.ts`',
+  ])('is work: %j', (words) => {
+    expect(read(`# P\n\n${words}\n`, ['src/x.ts'])).toEqual(['MODIFY src/x.ts']);
+  });
+
   it('a deleted folder is its files', () => {
     expect(read('# P\n\n**Delete:**\n\n- `src/old/`\n', ['src/old/a.ts', 'src/old/b.ts', 'src/c.ts'])).toEqual([
       'DELETE src/old/a.ts',
@@ -285,13 +334,79 @@ describe('what a plan says of paths', () => {
     const plan =
       '# P\n\n## Step 1\n\n**Files:**\n- Modify: `src/a.ts`\n\nThen change the caller in `src/b.ts` later.\n';
     expect(read(plan, ['src/a.ts', 'src/b.ts'])).toEqual(['MODIFY src/a.ts']);
+    const { findings } = fromPlan(plan, facts(['src/a.ts', 'src/b.ts']), '001');
+    expect(findings.map(({ code, severity, line }) => [code, severity, line])).toEqual([['plan/only-said', 'info', 8]]);
+  });
+
+  it('items of one list are equals', () => {
+    const plan =
+      '# P\n\n1. **Add the helper** in `src/new.ts`\n2. **Wire it** in `src/a.ts`\n3. `src/b.ts` — call it\n';
+    expect(read(plan, ['src/a.ts', 'src/b.ts'])).toEqual(['CREATE src/new.ts', 'MODIFY src/a.ts', 'MODIFY src/b.ts']);
+  });
+});
+
+describe('a header beside a plan', () => {
+  const read = (plan: string, header: string) => {
+    const world = facts(['src/a.ts', 'package.json']);
+    const { spec } = specOf(readPlan(outline(plan, header), world), world, { source: plan, number: '001' });
+    return [spec.title, spec.tasks[0]?.files.map(({ path }) => path), spec.verification.map(({ text }) => text)];
+  };
+  const headers = [
+    '## Files\n- MODIFY src/a.ts\n\n## Verification\n- `npm test`',
+    'Files:\n- MODIFY src/a.ts\nVerification:\n- `npm test`',
+  ];
+  const plans = [
+    '# P\n\nSay it.\n\n# Risks\n\nNone.',
+    '# P\n\nSay it.\n\n```ts\nconst a = 1;',
+    '# P\n\n## Context\n\n- say it',
+  ];
+
+  it.each(plans.flatMap((plan) => headers.map((header) => [plan, header] as const)))(
+    'is read as what it is: %j, %j',
+    (plan, header) => {
+      expect(read(plan, header)).toEqual(['P', ['src/a.ts'], ['npm test']]);
+    },
+  );
+
+  it('gives no title to a plan without a heading', () => {
+    expect(read('Say it.', '# Files\n- MODIFY src/a.ts')[1]).toEqual(['src/a.ts']);
+  });
+});
+
+describe('what a plan says of order', () => {
+  const read = (second: string, body = ''): string[] => {
+    const plan = `# P\n\n## Task 1: Money (parallel)\n\n- CREATE \`src/a.ts\`\n\n## ${second}\n\n- CREATE \`src/b.ts\`\n\n${body}\n`;
+    return fromPlan(plan, facts(['README.md']), '001').spec.tasks.map(
+      ({ title, independent }) => `${title}${independent ? ' [I]' : ''}`,
+    );
+  };
+
+  it.each(['Task 2: Rates (in parallel)', 'Task 2: Rates [P]', 'Task 2: Rates — parallel'])('beside: %s', (second) => {
+    expect(read(second).every((title) => title.endsWith(' [I]'))).toBe(true);
+  });
+
+  it.each([
+    ['Task 2: Rates (must not run in parallel)', ''],
+    ['Task 2: Parallel fetch queue', ''],
+    ['Task 2 - Parallel fetch queue', ''],
+    ['Task 2: Rates (parallel)', 'Depends on: Task 1'],
+    ['Task 2: Rates (parallel)', '**Depends on:** 1'],
+    ['Task 2: Rates (parallel)', '### Details\n\nImports `Money` from Task 1.'],
+    ['Task 2: Rates (parallel)', '```ts\nimport { Money } from "../src/a.ts";\n```'],
+  ])('in order: %s %s', (second, body) => {
+    expect(read(second, body).some((title) => title.endsWith(' [I]'))).toBe(false);
+  });
+
+  it('the tag of the grammar is what the plan says, and no part of the title', () => {
+    expect(read('Task 2: Rates [INDEPENDENT]')).toEqual(['Task 1: Money (parallel) [I]', 'Task 2: Rates [I]']);
   });
 });
 
 describe('what a plan says of checks', () => {
   const read = (plan: string): string[] =>
     fromPlan(plan, facts(['src/a.ts', 'web/package.json', 'package.json']), '001').spec.verification.map(
-      (item) => `${item.text}${item.shell ? ' (shell)' : ''}${item.expect === 0 ? '' : ` (expect ${item.expect})`}`,
+      (item) =>
+        `${item.text}${item.shell ? ' (shell)' : ''}${item.expect === 0 ? '' : ` (expect ${item.expect})`}${item.timeoutSeconds === undefined ? '' : ` (${item.timeoutSeconds} s)`}`,
     );
   const checks = (block: string): string =>
     `# P\n\n- \`src/a.ts\`\n\n## Verification\n\n\`\`\`bash\n${block}\n\`\`\`\n`;
@@ -302,6 +417,54 @@ describe('what a plan says of checks', () => {
       'cd web && npm test --silent (shell)',
     ]);
   });
+
+  it.each([
+    ['cd /home/me/shop && npm test', 'npm test'],
+    ['cd "/home/me/shop" && npm test', 'npm test'],
+    ['cd /Users/other/code/shop && npm test', 'npm test'],
+    ['cd ~/code/shop/web && npm test', 'cd web && npm test (shell)'],
+    ['npx vitest run /home/me/shop/src/a.test.ts', 'npx vitest run src/a.test.ts'],
+    ['npm --prefix /home/me/shop test', 'npm --prefix . test'],
+    ['/home/me/shop/gradlew test', './gradlew test'],
+  ])('a command that names the checkout begins at the top: %s', (said, meant) => {
+    expect(read(`# P\n\n- \`src/a.ts\`\n\n## Verification\n\n- \`${said}\`\n`)).toEqual([meant]);
+  });
+
+  it.each(['- `cd /home/me/shop-two && npm test`', '```sh\ncd ~/shop-two\nnpm test\n```'])(
+    'a command in another folder of the machine is for a person: %j',
+    (said) => {
+      expect(read(`# P\n\n- \`src/a.ts\`\n\n## Verification\n\n${said}\n`)).toEqual([]);
+    },
+  );
+
+  it('lines after a change to the checkout begin at the top', () => {
+    expect(read(checks('cd /home/me/shop\nnpm test\ncd /home/me/shop/web\nnpm run lint'))).toEqual([
+      'npm test',
+      'cd web && npm run lint (shell)',
+    ]);
+  });
+
+  it.each([
+    ['`grep -rn old src` (expect 1)', 'grep -rn old src (expect 1)'],
+    ['`node check.js` must exit with 3', 'node check.js (expect 3)'],
+    ['`npm test` exits with code `2`, then `npm run lint`', 'npm test (expect 2)', 'npm run lint'],
+    ['`npm test` must fail with exit code 1', 'npm test (expect 1)'],
+    ['`npm test` (timeout 5m)', 'npm test (300 s)'],
+    ['`npm test` (all 12 pass)', 'npm test'],
+  ])('what a command must exit with, and how long it may take: %s', (said, ...meant) => {
+    expect(read(`# P\n\n- \`src/a.ts\`\n\n## Verification\n\n- ${said}\n`)).toEqual(meant);
+  });
+
+  it.each(['- `grep -c foo src/a.ts` (expect 3)', '```sh\ngrep -c foo src/a.ts # expect 3\n```'])(
+    'a number that a command prints is for a person: %s',
+    (said) => {
+      const { spec } = fromPlan(`# P\n\n- \`src/a.ts\`\n\n## Verification\n\n${said}\n`, facts(['src/a.ts']), '001');
+      expect([spec.verification, spec.criteria.map(({ text }) => text)]).toEqual([
+        [],
+        ['grep -c foo src/a.ts (prints 3)'],
+      ]);
+    },
+  );
 
   it('a search that must print nothing must fail; one without a word on it is for a person', () => {
     expect(read(checks('# must print nothing\ngrep -rn "old" src'))).toEqual(['grep -rn "old" src (expect 1)']);
@@ -314,6 +477,26 @@ describe('what a plan says of checks', () => {
     expect(seen([]).verification).toEqual([]);
     expect(seen([]).criteria.map((item) => item.text)).toEqual(['cargo test']);
     expect(seen(['Cargo.toml']).verification.map((item) => item.text)).toEqual(['cargo test']);
+  });
+
+  it.each([
+    ['npm run lint &&\n  npm test', 'npm run lint && npm test (shell)'],
+    ['npm test |\n  grep -q ok', 'npm test | grep -q ok (shell)'],
+    ['export CI=1\nnpm test', 'CI=1 npm test'],
+    ['export CI=1\nnpm run lint && npm test', 'CI=1 npm run lint && CI=1 npm test (shell)'],
+    ['set -e\nnpm test', 'npm test'],
+    ["npm run lint # don't skip\nnpm test", 'npm run lint', 'npm test'],
+  ])('lines that belong together are one command: %j', (block, ...meant) => {
+    expect(read(checks(block))).toEqual(meant);
+  });
+
+  it.each([
+    ['node -e "\nprocess.exit(1)\n"\nnpm test', ['npm test'], ['node -e " ⏎ process.exit(1) ⏎ " …']],
+    ['for f in src/*; do\n  node --check $f\ndone', [], ['for f in src/*; do ⏎ node --check $f ⏎ done …']],
+  ])('what no line of a spec can hold is for a person: %j', (block, commands, review) => {
+    const { spec } = fromPlan(checks(block), facts(['src/a.ts', 'package.json']), '001');
+    expect(spec.verification.map(({ text }) => text)).toEqual(commands);
+    expect(spec.criteria.map(({ text }) => text)).toEqual(review);
   });
 
   it('what is to be written, commits, waits, or has a gap is no check', () => {

@@ -1,5 +1,6 @@
 import type { RepoFacts } from '../facts.ts';
 import { plainOf, plainText, spans } from '../inline.ts';
+import { readFile } from '../lines.ts';
 import { findPaths, joins, lastWords, type Mention, nearWords } from '../mentions.ts';
 import { byName, byStem, rooted } from '../tracked.ts';
 import { drawnFiles } from '../tree.ts';
@@ -18,6 +19,10 @@ export interface Candidate {
   readonly folder: string;
   /** True for a path that is written from the top. */
   readonly exact: boolean;
+  /** True for a path that a line of the spec's grammar creates: it says itself where it lies. */
+  readonly creates?: boolean;
+  /** The list that it stands in, by its place in the section; items of one list are equals. */
+  readonly list?: number | undefined;
 }
 
 /** What only points at a path, in a label or in the words before it. */
@@ -28,7 +33,7 @@ const DELETES =
 const CREATES =
   /\b(creat\w+|new|crée\w*|créer|creer|nouveau\w*|erstell\w*|nuevo\w*|crear|yeni|oluştur\w*|створ\w*|созда\w*)\b|新規|作成|新建|创建|新增/i;
 const EDITS =
-  /\b(add(s|ed)?|modif\w*|updat\w*|edit\w*|chang\w*|extend\w*|refactor\w*|fix\w*|renam\w*|mov\w*|rewrit\w*|writ\w*|append\w*|insert\w*|implement\w*|wir\w*|register\w*|replac\w*|migrat\w*|convert\w*|in|into|to|güncelle\w*|değiştir\w*)\b|追加|変更|修正|更新|修改/i;
+  /\b(add(s|ed)?|modif\w*|updat\w*|edit\w*|chang\w*|extend\w*|refactor\w*|fix\w*|renam\w*|mov\w*|rewrit\w*|writ\w*|append\w*|insert\w*|extract\w*|implement\w*|wir\w*|register\w*|replac\w*|migrat\w*|convert\w*|in|into|to|güncelle\w*|değiştir\w*)\b|追加|変更|修正|更新|修改/i;
 const FILES = /\b(files?|dosya\w*|fichiers?|archivos?|ficheros?|dateien?)\b|ファイル|文件|файл/i;
 const NOTHING =
   /^\W*(no( code| api| ui| new)?( \S+){0,4} (changes?|needed|required|necessary)|none|nothing|unchanged|unaffected|not needed)\b/i;
@@ -40,7 +45,12 @@ const DELETED =
   /^\W*[(（—–→-]+\W*(deleted?|removed?)\W*($|[)）.,;—–]|(the |this |whole |entire )?(file|entirely)\b)|^[`*\s]*(を|dosyasını)?\s*(削除|删除|sil)/i;
 const ONE_WORD = /^\P{L}*\p{L}+\P{L}*($|file|entire|[(（—–-])/iu;
 const LOOK_ONLY =
-  /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not)/i;
+  /^\W*(verify|check|review|read|references?|keep|reuse|unchanged|none|no |existing|pattern|already|see|do not|not (to be |be )?(touched|changed|modified|edited)|untouched|under test)/i;
+/** A line that is one path in backticks, and perhaps a remark on it. */
+const ONE_PATH = /^\S+\s+`[^`]+`\s*($|--|[–—-]\s|[(:])/;
+/** Who takes something from a file changes it. */
+const TAKES = /\b(delet|remov|drop|extract|mov|strip)\w*\s+\S.*\sfrom\s*$/i;
+const SENTENCE = /^\W*(\p{L}+\s+){2}\p{L}/u;
 
 /** All paths of the plan with their ranks. Pure. */
 export function candidates(plan: Outline, facts: RepoFacts): Candidate[] {
@@ -60,6 +70,7 @@ class Reader {
   /** The paths of the heading and of the first paragraphs: a folder that stands there alone is where everything goes. */
   private readonly leads: Mention[][] = [];
   private paragraphs = 0;
+  private list: number | undefined;
   /** What the last label said, for the items below it. */
   private label = { text: '', depth: 0 };
   private readonly columns = new Map<readonly string[], number>();
@@ -72,10 +83,11 @@ class Reader {
   /** What the section names, and the folder that it speaks of. */
   read(): { found: Omit<Candidate, 'folder'>[]; folder: string | undefined } {
     if (this.section.depth > 0) this.heading(this.section);
-    for (const block of this.section.blocks) {
+    for (const [at, block] of this.section.blocks.entries()) {
+      if (!block.nested) this.list = block.kind === 'item' ? (this.list ?? at) : undefined;
       if (block.kind === 'code') this.tree(block);
       else if (block.kind === 'row') this.row(block);
-      else if (block.checked !== true) this.text(block);
+      else if (block.checked !== true && !this.written(block)) this.text(block);
     }
     const [lead] = this.leads.find(([path, ...others]) => path?.text.endsWith('/') && others.length === 0) ?? [];
     return { found: this.found, folder: lead?.text.replace(/^\.\/|\/$/g, '') };
@@ -85,7 +97,7 @@ class Reader {
     const { section } = this;
     const tests = section.role === 'check' && how.rank === 'listed' && /test|spec/i.test(text);
     const rank = section.role === 'work' || tests ? how.rank : 'context';
-    this.found.push({ deletes: false, exact: false, ...how, rank, text, section, line });
+    this.found.push({ deletes: false, exact: false, list: this.list, ...how, rank, text, section, line });
   }
 
   private heading({ title, line, blocks }: Section): void {
@@ -104,6 +116,16 @@ class Reader {
       const [file, ...others] = kind === 'code' && /^[A-Z]\w+$/.test(text) ? byStem(text, this.facts) : [];
       if (file !== undefined && others.length === 0) this.add(file, line, { rank: 'prose' });
     }
+  }
+
+  /** Reads a line of the spec's grammar, which names a path whatever it looks like; false for any other block. */
+  private written({ kind, text, line }: PlanBlock): boolean {
+    const { verb, path } = readFile(text.split('\n')[0] ?? '', undefined, { line, column: 1 });
+    if (kind !== 'item' || verb === undefined || /^\W?$|[*{]|\w:\/\/|:L?\d/.test(path)) return false;
+    const lists = listsFiles(this.section) || FILES.test(this.label.text) || /^[^/]+\//.test(path);
+    if (!lists || !(ONE_PATH.test(text) || (!/[\s`]|[,:]$/.test(path) && !text.includes('`')))) return false;
+    this.add(path, line, { rank: 'listed', deletes: verb === 'DELETE', creates: verb === 'CREATE' });
+    return true;
   }
 
   private text(block: PlanBlock): void {
@@ -125,7 +147,8 @@ class Reader {
       if (same === undefined || labelOf(head) === undefined || !joins(between)) head = mention.before;
       const own = labelOf(head);
       const label = own || this.label.text;
-      const points = POINTS.test(own === undefined ? `${label} ${nearWords(head)}` : label) && !FILES.test(label);
+      const near = TAKES.test(lastWords(head)) ? nearWords(head).replace(/from$/i, '') : nearWords(head);
+      const points = POINTS.test(own === undefined ? `${label} ${near}` : label) && !FILES.test(label);
       const works = [CREATES, EDITS, DELETES].some((verb) => verb.test(lastWords(head)));
       const context = points || (own !== undefined && saysContext(mention.after));
       const below = same?.text.endsWith('/') === true && !mention.text.includes('/') ? same.text : '';
@@ -161,8 +184,16 @@ class Reader {
   /** The first column in which most cells begin with a path; looked for once for each table. */
   private columnOf(header: readonly string[]): number {
     const rows = this.section.blocks.filter((block) => block.header === header).slice(0, 100);
-    const leads = (cell = ''): boolean => labelOf(findPaths(spans(cell), this.facts)[0]?.before ?? '-') === '';
-    const at = header.findIndex((_, n) => rows.filter((row) => leads(row.cells?.[n])).length * 2 > rows.length);
+    // A sentence or the name of an area may begin so: only the first column may go on in words, or hold patterns.
+    const leads = (cell = '', column = 0): boolean => {
+      const [path] = findPaths(spans(cell), this.facts);
+      return (
+        path !== undefined &&
+        labelOf(path.before) === '' &&
+        (column === 0 || !(path.text.includes('*') || SENTENCE.test(path.after)))
+      );
+    };
+    const at = header.findIndex((_, n) => rows.filter((row) => leads(row.cells?.[n], n)).length * 2 > rows.length);
     this.columns.set(header, at);
     return at;
   }

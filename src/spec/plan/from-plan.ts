@@ -29,6 +29,7 @@ const WHY: Record<Candidate['rank'], string> = {
 /** What a plan says, with its paths placed among the files of the repository; its manifests are not looked at. */
 export interface PlanReading {
   readonly title: string;
+  readonly sections: readonly Section[];
   readonly named: readonly Named[];
   readonly checks: readonly Stated[];
   readonly findings: readonly Finding[];
@@ -42,14 +43,14 @@ export const fromPlan = (source: string, facts: RepoFacts, number: string): Conv
 /** Reads which files a plan changes and what it says shows that the work is right. Pure. */
 export function readPlan(plan: Outline, facts: RepoFacts): PlanReading {
   const { named, notes, findings, sure } = readFiles(plan, facts);
-  const checks = statedChecks(plan);
+  const checks = statedChecks(plan, facts);
   for (const { line, kind, text } of checks)
     notes.push({ line, taken: `${kind}: ${text}`, why: kind === 'command' ? 'it checks by itself' : 'a person looks' });
   const refused = refusal(plan, { files: sure ? named.length : findings.length, checks: checks.length });
   if (refused !== undefined) findings.push(refused);
   const title = (plan.title || plainText(plan.sections[1]?.title ?? '') || 'Plan').slice(0, 120);
   const byLine = (left: { line: number }, right: { line: number }): number => left.line - right.line;
-  return { title, named, checks, findings: findings.sort(byLine), notes: notes.sort(byLine) };
+  return { title, sections: plan.sections, named, checks, findings: findings.sort(byLine), notes: notes.sort(byLine) };
 }
 
 /** The spec of a plan that was read; what checks it where the plan does not say is found in the manifests. Pure. */
@@ -58,12 +59,12 @@ export function specOf(
   facts: RepoFacts,
   of: Pick<Spec, 'number'> & { source: string },
 ): Converted {
-  const { title, named, checks, findings, notes } = reading;
+  const { title, sections, named, checks, findings, notes } = reading;
   const spec: Spec = { ...emptySpec(), number: of.number, title, format: '2', scope: 'guess', plan: of.source };
   const paths = named.map(({ path }) => path);
   const commands = checks.filter(({ kind, text }) => kind === 'command' && canStart(text, facts, paths));
   const detected = commands.length > 0 ? [] : detectCommands(facts, paths);
-  spec.tasks = tasksOf(named, title);
+  spec.tasks = tasksOf(named, title, sections);
   spec.verification = [
     ...commands.map((check) => asCommand(check)),
     ...detected.map((text) => asCommand({ text, line: 1, expect: 0 }, true)),
@@ -90,7 +91,9 @@ function readFiles(plan: Outline, facts: RepoFacts) {
   const resolve = placer(full, facts);
   for (const item of all) {
     const { text, line, section, deletes } = item;
-    const found = work.has(item) ? resolve(item) : { kind: 'context', paths: [] };
+    const placed = work.has(item) ? resolve(item) : { kind: 'context', paths: [] };
+    const made = item.creates === true && placed.kind === 'open' && placed.paths.length === 0;
+    const found = made ? { kind: 'new', paths: [text] } : placed;
     const kind = found.kind === 'new' && deletes ? 'open' : found.kind;
     const verb = kind === 'new' ? 'CREATE' : deletes ? 'DELETE' : 'MODIFY';
     const known = kind === 'tracked' || kind === 'new' ? found.paths : [];
@@ -101,7 +104,8 @@ function readFiles(plan: Outline, facts: RepoFacts) {
     if (kind === 'open' && found.kind === 'open' && found.paths.length > 0) unclear.set(text, which(item, found.paths));
     else if (kind === 'open' && !unplaced.has(text)) unplaced.set(text, line);
   }
-  const findings = [...unclear.values(), ...whereAre(unplaced)];
+  const demoted = all.filter((item) => item.rank === 'prose' && !work.has(item) && resolve(item).kind === 'tracked');
+  const findings = [...unclear.values(), ...whereAre(unplaced), ...beside(demoted, named, resolve)];
   for (const [, line] of [...outside].slice(0, 1)) {
     const message = `Outside this repository, where no run writes: ${[...outside.keys()].slice(0, 5).join(', ')}.`;
     const fix = 'Make those changes yourself, or start kimi-dispatch in the repository that holds them.';
@@ -131,6 +135,16 @@ function whereAre(unplaced: ReadonlyMap<string, number>): Finding[] {
   return [ask(line, message, `Write under Files: - CREATE or MODIFY and ${what}, or nothing if it is no work`)];
 }
 
+/** Says which files only sentences change: where files are listed beside them, those are not taken for work. */
+function beside(demoted: readonly Candidate[], named: readonly Named[], resolve: ReturnType<typeof placer>): Finding[] {
+  const known = new Set(named.map(({ path }) => path));
+  const paths = [...new Set(demoted.flatMap((item) => resolve(item).paths))].filter((path) => !known.has(path));
+  if (paths.length === 0) return [];
+  const message = `Only sentences change ${paths.slice(0, MOST).join(', ')}: what the plan lists is taken for its work.`;
+  const fix = 'Where that is work too, write under Files: - MODIFY and the path';
+  return [finding('plan/only-said', 'info', { line: demoted[0]?.line ?? 1, column: 1 }, message, fix)];
+}
+
 /** What the plan lists outranks what its sentences say; and those, what they only hold. */
 function chosen(all: readonly Candidate[]): Candidate[] {
   const listed = all.filter(({ rank }) => rank === 'listed');
@@ -138,7 +152,10 @@ function chosen(all: readonly Candidate[]): Candidate[] {
   const complete = new Set(files).size < files.length;
   const top = (one: Section): Section => ((one.above?.depth ?? 0) <= 1 ? one : top(one.above ?? one));
   const spoken = new Set(listed.map(({ section }) => top(section)));
-  const says = ({ rank, section }: Candidate): boolean => rank === 'prose' && !complete && !spoken.has(top(section));
+  const listOf = ({ section, list }: Candidate): string => `${section.line} ${list}`;
+  const lists = new Set(listed.filter(({ list }) => list !== undefined).map(listOf));
+  const says = (item: Candidate): boolean =>
+    item.rank === 'prose' && !complete && (!spoken.has(top(item.section)) || lists.has(listOf(item)));
   const work = all.filter((item) => item.rank === 'listed' || says(item));
   return work.length > 0 ? work : all.filter(({ rank }) => rank === 'mention');
 }
