@@ -24,7 +24,8 @@ const saysParallel = (title: string): boolean =>
 
 /**
  * One task; or one for each numbered unit of the plan where each has files of its own. They keep the order of the plan:
- * only what headings call parallel goes together, unless a text says what it waits for, or names a file of another unit. A plan in the words of the spec grammar ("Task 2") may share files.
+ * only what headings call parallel goes together, unless a text says what it waits for, or names a file of another unit.
+ * A plan in the words of the spec grammar ("Task 2") may share files.
  */
 export function tasksOf(named: readonly Named[], title: string, sections: readonly Section[]): Task[] {
   const groups = Map.groupBy(named, ({ section }) => unitOf(section));
