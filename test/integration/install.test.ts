@@ -174,7 +174,7 @@ describe('install and uninstall', () => {
 
   it.each([
     ['an invalid settings.json', () => writeFileSync(join(claude, 'settings.json'), '{ "a": 1, }'), /not valid JSON/],
-    ['a file in the place of a folder', () => writeFileSync(join(claude, 'rules'), 'a file'), /not a directory/],
+    ['a file in the place of a folder', () => writeFileSync(join(claude, 'skills'), 'a file'), /not a directory/],
     [
       'a folder in the place of a file',
       () => mkdirSync(join(claude, 'commands', 'kimi-status.md', 'x'), { recursive: true }),
