@@ -1,5 +1,5 @@
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
 import { fenced, markup, message, property } from '../quote.ts';
 import { presentResult } from '../review/present.ts';
@@ -23,9 +23,12 @@ export function tellCi(world: World, result: Result, options: Record<string, unk
 
 /** Refuses, before a run begins, places where `tellCi` could not write when it has ended. Writes nothing. */
 export function requireCiPlaces(world: World, { artifacts, junit }: Record<string, unknown>): void {
-  if (typeof junit === 'string') outputFile({ name: junit, cwd: world.cwd, force: true });
-  if (typeof artifacts !== 'string') return;
-  const stat = statSync(resolve(world.cwd, artifacts), { throwIfNoEntry: false });
+  const folder = typeof artifacts === 'string' ? resolve(world.cwd, artifacts) : undefined;
+  // The folder of the artefacts is made by then.
+  const made = folder !== undefined && typeof junit === 'string' && dirname(resolve(world.cwd, junit)) === folder;
+  if (typeof junit === 'string' && !made) outputFile({ name: junit, cwd: world.cwd, force: true });
+  if (folder === undefined) return;
+  const stat = statSync(folder, { throwIfNoEntry: false });
   if (stat?.isDirectory() === false) throw refuse('usage', `${artifacts} is no folder.`, 'Name a folder.');
 }
 
