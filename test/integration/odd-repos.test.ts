@@ -98,7 +98,7 @@ it('merge.ff of the user, and a merge from another worktree of the repository', 
   const merged = await lab.run(['merge', second?.id ?? ''], { cwd: other });
   expect([merged.code, merged.stdout]).toEqual([0, expect.stringContaining('into side')]);
   expect(lab.git('rev-parse', 'main')).not.toBe(lab.git('rev-parse', 'side'));
-  expect((await lab.run(['undo', second?.id ?? ''])).stderr).toContain('git switch side');
+  expect((await lab.run(['undo', second?.id ?? ''])).stderr).toContain(`cd '${other}' && kimi-dispatch undo`);
   expect((await lab.run(['undo', second?.id ?? ''], { cwd: other })).code).toBe(0);
 });
 
