@@ -129,7 +129,8 @@ describe.skipIf(!hasRedis)('the queue (needs redis-server)', () => {
     await redis.start();
     made('two');
     await worker('one');
-    const others = ['repo', 'two', 'home'].map((name) => `test ! -e '${join(lab.folder, name)}'`).join(' && ');
+    // The dot: a check that names the checkout itself is refused.
+    const others = ['repo', 'two', 'home'].map((name) => `test ! -e '${lab.folder}/./${name}'`).join(' && ');
     const verify = [`\`${others}\` (shell)`, `\`test -d '${remote()}'\``];
     expect((await run(write('spec.md', 'success', { verify }))).code).toBe(0);
   });
