@@ -33,7 +33,7 @@ function facts(gold) {
     : {};
   const files = [...read('worlds', `${gold.id}.txt`).split('\n').filter(Boolean), ...Object.keys(manifests)];
   return {
-    root: `/work/${gold.name}`,
+    root: `/repositories/${gold.name}`,
     name: gold.name,
     files: new Map(files.map((path) => [path, '100644'])),
     untracked: new Set(),

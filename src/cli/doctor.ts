@@ -3,7 +3,7 @@ import { resolveBase } from '../git/repo.ts';
 import { examine, type Row } from '../install/doctor.ts';
 import { versionsFor } from '../process/versions.ts';
 import { withoutPassword } from '../queue/setting.ts';
-import { candidatesFor, sayCandidates } from '../run/candidates.ts';
+import { lackingIn, sayLacking } from '../run/lacking.ts';
 import { planProvision } from '../run/provision.ts';
 import type { World } from '../world.ts';
 import { repoOf } from './look.ts';
@@ -52,9 +52,7 @@ async function repositoryRows(world: World): Promise<Row[]> {
     return [
       { check: 'Repository', verdict: 'ok', found: repo.root },
       ...versionsFor(repo.root, world.env).missing.map((found): Row => ({ check: 'Versions', verdict: 'warn', found })),
-      ...sayCandidates(await candidatesFor(repo, copies)).map(
-        (found): Row => ({ check: 'Worktree', verdict: 'warn', found }),
-      ),
+      ...sayLacking(await lackingIn(repo, copies)).map((found): Row => ({ check: 'Worktree', verdict: 'warn', found })),
     ];
   } catch (error) {
     return [rowOf('Repository', 'warn', error)];

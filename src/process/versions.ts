@@ -53,7 +53,7 @@ export function versionsFor(root: string, env: Env): Versions {
     const newest = best.sort((a, b) => compare(b.version, a.version))[0];
     if (newest !== undefined) path.push(newest.bin);
     else
-      missing.push(`${file} asks for ${tool} ${version}; on PATH is ${here}, and no version manager here has another.`);
+      missing.push(`${file} asks for ${tool} ${version}; PATH has ${here}, and no version manager here has a match.`);
   }
   const manager = /^(npm|pnpm|yarn|bun)@(\d[\w.-]*)/.exec(manifestOf(root).packageManager ?? '');
   if (manager?.[1] !== undefined && programOn(manager[1], env) === undefined)
@@ -63,7 +63,9 @@ export function versionsFor(root: string, env: Env): Versions {
   return { path, missing };
 }
 
-const fits = (version: string, wanted: string): boolean => version === wanted || version.startsWith(`${wanted}.`);
+/** Of `/usr/bin/python3.11` only two numbers are known: they count as far as they go. */
+const fits = (version: string, wanted: string): boolean =>
+  `${version}.`.startsWith(`${wanted}.`) || `${wanted}.`.startsWith(`${version}.`);
 
 const compare = (a: string, b: string): number => a.localeCompare(b, 'en', { numeric: true });
 

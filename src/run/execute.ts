@@ -25,10 +25,10 @@ import { baselineNotes, confirmRed } from '../verify/settle.ts';
 import { settleAt } from './around.ts';
 import { assemble, type Gathered, violationsOf } from './assemble.ts';
 import { BaselineCache } from './baseline.ts';
-import { candidatesFor, sayCandidates } from './candidates.ts';
 import { Enclosure, keepWalls } from './enclosure.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import { attemptsIn, runKimi, type Turn } from './kimi.ts';
+import { lackingIn, sayLacking } from './lacking.ts';
 import { notesOnLeft } from './left.ts';
 import { takeOutbox } from './outbox.ts';
 import { outcomeOf } from './outcome.ts';
@@ -254,7 +254,7 @@ class Execution {
     this.#gathered.before = checks;
     this.#gathered.notes.push(...baselineNotes(checks));
     if (checks.some((check) => !ok(check) && !check.baselineFails))
-      this.#gathered.notes.push(...sayCandidates(await candidatesFor(request.repo, provided.copies)));
+      this.#gathered.notes.push(...sayLacking(await lackingIn(request.repo, provided.copies)));
     if (this.#signal?.aborted === true || this.#endJudge.signal.aborted) return;
     cache.write(checks);
     keepReady(folder, { ...readReady(folder), before: checks });

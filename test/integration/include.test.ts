@@ -167,7 +167,7 @@ describe('what a checkout has and the worktree lacks', () => {
     );
     await lab.run(['run', '../spec.md']);
     const { notes } = await lab.result();
-    const said = 'the checkout has .env, the worktree does not: what the checks need goes into .worktreeinclude';
+    const said = 'the checkout has .env, but the worktree does not; list what the checks need in .worktreeinclude';
     expect(notes).toContain(said);
     expect((await lab.run(['doctor'])).stdout).toContain(said);
   });

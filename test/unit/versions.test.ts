@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -74,8 +74,17 @@ describe('the programs of a run', () => {
     put('.nvmrc', '20');
     expect(versionsFor(folder, home())).toEqual({
       path: [],
-      missing: ['.nvmrc asks for node 20; on PATH is 18.0.0, and no version manager here has another.'],
+      missing: ['.nvmrc asks for node 20; PATH has 18.0.0, and no version manager here has a match.'],
     });
+  });
+
+  it('fit as far as the place of a program tells its version', () => {
+    put('bin/python3.11');
+    symlinkSync('python3.11', join(folder, 'bin', 'python3'));
+    put('.python-version', '3.11.7');
+    expect(versionsFor(folder, home()).missing).toEqual([]);
+    put('.python-version', '3.12');
+    expect(versionsFor(folder, home()).missing).toEqual([expect.stringContaining('PATH has 3.11')]);
   });
 
   it('do not take 2 for 20, nor a name for a number', () => {

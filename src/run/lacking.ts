@@ -6,7 +6,7 @@ const LIKELY =
   /(^|\/)(\.env(\.[\w.-]+)?|\.dev\.vars|local\.(properties|settings\.json)|[\w.-]+\.local(\.[\w-]+)?|[\w.-]+\.(pem|crt|cer|key|p12|jks|keystore|mobileprovision)|google-services\.json|certs?\/|fixtures?\/|__?generated__?\/|generated\/|gen\/)$/i;
 
 /** Ignored files and folders of the checkout that a worktree lacks and its checks may need; folders end with a slash. */
-export async function candidatesFor(repo: Repo, copies: readonly string[]): Promise<string[]> {
+export async function lackingIn(repo: Repo, copies: readonly string[]): Promise<string[]> {
   const args = ['ls-files', '-z', '--others', '--ignored', '--exclude-standard', '--directory'];
   const there = new Set(copies);
   return fields(await git(repo, args)).filter(
@@ -15,10 +15,10 @@ export async function candidatesFor(repo: Repo, copies: readonly string[]): Prom
   );
 }
 
-/** The sentence of it; none where there is no candidate. */
-export const sayCandidates = (paths: readonly string[]): string[] =>
+/** The sentence about them; none where the worktree lacks nothing. */
+export const sayLacking = (paths: readonly string[]): string[] =>
   paths.length === 0
     ? []
     : [
-        `the checkout has ${paths.slice(0, 4).join(', ')}${paths.length > 4 ? ` and ${paths.length - 4} more` : ''}, the worktree does not: what the checks need goes into .worktreeinclude`,
+        `the checkout has ${paths.slice(0, 4).join(', ')}${paths.length > 4 ? ` and ${paths.length - 4} more` : ''}, but the worktree does not; list what the checks need in .worktreeinclude`,
       ];
