@@ -28,6 +28,9 @@ export interface View {
   readonly specs: Map<string, SpecEntry[]>;
 }
 
+/** An entry before it gets its time. */
+type Unstamped<One extends Entry = Entry> = One extends unknown ? Omit<One, 't'> : never;
+
 /**
  * Agents, messages, tasks and specs of this machine: one append-only journal, from which everything is computed. One
  * line is one write, so fifty writers at once lose nothing; what depends on the state before it is done under a lease.
@@ -47,7 +50,7 @@ export class Mailbox {
     return join(this.#folder, 'journal.ndjson');
   }
 
-  #append(entry: Omit<Entry, 't'> & { type: Entry['type'] }): void {
+  #append(entry: Unstamped): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const version = join(this.#folder, 'version');
     if (!existsSync(version)) {
@@ -112,12 +115,12 @@ export class Mailbox {
       workspace: model.within('A workspace', workspace, model.LIMITS.text),
       description: model.within('A description', description, model.LIMITS.text),
       ...(owner === undefined ? {} : { owner }),
-    } as never);
+    });
   }
 
   setStatus(name: string, status: string): void {
     this.#known(name);
-    this.#append({ type: 'status', name, status: model.within('A status', status, model.LIMITS.text) } as never);
+    this.#append({ type: 'status', name, status: model.within('A status', status, model.LIMITS.text) });
   }
 
   /** Sends; both ends must be registered, and nobody writes to himself. */
@@ -145,7 +148,7 @@ export class Mailbox {
       kind: model.requireOne('A type', message.type ?? 'message', model.MESSAGE_TYPES),
       ...(message.task === undefined ? {} : { task: model.requireName('A task', message.task) }),
       ...(message.replyTo === undefined ? {} : { replyTo: this.message(message.replyTo).id }),
-    } as never);
+    });
     addToBox(this.#folder, to, headerOf(this.message(id)));
     signal(this.#folder, to, { id, from, subject: oneLine(message.subject) });
     return id;
@@ -174,7 +177,7 @@ export class Mailbox {
     if (message.to !== reader && message.from !== reader)
       throw refuse('usage', `Message ${id} is for ${message.to}, not for ${reader}.`);
     if (message.to === reader && message.state === 'pending') {
-      this.#append({ type: 'mark', id, state: 'acknowledged', by: reader } as never);
+      this.#append({ type: 'mark', id, state: 'acknowledged', by: reader });
       this.#tell(id);
     }
     return message;
@@ -183,7 +186,7 @@ export class Mailbox {
   mark(id: string, state: Message['state'], by: string): void {
     const message = this.message(id);
     if (message.to !== by) throw refuse('usage', `Message ${id} is for ${message.to}, not for ${by}.`);
-    this.#append({ type: 'mark', id, state, by } as never);
+    this.#append({ type: 'mark', id, state, by });
     this.#tell(id);
   }
 
@@ -226,13 +229,13 @@ export class Mailbox {
       by,
       reason: model.within('A reason', reason, model.LIMITS.text),
       severity: level,
-    } as never);
+    });
     this.#tell(id);
   }
 
   resolve(id: string, by: string): void {
     this.message(id);
-    this.#append({ type: 'resolve', id, by: model.requireName('An agent', by) } as never);
+    this.#append({ type: 'resolve', id, by: model.requireName('An agent', by) });
     this.#tell(id);
   }
 
@@ -269,7 +272,7 @@ export class Mailbox {
         state: 'pending',
         notes: [],
       },
-    } as never);
+    });
     return id;
   }
 
@@ -319,7 +322,7 @@ export class Mailbox {
         ...(change.run === undefined ? {} : { run: change.run }),
         ...(change.requirements === undefined ? {} : { requirements: change.requirements.map(item) }),
         ...(change.criteria === undefined ? {} : { criteria: change.criteria.map(item) }),
-      } as never);
+      });
       return this.task(id);
     });
   }
@@ -330,7 +333,7 @@ export class Mailbox {
     if (Buffer.byteLength(content) > 1024 * 1024) throw refuse('usage', 'A spec has 1 MB at most.');
     return this.#locked(() => {
       const digest = crypto().createHash('sha256').update(content).digest('hex');
-      this.#append({ type: 'spec', name, digest, content, publisher } as never);
+      this.#append({ type: 'spec', name, digest, content, publisher });
       return this.read().specs.get(name)?.at(-1) as SpecEntry;
     });
   }

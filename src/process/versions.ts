@@ -52,7 +52,8 @@ export function versionsFor(root: string, env: Env): Versions {
     const best = installed(tool, env).filter((one) => fits(one.version, wanted));
     const newest = best.sort((a, b) => compare(b.version, a.version))[0];
     if (newest !== undefined) path.push(newest.bin);
-    else
+    // Of `/usr/bin/python3.11` only two numbers are known, and they may be the right ones.
+    else if (!fits(wanted, here))
       missing.push(`${file} asks for ${tool} ${version}; PATH has ${here}, and no version manager here has a match.`);
   }
   const manager = /^(npm|pnpm|yarn|bun)@(\d[\w.-]*)/.exec(manifestOf(root).packageManager ?? '');
@@ -63,9 +64,7 @@ export function versionsFor(root: string, env: Env): Versions {
   return { path, missing };
 }
 
-/** Of `/usr/bin/python3.11` only two numbers are known: they count as far as they go. */
-const fits = (version: string, wanted: string): boolean =>
-  `${version}.`.startsWith(`${wanted}.`) || `${wanted}.`.startsWith(`${version}.`);
+const fits = (version: string, wanted: string): boolean => `${version}.`.startsWith(`${wanted}.`);
 
 const compare = (a: string, b: string): number => a.localeCompare(b, 'en', { numeric: true });
 

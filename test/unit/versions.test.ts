@@ -82,7 +82,9 @@ describe('the programs of a run', () => {
     put('bin/python3.11');
     symlinkSync('python3.11', join(folder, 'bin', 'python3'));
     put('.python-version', '3.11.7');
-    expect(versionsFor(folder, home()).missing).toEqual([]);
+    expect(versionsFor(folder, home())).toEqual({ path: [], missing: [] });
+    put('home/.pyenv/versions/3.11.7/bin/python3');
+    expect(versionsFor(folder, home()).path).toEqual([join(folder, 'home/.pyenv/versions/3.11.7/bin')]);
     put('.python-version', '3.12');
     expect(versionsFor(folder, home()).missing).toEqual([expect.stringContaining('PATH has 3.11')]);
   });
