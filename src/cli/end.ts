@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { refuse } from '../errors.ts';
 import type { RunState } from '../ledger/events.ts';
 import { olderFirst, runsFolder } from '../ledger/store.ts';
-import { quote } from '../quote.ts';
+import { counted, quote } from '../quote.ts';
 import { merge } from '../review/merge.ts';
 import { staleRuns } from '../review/stale.ts';
 import { readResult } from '../review/stored.ts';
@@ -54,7 +54,7 @@ export async function mergeCommand(
     const again = done.reverified ? ' The branch had moved; the merged tree was verified again.' : '';
     const hooks = done.hooks.length === 0 ? '' : `\nHooks of yours that ran: ${done.hooks.join(', ')}`;
     world.out(
-      `Merged ${run.id} into ${done.target}: ${done.files} files, ${done.to.slice(0, 10)}.${again}${hooks}\nUndo: ${done.undo}\n`,
+      `Merged ${run.id} into ${done.target}: ${counted(done.files, 'file')}, ${done.to.slice(0, 10)}.${again}${hooks}\nUndo: ${done.undo}\n`,
     );
     for (const line of [...done.saved, ...done.outside]) world.out(`${line}\n`);
     for (const line of done.overrode) world.out(`Merged against the gate: ${quote(line, 300)}\n`);
@@ -90,7 +90,7 @@ export async function acceptCommand(
     );
   else
     world.out(
-      `Taken over: ${result.run} on ${result.branch}, ${result.changes.length} files. Its verification is claimed by the first job, not run again here. kimi-dispatch pr ${result.run}\n`,
+      `Taken over: ${result.run} on ${result.branch}, ${counted(result.changes.length, 'file')}. Its verification is claimed by the first job, not run again here. kimi-dispatch pr ${result.run}\n`,
     );
   return 0;
 }

@@ -1,7 +1,7 @@
 import type { Ora } from 'ora';
 import { toolLine } from '../hook/band.ts';
 import type { RunEvent } from '../ledger/events.ts';
-import { quote } from '../quote.ts';
+import { counted, quote } from '../quote.ts';
 import type { RunPlan } from '../run/plan.ts';
 import type { World } from '../world.ts';
 
@@ -36,7 +36,7 @@ export function plainProgress(world: World): Progress {
       if (event.type === 'agent' && event.event.kind === 'retry')
         world.err(`  Kimi tries again: ${quote(String(event.event.reason), 120)}\n`);
       if (event.type === 'step-ended' && event.step === 'kimi')
-        world.err(`  ${tools} tool calls, ${Math.round(event.ms / 1000)} s\n`);
+        world.err(`  ${counted(tools, 'tool call')}, ${Math.round(event.ms / 1000)} s\n`);
     },
     stop: () => {},
   };

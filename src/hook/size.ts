@@ -1,3 +1,4 @@
+import { counted } from '../quote.ts';
 /** The size of a plan as far as its own words tell it. */
 export interface PlanSize {
   readonly files: number;
@@ -45,7 +46,7 @@ export function adviceFor({ files, lines }: PlanSize): Advice {
 }
 
 export function describeSize(size: PlanSize): string {
-  const parts = [`${size.files} ${size.files === 1 ? 'file' : 'files'}`];
+  const parts = [counted(size.files, 'file')];
   if (size.lines !== undefined) parts.push(`about ${size.lines} lines`);
   if (size.independent > 1) parts.push(`${size.independent} independent tasks`);
   return `${parts.join(', ')}; about ${4 + size.files * 3} Kimi requests (estimated)`;

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { quote } from '../quote.ts';
+import { counted, quote } from '../quote.ts';
 
 /** What the ledger says of a run, read without the rest of the program. */
 export interface Standing {
@@ -74,7 +74,7 @@ export function factsOf(folder: string): Facts | undefined {
   const parts = [
     checks.length === 0 ? 'nothing verified it' : `${passed} of ${checks.length} checks pass`,
     ...(violations > 0 ? [`${violations} gate violations`] : []),
-    `${changes.length} ${changes.length === 1 ? 'file' : 'files'}, +${sum('added')} -${sum('removed')}`,
+    `${counted(changes.length, 'file')}, +${sum('added')} -${sum('removed')}`,
   ];
   const text = (value: unknown, width: number): string => quote(typeof value === 'string' ? value : '', width);
   return {

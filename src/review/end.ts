@@ -13,6 +13,7 @@ import { checkoutsOf, holdsFiles, restoreLink } from '../git/worktree.ts';
 import type { RunState } from '../ledger/events.ts';
 import { runsFolder } from '../ledger/store.ts';
 import { onDisk } from '../names.ts';
+import { counted } from '../quote.ts';
 import { readReady } from '../run/ready.ts';
 
 /** Files of so many bytes are saved; larger ones are a person's to move. */
@@ -185,5 +186,5 @@ function copyFiles(run: RunState, record: string, paths: readonly string[]): str
       `The worktree of run ${run.id} holds more than ${MOST_BYTES / 1024 / 1024} MB or ${MOST_ENTRIES} files that are not in its change: ${paths.slice(0, 3).join(', ')}`,
       `Move what you need out of ${run.dir}, and remove the rest`,
     );
-  return [`${paths.length} ${paths.length === 1 ? 'file' : 'files'} that git did not take are kept in ${to}`];
+  return [`${counted(paths.length, 'file')} that git did not take: kept in ${to}`];
 }

@@ -5,7 +5,7 @@ import { git, gitAnswer } from '../git/git.ts';
 import type { Repo } from '../git/repo.ts';
 import type { RunState } from '../ledger/events.ts';
 import { ask } from '../process/ask.ts';
-import { code, fenced, subject } from '../quote.ts';
+import { code, counted, fenced, subject } from '../quote.ts';
 import { fill } from '../run/brief.ts';
 import { ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
@@ -120,7 +120,7 @@ export function pullRequestBody({ run, result, root }: BodyCall): string {
   ];
   const spec = readFileSync(result.spec.path, 'utf8');
   return fill(root, 'pr.hbs', {
-    summary: `${result.outcome}: ${result.changes.length} files changed by Kimi from a checked spec.`,
+    summary: `${result.outcome}: ${counted(result.changes.length, 'file')} changed by Kimi from a checked spec.`,
     spec: `<details><summary>spec.md</summary>\n\n${fenced(spec.slice(0, 30_000), 'markdown')}\n\n</details>`,
     verifier: result.claimed === true ? 'claimed by the first job, not run again here' : 'run by kimi-dispatch',
     verification: rows.length === 0 ? 'No command was run.' : rows.join('\n'),

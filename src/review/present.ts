@@ -1,6 +1,6 @@
 import { isOnSecret } from '../gate/secret-formats.ts';
 import { isConfiguration, isTest } from '../path-classes.ts';
-import { clean, code, fenced, quote, reveal } from '../quote.ts';
+import { clean, code, counted, fenced, quote, reveal } from '../quote.ts';
 import { type Check, failing, ok } from '../verify/compare.ts';
 import type { Result } from './result.ts';
 
@@ -174,7 +174,7 @@ function changeLines(result: Result): string[] {
   });
   const more = result.changes.length - rows.length;
   return [
-    `Changes: ${result.changes.length} files, +${added} -${removed} (riskiest first)${result.scope.kind === 'guess' ? '; their scope was read out of the plan' : ''}`,
+    `Changes: ${counted(result.changes.length, 'file')}, +${added} -${removed} (riskiest first)${result.scope.kind === 'guess' ? '; their scope was read out of the plan' : ''}`,
     ...lines,
     ...(more > 0 ? [`  and ${more} more`] : []),
     ...outsideLines(result),

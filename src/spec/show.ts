@@ -1,3 +1,4 @@
+import { counted } from '../quote.ts';
 import type { Finding } from './model.ts';
 
 /** Findings like a compiler's: file:line:column, the line, a caret, the fix. */
@@ -10,8 +11,7 @@ export function showFindings(name: string, lines: readonly string[], findings: r
     return `${file}:${item.line}:${item.column}: ${item.severity}: ${item.message} [${item.code}]\n    ${source}\n    ${caret}\n  fix: ${item.fix}\n`;
   });
   const count = (severity: string): number => findings.filter((item) => item.severity === severity).length;
-  const counted = (severity: string): string => `${count(severity)} ${severity}${count(severity) === 1 ? '' : 's'}`;
-  const total = `${counted('error')}, ${counted('warning')}\n`;
+  const total = `${counted(count('error'), 'error')}, ${counted(count('warning'), 'warning')}\n`;
   return findings.length === 0 ? '' : `${blocks.join('')}${total}`;
 }
 
